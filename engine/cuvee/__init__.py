@@ -1,0 +1,49 @@
+"""Cuvée: one gRPC call, several recommenders, one blended list.
+
+Plugin authors need :data:`hookimpl`, :mod:`cuvee.recommender`, :mod:`cuvee.hookspecs` and
+:mod:`cuvee.testing`; everything else is the engine's own.
+"""
+
+from cuvee.data.catalog import Catalog, Entities, Role
+from cuvee.data.dataset import Dataset
+from cuvee.hookspecs import hookimpl
+from cuvee.recommender import (
+    Candidates,
+    DegradedReason,
+    Histories,
+    History,
+    Profile,
+    Progress,
+    Queries,
+    Ragged,
+    Recommender,
+    RecommenderConfig,
+    Serves,
+    SourceFailure,
+)
+from cuvee.training.arrays import load_arrays, save_arrays
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Candidates",
+    "Catalog",
+    "Dataset",
+    "DegradedReason",
+    "Entities",
+    "Histories",
+    "History",
+    "Profile",
+    "Progress",
+    "Queries",
+    "Ragged",
+    "Recommender",
+    "RecommenderConfig",
+    "Role",
+    "Serves",
+    "SourceFailure",
+    "__version__",
+    "hookimpl",
+    "load_arrays",
+    "save_arrays",
+]

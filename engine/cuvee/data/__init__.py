@@ -1,0 +1,1 @@
+"""Where users, items and events live: the catalogue, datasets, and readers of files."""

@@ -1,0 +1,166 @@
+"""The catalogue in memory: items and users, their columns, and ids to positions.
+
+Polars frames over memory-mapped Arrow IPC files. Positions are row numbers; a catalogue only
+ever grows at its end, so they never change their meaning.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from cuvee.errors import DataError
+
+__all__ = ["Catalog", "Entities", "Role"]
+
+
+class Role(enum.StrEnum):
+    """What a column means to recommenders."""
+
+    TEXT = "text"
+    """Words to be read: a title, a description."""
+    CATEGORY = "category"
+    """One label out of few: an occupation, a brand."""
+    CATEGORIES = "categories"
+    """Several labels: genres, tags. A list of strings."""
+    NUMBER = "number"
+    """A quantity: an age, a price, a year."""
+    FLAG = "flag"
+    """True or false."""
+    VECTOR = "vector"
+    """A ready-made embedding of any modality: an array of float32, of one length."""
+    OTHER = "other"
+    """Kept and shown, of no meaning to recommenders: a link, a postcode."""
+
+
+def infer_role(name: str, column: pl.Series) -> Role:
+    """Guess a column's role from its type, and for strings from how much they repeat."""
+    kind = column.dtype
+    if kind == pl.Boolean:
+        return Role.FLAG
+    if kind.is_numeric():
+        return Role.NUMBER
+    if isinstance(kind, pl.List | pl.Array):
+        return Role.CATEGORIES if kind.inner == pl.String else Role.VECTOR
+    if kind != pl.String:
+        return Role.OTHER
+    if name in {"title", "name", "description", "text"}:
+        return Role.TEXT
+    few = column.n_unique() <= max(2, min(1000, len(column) // 5))
+    return Role.CATEGORY if few else Role.TEXT
+
+
+@dataclass(frozen=True)
+class Entities:
+    """The items, or the users, of a product: one row each."""
+
+    frame: pl.DataFrame
+    """Column ``id`` (String, unique) first, then any others."""
+    roles: Mapping[str, Role]
+    """The role of every column but ``id``."""
+
+    def __post_init__(self) -> None:
+        if self.frame.columns[:1] != ["id"] or self.frame.schema["id"] != pl.String:
+            raise DataError("the first column of a catalogue frame must be 'id', of strings")
+        if missing := set(self.frame.columns[1:]) ^ set(self.roles):
+            raise DataError(f"columns and roles differ in: {', '.join(sorted(missing))}")
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, roles: Mapping[str, Role] | None = None) -> Entities:
+        """Build from a frame, guessing the roles that are not given."""
+        given = roles or {}
+        names = frame.columns[1:]
+        return cls(frame, {n: given[n] if n in given else infer_role(n, frame[n]) for n in names})
+
+    @classmethod
+    def of_ids(cls, ids: Iterable[str]) -> Entities:
+        """Build from ids alone."""
+        return cls(pl.DataFrame({"id": list(ids)}, schema={"id": pl.String}), {})
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: at for at, name in enumerate(self.frame["id"].to_list())}
+
+    def position(self, name: str) -> int:
+        """The position of an id, or -1."""
+        return self._positions.get(name, -1)
+
+    def positions(self, ids: Sequence[str]) -> npt.NDArray[np.int32]:
+        """int32[n]: the positions of ids, -1 where unknown."""
+        get = self._positions.get
+        return np.fromiter((get(i, -1) for i in ids), np.int32, len(ids))
+
+    def ids(self, positions: npt.ArrayLike) -> list[str]:
+        """The ids at valid positions."""
+        return self.frame["id"].gather(np.asarray(positions, np.int64)).to_list()
+
+    def columns(self, *roles: Role) -> list[str]:
+        """Names of the columns with one of the roles, in the frame's order."""
+        return [name for name, role in self.roles.items() if role in roles]
+
+    def row(self, position: int) -> dict[str, object]:
+        """One row as a dict, without its id; nulls left out."""
+        row = self.frame.row(position, named=True)
+        return {k: v for k, v in row.items() if k != "id" and v is not None}
+
+    def upsert(self, frame: pl.DataFrame, roles: Mapping[str, Role] | None = None) -> Entities:
+        """Update rows by id, and append new ids at the end. Columns are united.
+
+        A column that ``frame`` lacks keeps its values; a null in ``frame`` overwrites nothing.
+        """
+        extra = {n: r for n, r in Entities.of(frame, roles).roles.items() if n not in self.roles}
+        merged = self.frame.join(frame, on="id", how="full", coalesce=True, maintain_order="left_right", suffix="\0new")
+        merged = merged.with_columns(
+            pl.coalesce(f"{name}\0new", name).alias(name)
+            for name in frame.columns
+            if f"{name}\0new" in merged.columns
+        ).select("id", *self.roles, *extra)
+        return Entities(merged, {**self.roles, **extra})
+
+    def digest(self, first: int | None = None) -> str:
+        """sha256 over the first n ids (all by default), in order: a catalogue's identity for models."""
+        ids = self.frame["id"] if first is None else self.frame["id"].head(first)
+        return hashlib.sha256("\n".join(ids.to_list()).encode()).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write ``path`` (Arrow IPC, uncompressed, so that it can be memory-mapped) and its roles."""
+        self.frame.write_ipc(path, compression="uncompressed")
+        path.with_suffix(".roles.json").write_text(json.dumps(dict(self.roles), indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> Entities:
+        """Read what :meth:`save` wrote, memory-mapped."""
+        if not path.exists():
+            raise DataError(f"{path} does not exist; run `cuvee import` first")
+        roles = json.loads(path.with_suffix(".roles.json").read_text())
+        return cls(pl.read_ipc(path), {k: Role(v) for k, v in roles.items()})
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A product's items and users."""
+
+    items: Entities
+    users: Entities
+
+    def save(self, directory: Path) -> None:
+        """Write ``items.arrow`` and ``users.arrow`` with their roles."""
+        self.items.save(directory / "items.arrow")
+        self.users.save(directory / "users.arrow")
+
+    @classmethod
+    def load(cls, directory: Path) -> Catalog:
+        """Read what :meth:`save` wrote."""
+        return cls(Entities.load(directory / "items.arrow"), Entities.load(directory / "users.arrow"))

@@ -1,0 +1,153 @@
+"""A dataset: a catalogue and what its users did, sorted by user and time.
+
+The one type that ``fit`` learns from, evaluation splits, and the server reads histories from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from scipy import sparse
+
+from cuvee.data.catalog import Catalog
+from cuvee.errors import DataError
+from cuvee.recommender import Histories
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A catalogue, and per user the events, oldest first (equal times keep the file's order)."""
+
+    catalog: Catalog
+    events: Histories
+    """U rows, U being the number of users of the catalogue."""
+
+    @classmethod
+    def build(
+        cls,
+        catalog: Catalog,
+        users: npt.ArrayLike,
+        items: npt.ArrayLike,
+        times: npt.ArrayLike | None = None,
+        weights: npt.ArrayLike | None = None,
+    ) -> Dataset:
+        """Build from events in any order: int positions[n] of users and items, seconds, weights.
+
+        Sorted by user, then time; the sort is stable. Times default to the order given, weights to 1.
+        """
+        user = np.asarray(users, np.int32)
+        item = np.asarray(items, np.int32)
+        time = np.arange(len(user), dtype=np.float64) if times is None else np.asarray(times, np.float64)
+        weight = np.ones(len(user), np.float32) if weights is None else np.asarray(weights, np.float32)
+        n_users, n_items = len(catalog.users), len(catalog.items)
+        for name, values, limit in (("user", user, n_users), ("item", item, n_items)):
+            if len(values) and (values.min() < 0 or values.max() >= limit):
+                raise DataError(f"an event names a {name} outside the catalogue of {limit}")
+        order = np.lexsort((time, user))
+        offsets = np.zeros(n_users + 1, np.int64)
+        np.cumsum(np.bincount(user, minlength=n_users), out=offsets[1:])
+        return cls(catalog, Histories(offsets, item[order], weight[order], time[order]))
+
+    def __len__(self) -> int:
+        return len(self.events.items)
+
+    @property
+    def n_users(self) -> int:
+        """Users in the catalogue."""
+        return len(self.catalog.users)
+
+    @property
+    def n_items(self) -> int:
+        """Items in the catalogue."""
+        return len(self.catalog.items)
+
+    @property
+    def users(self) -> npt.NDArray[np.int32]:
+        """int32[n]: the user of each event."""
+        return self.events.rows.astype(np.int32)
+
+    def histories(self, users: npt.ArrayLike) -> Histories:
+        """The events of the given users; an unknown user (-1, or beyond the catalogue) has none."""
+        wanted = np.asarray(users, np.int64)
+        known = (wanted >= 0) & (wanted < len(self.events))
+        if known.all():
+            return self.events.select(wanted)
+        found = self.events.select(wanted[known])
+        lengths = np.zeros(len(wanted), np.int64)
+        lengths[known] = found.lengths
+        return replace(found, offsets=np.concatenate([[0], np.cumsum(lengths)]))
+
+    def matrix(self, *, liked_only: bool = True) -> sparse.csr_array:
+        """float32[U, N], sparse: 1 where a user has an event of weight above 0 (or any event)."""
+        events = self.events if liked_only else replace(self.events, weights=np.ones_like(self.events.weights))
+        found = events.matrix(self.n_items)
+        found.data[:] = 1
+        return found
+
+    def where(self, kept: npt.NDArray[np.bool_]) -> Dataset:
+        """The events marked in bool[n]; the catalogue stays whole, so positions stay valid."""
+        counts = np.bincount(self.events.rows[kept], minlength=self.n_users)
+        events = Histories(
+            np.concatenate([[0], np.cumsum(counts)]),
+            self.events.items[kept],
+            self.events.weights[kept],
+            self.events.times[kept],
+        )
+        return replace(self, events=events)
+
+    def with_catalog(self, catalog: Catalog) -> Dataset:
+        """The same events over a catalogue that has grown at its end."""
+        grown = len(catalog.users) - self.n_users
+        offsets = np.concatenate([self.events.offsets, np.full(grown, self.events.offsets[-1])])
+        return Dataset(catalog, replace(self.events, offsets=offsets))
+
+    def save(self, directory: Path) -> None:
+        """Write the dataset into a directory, replacing one that is there only when all is written."""
+        aside = directory.with_name(f".{directory.name}.writing")
+        aside.mkdir(parents=True, exist_ok=True)
+        self.catalog.save(aside)
+        frame = pl.DataFrame(
+            {
+                "user": self.users,
+                "item": self.events.items,
+                "weight": self.events.weights,
+                "time": self.events.times,
+            }
+        )
+        frame.write_ipc(aside / "events.arrow", compression="uncompressed")
+        directory.mkdir(exist_ok=True)
+        for written in sorted(aside.iterdir()):
+            os.replace(written, directory / written.name)
+        aside.rmdir()
+
+    @classmethod
+    def load(cls, directory: Path) -> Dataset:
+        """Read what :meth:`save` wrote, memory-mapped.
+
+        Raises :class:`cuvee.errors.DataError` where there is none.
+        """
+        path = directory / "events.arrow"
+        if not path.exists():
+            raise DataError(f"{path} does not exist; run `cuvee import` first")
+        catalog = Catalog.load(directory)
+        frame = pl.read_ipc(path)
+        counts = np.bincount(frame["user"].to_numpy(), minlength=len(catalog.users))
+        column: Callable[[str], npt.NDArray[np.generic]] = lambda name: frame[name].to_numpy()  # noqa: E731
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return cls(
+            catalog,
+            Histories(
+                offsets,
+                column("item").astype(np.int32, copy=False),
+                column("weight").astype(np.float32, copy=False),
+                column("time").astype(np.float64, copy=False),
+            ),
+        )

@@ -1,0 +1,186 @@
+"""Every error that Cuvée raises on purpose, as one tree.
+
+::
+
+    CuveeError
+    ├── RequestError                the caller must change the request
+    │   ├── InvalidArgument         a field is malformed; names the field
+    │   └── NotFound                the named product, item list or snapshot does not exist
+    ├── OperatorError               the operator must change something on this machine
+    │   ├── ConfigError             cuvee.toml or a product's file; carries every mistake at once
+    │   ├── PluginError             two plugins claim one name, or one breaks the contract at start
+    │   ├── DataError               an input file cannot be read; names file and line
+    │   └── ArtifactError           an artefact is missing, damaged or from another catalogue
+    ├── UnavailableError            try again later
+    │   ├── NotReady                no snapshot is loaded yet for the product
+    │   └── DeadlineExceeded        the caller's deadline passed before a list could be made
+    └── SourceFailure               one recommender cannot answer this batch, with a typed reason;
+                                    it never reaches the caller: the answer is marked degraded
+
+This module knows nothing of gRPC; ``cuvee.serving.status`` maps the tree to status codes,
+and a test proves that table total.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "ArtifactError",
+    "ConfigError",
+    "CuveeError",
+    "DataError",
+    "DeadlineExceeded",
+    "DegradedReason",
+    "InvalidArgument",
+    "Mistake",
+    "NotFound",
+    "NotReady",
+    "OperatorError",
+    "PluginError",
+    "RequestError",
+    "SourceFailure",
+    "UnavailableError",
+]
+
+
+class CuveeError(Exception):
+    """The root: catch it to catch everything that Cuvée raises on purpose."""
+
+    reason = "INTERNAL"
+    """Machine-readable ``ErrorInfo.reason`` (AIP-193), UPPER_SNAKE_CASE."""
+
+
+class RequestError(CuveeError):
+    """The caller must change the request."""
+
+
+class InvalidArgument(RequestError):
+    """A field of the request is malformed.
+
+    ``field`` is its path as in the proto (``"item_ids[3]"``); ``description`` says what is
+    wrong and what would be right.
+    """
+
+    reason = "INVALID_ARGUMENT"
+
+    def __init__(self, field: str, description: str) -> None:
+        super().__init__(f"{field}: {description}")
+        self.field = field
+        self.description = description
+
+
+class NotFound(RequestError):
+    """The named resource does not exist; ``resource`` is its kind, ``name`` its id."""
+
+    reason = "NOT_FOUND"
+
+    def __init__(self, resource: str, name: str, known: Sequence[str] = ()) -> None:
+        hint = f"; there are: {', '.join(known)}" if known else ""
+        super().__init__(f"no {resource} named {name!r}{hint}")
+        self.resource = resource
+        self.name = name
+
+
+class OperatorError(CuveeError):
+    """The operator must change something on this machine."""
+
+    reason = "FAILED_PRECONDITION"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake in a configuration: the file, the path inside it, and what is wrong."""
+
+    file: str
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.path}: {self.message}" if self.path else f"{self.file}: {self.message}"
+
+
+class ConfigError(OperatorError):
+    """The configuration is wrong; ``mistakes`` holds all of them, not just the first."""
+
+    reason = "CONFIG_INVALID"
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(str(m) for m in mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+class PluginError(OperatorError):
+    """Two plugins claim one name, or a plugin breaks the contract at start."""
+
+    reason = "PLUGIN_INVALID"
+
+
+class DataError(OperatorError):
+    """An input cannot be read; the message names the file and, where there is one, the line."""
+
+    reason = "DATA_INVALID"
+
+
+class ArtifactError(OperatorError):
+    """An artefact is missing, damaged, or was fitted on another catalogue."""
+
+    reason = "ARTIFACT_INVALID"
+
+
+class UnavailableError(CuveeError):
+    """The same request may succeed later."""
+
+    reason = "UNAVAILABLE"
+
+
+class NotReady(UnavailableError):
+    """No snapshot is loaded yet for the product."""
+
+    reason = "NOT_READY"
+
+
+class DeadlineExceeded(UnavailableError):
+    """The caller's deadline passed before a list could be made."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
+class DegradedReason(enum.StrEnum):
+    """Why a source has no part in an answer, or why an item comes from the fallback chain."""
+
+    COLD_USER = "COLD_USER"
+    """No source that serves this user, so new is he."""
+    COLD_ITEM = "COLD_ITEM"
+    """The item is newer than the source's model."""
+    TIMEOUT = "TIMEOUT"
+    """The source did not answer within its share of the deadline."""
+    ERROR = "ERROR"
+    """The source raised."""
+    INVALID_OUTPUT = "INVALID_OUTPUT"
+    """The source broke its promise: a wrong shape, dtype or order, or an infinite score."""
+    EMPTY = "EMPTY"
+    """The source answered, with nothing in it that may be shown."""
+    CIRCUIT_OPEN = "CIRCUIT_OPEN"
+    """The source failed so often of late that it is not asked for a while."""
+    OVERLOADED = "OVERLOADED"
+    """All slots of the source are taken by earlier calls."""
+    UNAVAILABLE = "UNAVAILABLE"
+    """The server behind the source cannot be reached."""
+
+
+class SourceFailure(CuveeError):
+    """Raised by a recommender that cannot answer a batch and knows why.
+
+    ``degraded`` is the typed reason; ``detail`` goes to the caller, so it holds nothing secret.
+    Any other exception of a recommender becomes ``ERROR`` with its type's name alone.
+    """
+
+    reason = "SOURCE_FAILED"
+
+    def __init__(self, degraded: DegradedReason, detail: str = "") -> None:
+        super().__init__(f"{degraded}: {detail}" if detail else str(degraded))
+        self.degraded = degraded
+        self.detail = detail
