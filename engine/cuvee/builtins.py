@@ -1,0 +1,35 @@
+"""The engine's own calibrators, blenders, rules and readers, registered as any plugin's are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cuvee.data.readers import BUILT_IN, Reader
+from cuvee.hookspecs import hookimpl
+from cuvee.ranking.blend import Blender, ReciprocalRankFusion, WeightedSum
+from cuvee.ranking.calibrate import Calibrator, MinMax, Quantile, Rank, ZScore
+from cuvee.rules import ExcludeSeen, Filter, Rule
+
+
+@hookimpl
+def register_readers() -> Mapping[str, type[Reader]]:
+    """MovieLens, Parquet, CSV."""
+    return BUILT_IN
+
+
+@hookimpl
+def register_calibrators() -> Mapping[str, type[Calibrator]]:
+    """Four ways to a common scale."""
+    return {"quantile": Quantile, "rank": Rank, "minmax": MinMax, "zscore": ZScore}
+
+
+@hookimpl
+def register_blenders() -> Mapping[str, type[Blender]]:
+    """Weighted sum and reciprocal rank fusion."""
+    return {"weighted": WeightedSum, "rrf": ReciprocalRankFusion}
+
+
+@hookimpl
+def register_rules() -> Mapping[str, type[Rule]]:
+    """What may be shown."""
+    return {"exclude_seen": ExcludeSeen, "filter": Filter}

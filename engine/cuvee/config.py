@@ -1,0 +1,351 @@
+"""The configuration: ``cuvee.toml`` and ``products/<name>.toml``, as frozen, checked models.
+
+Loading reports every mistake of every file at once, each with its path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+
+from cuvee.errors import ConfigError, Mistake
+from cuvee.recommender import RecommenderConfig
+from cuvee.registry import Registry
+
+__all__ = [
+    "BlendConfig", "Duration", "FallbackConfig", "Instance", "PageSize", "Product", "RuleUse", "Settings", "SourceUse",
+    "load_settings",
+]  # fmt: skip
+
+_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m)\s*", value)
+        if not found:
+            raise ValueError("a duration is a number with a unit: '40ms', '1.5s', '2m'")
+        return float(found[1]) * _UNITS[found[2]]
+    if isinstance(value, int | float):
+        raise ValueError("a duration needs a unit: '40ms', '1.5s', '2m'")  # noqa: TRY004 - pydantic collects ValueError
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=3600), PlainSerializer(lambda s: f"{s * 1e3:g}ms")]
+"""Seconds in memory; ``"40ms"``, ``"1.5s"``, ``"2m"`` in a file."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+
+
+class Table(BaseModel):
+    """Parent of every table: frozen, unknown keys refused, numbers finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class PageSize(Table):
+    """How long a list is."""
+
+    default: int = Field(20, ge=1, le=1000)
+    max: int = Field(100, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> PageSize:
+        if self.default > self.max:
+            raise ValueError(f"default ({self.default}) is above max ({self.max})")
+        return self
+
+
+class SourceUse(Table):
+    """A recommender's part in a product."""
+
+    use: str
+    """The name of a ``[recommenders.<name>]`` table."""
+    candidates: int = Field(200, ge=1, le=10_000)
+    timeout: Duration | None = None
+    """For each of its calls; by default whatever is left of the caller's deadline."""
+
+
+class BlendConfig(Table):
+    """How opinions become one score."""
+
+    method: str = "weighted"
+    calibrate: str = "zscore"
+    missing: Literal["prior", "skip", "zero"] = "prior"
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The blender's own keys, such as ``k`` of ``rrf``."""
+    segments: dict[str, int] = Field(default_factory=lambda: {"cold": 0, "new": 1, "growing": 3, "warm": 10})
+    """Segment name -> least number of events in the history; one must start at 0."""
+    weights: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = Field(default_factory=dict)
+    """Segment name (or ``similar``, for SimilarItems) -> source -> weight. A segment without a
+    table weighs all sources equally; a source that a table leaves out has weight 0."""
+    max_candidates: int = Field(2000, ge=1, le=100_000)
+    """Cap of the union of candidates, per query."""
+
+    @model_validator(mode="after")
+    def _from_zero(self) -> BlendConfig:
+        if 0 not in self.segments.values():
+            raise ValueError("segments: one must start at 0 events")
+        if len(set(self.segments.values())) != len(self.segments):
+            raise ValueError("segments: two start at the same number of events")
+        return self
+
+
+class RuleUse(Table):
+    """One rule: its name, and its own keys beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    use: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The rule's own keys."""
+        return dict(self.model_extra or {})
+
+
+class FallbackConfig(Table):
+    """What fills a list that the blend leaves short."""
+
+    chain: tuple[str, ...] = ()
+
+
+class Product(Table):
+    """``products/<name>.toml``: a shop, a feed, a music page."""
+
+    name: Name
+    """The file's name without ``.toml``."""
+    dataset: str
+    """The imported dataset; the product's own name by default."""
+    page_size: PageSize = PageSize()
+    sources: tuple[SourceUse, ...] = Field(min_length=1)
+    blend: BlendConfig = BlendConfig()
+    rules: tuple[RuleUse, ...] = (RuleUse(use="exclude_seen"),)
+    fallback: FallbackConfig = FallbackConfig()
+    history: int = Field(200, ge=1, le=10_000)
+    """The newest events that recommenders get; ``exclude_seen`` always knows them all."""
+
+    @property
+    def recommenders(self) -> tuple[str, ...]:
+        """Every instance that it uses, sources first."""
+        return tuple(dict.fromkeys([*(s.use for s in self.sources), *self.fallback.chain]))
+
+
+class Tls(Table):
+    """Server certificate; with ``client_ca`` clients must show one, too."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+class Limits(Table):
+    """What the server grants."""
+
+    deadline: Duration = 1.0
+    """For callers that set none, and the cap for those that do."""
+    threads: int = Field(8, ge=1, le=256)
+    """Slots of each source's pool."""
+    max_message_bytes: int = Field(4 * 2**20, ge=1024)
+
+
+class ServerConfig(Table):
+    """Where and how the server listens."""
+
+    listen: str = "127.0.0.1:50051"
+    reflection: bool = False
+    tls: Tls | None = None
+    limits: Limits = Limits()
+    shutdown_grace: Duration = 10.0
+
+
+class Instance(Table):
+    """A configured recommender: ``[recommenders.<name>]``."""
+
+    name: Name
+    plugin: str
+    config: RecommenderConfig
+
+    @property
+    def digest(self) -> str:
+        """sha256 of plugin and effective config: a model fitted under another is not used."""
+        dump = json.dumps([self.plugin, self.config.model_dump(mode="json")], sort_keys=True)
+        return hashlib.sha256(dump.encode()).hexdigest()
+
+
+class Settings(Table):
+    """The whole effective configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    root: Path = Field(exclude=True)
+    """The folder of ``cuvee.toml``: relative paths start there."""
+    data: Path = Path("var/data")
+    artifacts: str = "var/artifacts"
+    """A folder, or any fsspec URL."""
+    server: ServerConfig = ServerConfig()
+    recommenders: Mapping[str, Instance]
+    products: Mapping[str, Product]
+
+    @property
+    def revision(self) -> str:
+        """Twelve hex digits that change with any effective value."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]
+
+    def canonical(self) -> str:
+        """The effective configuration as JSON, keys sorted."""
+        dump = self.model_dump(mode="json", exclude={"recommenders"})
+        dump["recommenders"] = {
+            name: {"plugin": i.plugin, **i.config.model_dump(mode="json")} for name, i in self.recommenders.items()
+        }
+        return json.dumps(dump, sort_keys=True)
+
+    @property
+    def data_dir(self) -> Path:
+        """Absolute folder of the datasets."""
+        return self.root / self.data
+
+    @property
+    def artifact_url(self) -> str:
+        """The artefact root: a URL as given, or an absolute folder."""
+        return self.artifacts if "://" in self.artifacts else str(self.root / self.artifacts)
+
+
+class _Collector:
+    """Gathers mistakes, so that one run shows them all."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[Mistake] = []
+
+    def add(self, file: Path, path: str, message: str) -> None:
+        self.mistakes.append(Mistake(str(file), path, message))
+
+    def invalid(self, file: Path, prefix: str, problem: ValidationError) -> None:
+        for error in problem.errors():
+            loc = ".".join(str(p) for p in (prefix, *error["loc"]) if str(p))
+            message = error["msg"].removeprefix("Value error, ")
+            if error["type"] == "extra_forbidden":
+                message = "unknown key; see `cuvee check --help` and the plugin's README for those that exist"
+            self.add(file, loc, message)
+
+    def parse(self, file: Path) -> dict[str, Any]:
+        try:
+            return tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as problem:
+            self.add(file, "", f"cannot be read: {problem}")
+        except tomllib.TOMLDecodeError as problem:
+            self.add(file, "", f"not TOML: {problem}")
+        return {}
+
+
+def _instances(table: object, file: Path, registry: Registry, found: _Collector) -> dict[str, Instance]:
+    instances: dict[str, Instance] = {}
+    if not isinstance(table, dict):
+        found.add(file, "recommenders", "must be a table of tables")
+        return instances
+    for name, raw in table.items():
+        path = f"recommenders.{name}"
+        if not isinstance(raw, dict) or not isinstance(raw.get("plugin"), str):
+            found.add(file, path, "needs plugin = \"<name>\"; `cuvee plugins` lists them")
+            continue
+        keys = {k: v for k, v in raw.items() if k != "plugin"}
+        registered = registry.recommenders.get(raw["plugin"])
+        if registered is None:
+            found.add(file, f"{path}.plugin", _unknown("recommender", raw["plugin"], registry))
+            continue
+        try:
+            config = registered.component.Config.model_validate(keys)
+            instances[name] = Instance(name=name, plugin=raw["plugin"], config=config)
+        except ValidationError as problem:
+            found.invalid(file, path, problem)
+    return instances
+
+
+def _unknown(kind: str, name: str, registry: Registry) -> str:
+    there = ", ".join(getattr(registry, f"{kind}s"))
+    broken = "".join(f"; {b.distribution} could not be loaded ({b.problem})" for b in registry.broken)
+    return f"no installed plugin registers the {kind} {name!r}; there are: {there or 'none'}{broken}"
+
+
+def _check_product(product: Product, file: Path, known: set[str], registry: Registry, found: _Collector) -> None:
+    """What a product's tables say of each other and of what is installed."""
+    used = [s.use for s in product.sources]
+    for at, name in enumerate(used):
+        if name not in known:
+            there = ", ".join(sorted(known)) or "none"
+            found.add(file, f"sources.{at}.use", f"there is no [recommenders.{name}] in cuvee.toml; there are: {there}")
+        if name in used[:at]:
+            found.add(file, f"sources.{at}.use", f"{name!r} is listed twice")
+    for at, name in enumerate(product.fallback.chain):
+        if name not in known:
+            found.add(file, f"fallback.chain.{at}", f"there is no [recommenders.{name}] in cuvee.toml")
+    for segment, table in product.blend.weights.items():
+        if segment not in product.blend.segments and segment != "similar":
+            there = ", ".join(product.blend.segments)
+            found.add(file, f"blend.weights.{segment}", f"there is no such segment; there are: {there}, similar")
+        for name in table:
+            if name not in used:
+                found.add(file, f"blend.weights.{segment}.{name}", "is not one of the product's sources")
+        if table and not any(table.values()):
+            found.add(file, f"blend.weights.{segment}", "all weights are 0")
+    if product.blend.calibrate not in registry.calibrators:
+        found.add(file, "blend.calibrate", _unknown("calibrator", product.blend.calibrate, registry))
+    blender = registry.blenders.get(product.blend.method)
+    if blender is None:
+        found.add(file, "blend.method", _unknown("blender", product.blend.method, registry))
+    else:
+        try:
+            blender.component.Options.model_validate(product.blend.options)
+        except ValidationError as problem:
+            found.invalid(file, "blend.options", problem)
+    for at, use in enumerate(product.rules):
+        rule = registry.rules.get(use.use)
+        if rule is None:
+            found.add(file, f"rules.{at}.use", _unknown("rule", use.use, registry))
+            continue
+        try:
+            rule.component.Config.model_validate(use.options)
+        except ValidationError as problem:
+            found.invalid(file, f"rules.{at}", problem)
+
+
+def load_settings(file: Path, registry: Registry) -> Settings:
+    """Read and check ``cuvee.toml`` and every ``products/*.toml`` beside it.
+
+    Raises:
+        ConfigError: with every mistake of every file.
+    """
+    found = _Collector()
+    if not file.is_file():
+        raise ConfigError([Mistake(str(file), "", "does not exist; pass --config, or copy deploy/cuvee.toml here")])
+    raw = found.parse(file)
+    instances = _instances(raw.pop("recommenders", {}), file, registry, found)
+    known = {*instances, *(m.path.split(".")[1] for m in found.mistakes if m.path.startswith("recommenders."))}
+    folder = file.parent / str(raw.pop("products", "products"))
+    products: dict[str, Product] = {}
+    for path in sorted(folder.glob("*.toml")):
+        values = found.parse(path)
+        if not values:
+            continue
+        try:
+            product = Product.model_validate({"name": path.stem, "dataset": path.stem, **values})
+        except ValidationError as problem:
+            found.invalid(path, "", problem)
+            continue
+        products[product.name] = product
+        _check_product(product, path, known, registry, found)
+    if not products and not found.mistakes:
+        found.add(folder, "", "holds no product: add <name>.toml; deploy/products/movies.toml is an example")
+    try:
+        settings = Settings(root=file.parent.resolve(), recommenders=instances, products=products, **raw)
+    except ValidationError as problem:
+        found.invalid(file, "", problem)
+    if found.mistakes:
+        raise ConfigError(found.mistakes)
+    return settings

@@ -1,0 +1,128 @@
+"""Blending: calibrated opinions and weights to contributions that add up to the score.
+
+``p`` is the number of sources. A blender returns the contribution matrix float32[p, B, M]; the
+score of an item is its sum over p, so attribution is exact by construction.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from cuvee.recommender import Bools, Floats
+
+__all__ = ["Blender", "Missing", "Opinions", "ReciprocalRankFusion", "WeightedSum", "live_weights"]
+
+Missing: TypeAlias = Literal["prior", "skip", "zero"]
+"""What a missing opinion on an item counts as.
+
+``prior``: the source's mean opinion on this query's other candidates, so that an item that the
+source cannot know is neither buried nor promoted by it. ``skip``: the item is scored by the
+other sources alone, their weights renormalised. ``zero``: nothing.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Opinions:
+    """What p sources think of B x M items."""
+
+    calibrated: Floats
+    """float32[p, B, M], NaN = no opinion."""
+    weights: Floats
+    """float32[p, B], adding up to 1 over the live sources of each query (0 for the others)."""
+    present: Bools
+    """bool[B, M]: false where the row is padded."""
+
+
+class BlenderOptions(BaseModel):
+    """Parent of a blender's ``Options``: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Blender(ABC):
+    """Turns opinions into contributions. Immutable."""
+
+    Options: ClassVar[type[BlenderOptions]] = BlenderOptions
+    """The table ``[blend.options]``."""
+
+    def __init__(self, options: BlenderOptions, missing: Missing) -> None:
+        self.options = options
+        self.missing = missing
+
+    @abstractmethod
+    def contributions(self, opinions: Opinions) -> Floats:
+        """float32[p, B, M], finite; 0 on padding."""
+
+
+def live_weights(weights: Floats, live: Bools) -> Floats:
+    """Renormalise float32[p, B] weights over the live sources of each query.
+
+    Where every live source has weight 0 they share equally, so that an answer never depends on a
+    source that is not there. All zeros where none is live.
+    """
+    kept = np.where(live, weights, 0)
+    kept = np.where(kept.sum(axis=0) > 0, kept, live)
+    total = kept.sum(axis=0)
+    return (kept / np.where(total > 0, total, 1)).astype(np.float32)
+
+
+class WeightedSum(Blender):
+    """The weighted sum of calibrated opinions (linear combination, CombSUM with weights).
+
+    Source: Fox and Shaw, "Combination of Multiple Searches", TREC-2, 1994.
+    """
+
+    def contributions(self, opinions: Opinions) -> Floats:
+        """weight x calibrated, the missing ones by the policy."""
+        known = ~np.isnan(opinions.calibrated) & opinions.present
+        weights = opinions.weights[:, :, None]
+        if self.missing == "skip":
+            share = np.where(known, weights, 0)
+            total = share.sum(axis=0)
+            weights = share / np.where(total > 0, total, 1)
+        values = np.where(known, opinions.calibrated, 0)
+        if self.missing == "prior":
+            count = np.maximum(known.sum(axis=2, keepdims=True), 1)
+            mean = values.sum(axis=2, keepdims=True, dtype=np.float64) / count
+            values = np.where(known, values, mean)
+        blended: Floats = np.where(opinions.present, weights * values, 0).astype(np.float32)
+        return blended
+
+
+class RrfOptions(BlenderOptions):
+    """``k``: how slowly the worth of a rank falls."""
+
+    k: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+
+
+class ReciprocalRankFusion(Blender):
+    """weight / (k + rank), rank being the item's place among the source's own opinions.
+
+    Equal opinions share the better place. A missing opinion adds nothing, whatever the policy:
+    it has no rank. Source: Cormack, Clarke and Buettcher, SIGIR 2009 (k = 60 there).
+    """
+
+    Options = RrfOptions
+
+    def contributions(self, opinions: Opinions) -> Floats:
+        """Ranks are found per source and row."""
+        if not isinstance(self.options, RrfOptions):
+            raise TypeError(f"expected RrfOptions, got {type(self.options).__name__}")
+        p, b, m = opinions.calibrated.shape
+        known = ~np.isnan(opinions.calibrated) & opinions.present
+        values = np.where(known, -opinions.calibrated, np.inf).reshape(p * b, m)
+        order = np.argsort(values, axis=1, kind="stable")
+        ordered = np.take_along_axis(values, order, axis=1)
+        fresh = np.ones((p * b, m), np.bool_)
+        fresh[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+        places = np.maximum.accumulate(np.where(fresh, np.arange(1, m + 1), 0), axis=1)
+        ranks = np.empty_like(places)
+        np.put_along_axis(ranks, order, places, axis=1)
+        worth = opinions.weights[:, :, None] / (self.options.k + ranks.reshape(p, b, m))
+        fused: Floats = np.where(known, worth, 0).astype(np.float32)
+        return fused

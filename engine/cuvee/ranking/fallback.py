@@ -1,0 +1,90 @@
+"""Falling back: where the blend's list is short, the product's chain fills it, each item marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cuvee.errors import DegradedReason
+from cuvee.ranking.ask import Ask, Report, ask_candidates
+from cuvee.ranking.plan import Plan
+from cuvee.ranking.retrieve import join, union
+from cuvee.recommender import Floats, Ints, Queries, Ragged
+
+__all__ = ["Filled", "fall_back"]
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Items from the fallback chain, in the order in which they are shown."""
+
+    items: Ints
+    """int32[B, K], -1 pads (anywhere in a row)."""
+    scores: Floats
+    """float32[B, K]: the fallback source's own raw score, not comparable with a blended one."""
+    levels: Ints
+    """int32[B, K]: 1-based place in the chain, 0 on padding."""
+    reasons: Sequence[DegradedReason]
+    """B reasons: why the query's blended list came short."""
+
+    @classmethod
+    def none(cls, b: int) -> Filled:
+        """Nothing was filled in for b queries."""
+        empty = np.empty((b, 0), np.int32)
+        return cls(empty, empty.astype(np.float32), empty, (DegradedReason.EMPTY,) * b)
+
+
+def _listed(items: Ints) -> Ragged:
+    """A padded matrix as ragged rows."""
+    real = items >= 0
+    return Ragged(np.concatenate([[0], np.cumsum(real.sum(axis=1))]), items[real])
+
+
+async def fall_back(
+    plan: Plan, queries: Queries, shown: Ints, k: int, reasons: Sequence[DegradedReason], ask: Ask
+) -> tuple[Filled, list[Report]]:
+    """Fill rows of ``shown`` (int32[B, M], -1 pads) that hold fewer than k items, source by source.
+
+    ``queries`` carries all restrictions, so filters and exclusions hold here as well. Asks no
+    source of the chain when every row is full. Returns the reports of those that were asked.
+    """
+    missing = k - (shown >= 0).sum(axis=1)
+    columns: list[tuple[Ints, Floats, Ints]] = []
+    reports: list[Report] = []
+    taken = _listed(shown)
+    n = len(plan.catalog.items)
+    for level, source in enumerate(plan.fallback, start=1):
+        short = np.flatnonzero(missing > 0)
+        if not len(short):
+            break
+        rest = replace(queries, excluded=join([queries.excluded, taken])).select(short)
+        wanted = int(missing.max())
+        reply = await ask_candidates(ask, source, rest, wanted, n)
+        reports.append(reply.report)
+        if reply.value is None:
+            continue
+        allowed = union([reply.value], rest.excluded, rest.eligible, n, n)
+        items = np.full((len(queries), reply.value.items.shape[1]), -1, np.int32)
+        scores = np.full(items.shape, np.nan, np.float32)
+        for at, row in enumerate(short):  # rows that come short are few
+            own, own_scores = reply.value.items[at], reply.value.scores[at]
+            good = np.isin(own, allowed[at][allowed[at] >= 0])
+            good[good] = _first_of_each(own[good])
+            good &= np.cumsum(good) <= missing[row]
+            items[row, good], scores[row, good] = own[good], own_scores[good]
+        columns.append((items, scores, np.where(items >= 0, level, 0).astype(np.int32)))
+        missing = missing - (items >= 0).sum(axis=1)
+        taken = join([taken, _listed(items)])
+    if not columns:
+        return replace(Filled.none(len(queries)), reasons=reasons), reports
+    items, scores, levels = (np.concatenate(parts, axis=1) for parts in zip(*columns, strict=True))
+    return Filled(items, scores, levels, reasons), reports
+
+
+def _first_of_each(items: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """bool[n]: true at the first occurrence of each item."""
+    first = np.zeros(len(items), np.bool_)
+    first[np.unique(items, return_index=True)[1]] = True
+    return first
