@@ -38,7 +38,9 @@ def _seconds(value: object) -> object:
     return value
 
 
-Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=3600), PlainSerializer(lambda s: f"{s * 1e3:g}ms")]
+Duration = Annotated[
+    float, BeforeValidator(_seconds), Field(gt=0, le=3600), PlainSerializer(lambda s: f"{s * 1e3:g}ms")
+]
 """Seconds in memory; ``"40ms"``, ``"1.5s"``, ``"2m"`` in a file."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
@@ -252,7 +254,7 @@ def _instances(table: object, file: Path, registry: Registry, found: _Collector)
     for name, raw in table.items():
         path = f"recommenders.{name}"
         if not isinstance(raw, dict) or not isinstance(raw.get("plugin"), str):
-            found.add(file, path, "needs plugin = \"<name>\"; `cuvee plugins` lists them")
+            found.add(file, path, 'needs plugin = "<name>"; `cuvee plugins` lists them')
             continue
         keys = {k: v for k, v in raw.items() if k != "plugin"}
         registered = registry.recommenders.get(raw["plugin"])
@@ -273,46 +275,51 @@ def _unknown(kind: str, name: str, registry: Registry) -> str:
     return f"no installed plugin registers the {kind} {name!r}; there are: {there or 'none'}{broken}"
 
 
-def _check_product(product: Product, file: Path, known: set[str], registry: Registry, found: _Collector) -> None:
-    """What a product's tables say of each other and of what is installed."""
+def _check_sources(product: Product, file: Path, known: set[str], found: _Collector) -> None:
+    """Every name of a recommender must be one of cuvee.toml's."""
     used = [s.use for s in product.sources]
-    for at, name in enumerate(used):
+    there = ", ".join(sorted(known)) or "none"
+    named = [*((f"sources.{at}.use", name) for at, name in enumerate(used))]
+    named += [(f"fallback.chain.{at}", name) for at, name in enumerate(product.fallback.chain)]
+    for path, name in named:
         if name not in known:
-            there = ", ".join(sorted(known)) or "none"
-            found.add(file, f"sources.{at}.use", f"there is no [recommenders.{name}] in cuvee.toml; there are: {there}")
+            found.add(file, path, f"there is no [recommenders.{name}] in cuvee.toml; there are: {there}")
+    for at, name in enumerate(used):
         if name in used[:at]:
             found.add(file, f"sources.{at}.use", f"{name!r} is listed twice")
-    for at, name in enumerate(product.fallback.chain):
-        if name not in known:
-            found.add(file, f"fallback.chain.{at}", f"there is no [recommenders.{name}] in cuvee.toml")
+
+
+def _check_weights(product: Product, file: Path, found: _Collector) -> None:
+    """Every table of weights must name a segment, and sources of the product."""
+    used = {s.use for s in product.sources}
     for segment, table in product.blend.weights.items():
+        path = f"blend.weights.{segment}"
         if segment not in product.blend.segments and segment != "similar":
             there = ", ".join(product.blend.segments)
-            found.add(file, f"blend.weights.{segment}", f"there is no such segment; there are: {there}, similar")
-        for name in table:
-            if name not in used:
-                found.add(file, f"blend.weights.{segment}.{name}", "is not one of the product's sources")
-        if table and not any(table.values()):
-            found.add(file, f"blend.weights.{segment}", "all weights are 0")
+            found.add(file, path, f"there is no such segment; there are: {there}, similar")
+        for name in table.keys() - used:
+            found.add(file, f"{path}.{name}", "is not one of the product's sources")
+        if not any(table.values()):
+            found.add(file, path, "needs a weight above 0")
+
+
+def _check_components(product: Product, file: Path, registry: Registry, found: _Collector) -> None:
+    """Calibrator, blender and rules must be installed, and their keys be theirs."""
     if product.blend.calibrate not in registry.calibrators:
         found.add(file, "blend.calibrate", _unknown("calibrator", product.blend.calibrate, registry))
-    blender = registry.blenders.get(product.blend.method)
-    if blender is None:
-        found.add(file, "blend.method", _unknown("blender", product.blend.method, registry))
-    else:
-        try:
-            blender.component.Options.model_validate(product.blend.options)
-        except ValidationError as problem:
-            found.invalid(file, "blend.options", problem)
-    for at, use in enumerate(product.rules):
-        rule = registry.rules.get(use.use)
-        if rule is None:
-            found.add(file, f"rules.{at}.use", _unknown("rule", use.use, registry))
+    named = [("blend.method", "blender", product.blend.method, "Options", "blend.options", product.blend.options)]
+    named += [
+        (f"rules.{at}.use", "rule", r.use, "Config", f"rules.{at}", r.options) for at, r in enumerate(product.rules)
+    ]
+    for path, kind, name, model, table, options in named:
+        registered = getattr(registry, f"{kind}s").get(name)
+        if registered is None:
+            found.add(file, path, _unknown(kind, name, registry))
             continue
         try:
-            rule.component.Config.model_validate(use.options)
+            getattr(registered.component, model).model_validate(options)
         except ValidationError as problem:
-            found.invalid(file, f"rules.{at}", problem)
+            found.invalid(file, table, problem)
 
 
 def load_settings(file: Path, registry: Registry) -> Settings:
@@ -339,7 +346,9 @@ def load_settings(file: Path, registry: Registry) -> Settings:
             found.invalid(path, "", problem)
             continue
         products[product.name] = product
-        _check_product(product, path, known, registry, found)
+        _check_sources(product, path, known, found)
+        _check_weights(product, path, found)
+        _check_components(product, path, registry, found)
     if not products and not found.mistakes:
         found.add(folder, "", "holds no product: add <name>.toml; deploy/products/movies.toml is an example")
     try:

@@ -122,8 +122,12 @@ class Registry:
             return dict(sorted(found.items()))
 
         return cls(
-            plugins,
-            tuple(broken),
-            *(collect(kind) for kind in ("recommenders", "calibrators", "blenders", "rules", "readers")),
+            plugins=plugins,
+            broken=tuple(broken),
+            recommenders=collect("recommenders"),
+            calibrators=collect("calibrators"),
+            blenders=collect("blenders"),
+            rules=collect("rules"),
+            readers=collect("readers"),
             hooks=manager.hook,
         )

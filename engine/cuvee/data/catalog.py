@@ -123,9 +123,7 @@ class Entities:
         extra = {n: r for n, r in Entities.of(frame, roles).roles.items() if n not in self.roles}
         merged = self.frame.join(frame, on="id", how="full", coalesce=True, maintain_order="left_right", suffix="\0new")
         merged = merged.with_columns(
-            pl.coalesce(f"{name}\0new", name).alias(name)
-            for name in frame.columns
-            if f"{name}\0new" in merged.columns
+            pl.coalesce(f"{name}\0new", name).alias(name) for name in frame.columns if f"{name}\0new" in merged.columns
         ).select("id", *self.roles, *extra)
         return Entities(merged, {**self.roles, **extra})
 

@@ -5,7 +5,6 @@ The one type that ``fit`` learns from, evaluation splits, and the server reads h
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -125,7 +124,7 @@ class Dataset:
         frame.write_ipc(aside / "events.arrow", compression="uncompressed")
         directory.mkdir(exist_ok=True)
         for written in sorted(aside.iterdir()):
-            os.replace(written, directory / written.name)
+            written.replace(directory / written.name)
         aside.rmdir()
 
     @classmethod

@@ -19,7 +19,7 @@ from cuvee.errors import DegradedReason, SourceFailure
 from cuvee.ranking.plan import Source
 from cuvee.recommender import Candidates, Floats, Ints, Queries
 
-__all__ = ["Ask", "Report", "Reply", "Status", "ask_candidates", "ask_directly", "ask_score"]
+__all__ = ["Ask", "Reply", "Report", "Status", "ask_candidates", "ask_directly", "ask_score"]
 
 T = TypeVar("T")
 
@@ -101,6 +101,7 @@ def _check_scores(found: object, shape: tuple[int, ...]) -> Floats:
 
 async def _attempt(source: Source, call: Callable[[], Awaitable[T]]) -> Reply[T]:
     started = time.perf_counter()
+    problem: Exception
     try:
         value = await call()
     except SourceFailure as failure:

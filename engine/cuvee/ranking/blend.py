@@ -78,18 +78,18 @@ class WeightedSum(Blender):
     """
 
     def contributions(self, opinions: Opinions) -> Floats:
-        """weight x calibrated, the missing ones by the policy."""
+        """Weight x calibrated, the missing ones by the policy."""
         known = ~np.isnan(opinions.calibrated) & opinions.present
         weights = opinions.weights[:, :, None]
         if self.missing == "skip":
             share = np.where(known, weights, 0)
             total = share.sum(axis=0)
             weights = share / np.where(total > 0, total, 1)
-        values = np.where(known, opinions.calibrated, 0)
+        values = np.where(known, opinions.calibrated, np.float32(0))
         if self.missing == "prior":
             count = np.maximum(known.sum(axis=2, keepdims=True), 1)
             mean = values.sum(axis=2, keepdims=True, dtype=np.float64) / count
-            values = np.where(known, values, mean)
+            values = np.where(known, values, mean.astype(np.float32))
         blended: Floats = np.where(opinions.present, weights * values, 0).astype(np.float32)
         return blended
 

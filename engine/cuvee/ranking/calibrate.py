@@ -26,6 +26,7 @@ class Calibrator(ABC):
 
     def __init__(self, learnt: Mapping[str, list[float]]) -> None:
         """``learnt`` is what :meth:`learn` returned, read back from the artefact's manifest."""
+        self.learnt = learnt
 
     @classmethod
     def learn(cls, scores: Floats) -> dict[str, list[float]]:
@@ -44,6 +45,7 @@ class Quantile(Calibrator):
     KNOTS = 257
 
     def __init__(self, learnt: Mapping[str, list[float]]) -> None:
+        super().__init__(learnt)
         values, levels = np.unique(np.asarray(learnt.get("quantiles", (0.0, 1.0)), np.float64), return_index=True)
         last = len(learnt.get("quantiles", (0.0, 1.0))) - 1
         # equal quantiles are one atom of the distribution: its level is the middle of the run

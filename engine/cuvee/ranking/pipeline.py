@@ -42,11 +42,14 @@ class Scored:
 
     def take(self, order: Ints) -> Scored:
         """Reorder and cut: int[B, K] columns of each row."""
+        each = order[None]
         return Scored(
-            np.take_along_axis(self.items, order, axis=1),
-            np.take_along_axis(self.scores, order, axis=1),
-            *(np.take_along_axis(a, order[None], axis=2) for a in (self.raw, self.calibrated, self.contributions)),
-            np.take_along_axis(self.ranks, order[None], axis=2),
+            items=np.take_along_axis(self.items, order, axis=1),
+            scores=np.take_along_axis(self.scores, order, axis=1),
+            raw=np.take_along_axis(self.raw, each, axis=2),
+            calibrated=np.take_along_axis(self.calibrated, each, axis=2),
+            contributions=np.take_along_axis(self.contributions, each, axis=2),
+            ranks=np.take_along_axis(self.ranks, each, axis=2),
         )
 
 
@@ -147,7 +150,7 @@ def _blend(plan: Plan, items: Ints, raw: Floats, ranks: Ints, weights: Floats, s
     """Calibrate and blend; gives the weights that were used, too."""
     raw = np.where(served[:, :, None], raw, np.nan)
     calibrated = np.stack([plan.calibrators[s.name].calibrate(raw[i]) for i, s in enumerate(plan.sources)])
-    used = live_weights(weights, np.asarray(~np.isnan(raw)).any(axis=2))
+    used = live_weights(weights, np.asarray((~np.isnan(raw)).any(axis=2)))
     present = items >= 0
     contributions = plan.blender.contributions(Opinions(calibrated, used, present))
     scores = np.where(present, contributions.sum(axis=0), np.nan).astype(np.float32)

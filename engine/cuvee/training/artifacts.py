@@ -1,0 +1,191 @@
+"""Artefacts: fitted models on disk, by product and version, each version whole or absent.
+
+``<root>/<product>/<version>/<recommender>/...`` and one ``manifest.json`` per version, which is
+written last: a folder without it is not a version. The root is a folder or any fsspec URL;
+a remote version is fetched once into a local cache, so that arrays can be memory-mapped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import fsspec
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cuvee.errors import ArtifactError
+
+__all__ = ["ArtifactRoot", "FileEntry", "Manifest", "ModelEntry"]
+
+_VERSION = re.compile(r"^\d{8}T\d{6}\d{3}Z$")
+MANIFEST = "manifest.json"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileEntry(_Entry):
+    """A file of a model."""
+
+    sha256: str
+    size: int
+    """Bytes."""
+
+
+class ModelEntry(_Entry):
+    """One fitted recommender of a version."""
+
+    plugin: str
+    distribution: str
+    distribution_version: str
+    config_digest: str
+    fit_seconds: float
+    peak_bytes: int
+    """Highest growth of resident memory seen while it was fitted."""
+    files: Mapping[str, FileEntry]
+    calibration: Mapping[str, Mapping[str, list[float]]]
+    """Calibrator name -> what it learnt of this source's scores."""
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(f.size for f in self.files.values())
+
+
+class Manifest(_Entry):
+    """What a version holds, and what it was fitted on."""
+
+    product: str
+    version: str
+    created: datetime
+    config_revision: str
+    n_items: int
+    n_users: int
+    n_events: int
+    items_digest: str
+    users_digest: str
+    models: Mapping[str, ModelEntry]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe_files(directory: Path) -> dict[str, FileEntry]:
+    """Every file below a folder with its digest and size."""
+    return {
+        str(path.relative_to(directory)): FileEntry(sha256=_sha256(path), size=path.stat().st_size)
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _sync(directory: Path) -> None:
+    """Fsync every file and folder, so that what is renamed into place survives a power cut."""
+    for path in [*directory.rglob("*"), directory]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def new_version() -> str:
+    """A version's name: UTC time to the millisecond, so that names sort by age."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}Z"
+
+
+class ArtifactRoot:
+    """Where versions live."""
+
+    def __init__(self, url: str, cache: Path | None = None) -> None:
+        """``cache`` is the local folder for versions of a remote root; a temporary one by default."""
+        self._fs, path = fsspec.core.url_to_fs(url)
+        self._path = str(path).rstrip("/")
+        self._local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
+        self._cache = cache
+
+    def _join(self, *parts: str) -> str:
+        return "/".join((self._path, *parts))
+
+    def versions(self, product: str) -> list[str]:
+        """Whole versions of a product, newest last."""
+        folder = self._join(product)
+        if not self._fs.isdir(folder):
+            return []
+        names = (str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in self._fs.ls(folder, detail=False))
+        return sorted(n for n in names if _VERSION.match(n) and self._fs.exists(self._join(product, n, MANIFEST)))
+
+    def workspace(self, product: str) -> Path:
+        """A fresh local folder to write a version into before it is published."""
+        if self._local:
+            parent = Path(self._join(product))
+            parent.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
+        return Path(tempfile.mkdtemp(prefix="cuvee-writing-"))
+
+    def publish(self, workspace: Path, manifest: Manifest) -> None:
+        """Make what lies in ``workspace`` the version that ``manifest`` describes, in one step."""
+        (workspace / MANIFEST).write_text(manifest.model_dump_json(indent=1))
+        target = self._join(manifest.product, manifest.version)
+        if self._local:
+            workspace.chmod(0o755)
+            _sync(workspace)
+            workspace.rename(target)
+            _sync(Path(target).parent)
+            return
+        for path in sorted(p for p in workspace.rglob("*") if p.is_file() and p.name != MANIFEST):
+            self._fs.put_file(str(path), f"{target}/{path.relative_to(workspace)}")
+        self._fs.put_file(str(workspace / MANIFEST), f"{target}/{MANIFEST}")
+        shutil.rmtree(workspace)
+
+    def manifest(self, product: str, version: str | None = None) -> Manifest:
+        """Read a version's manifest; the newest version by default.
+
+        Raises:
+            ArtifactError: there is none, or it is damaged.
+        """
+        if version is None:
+            versions = self.versions(product)
+            if not versions:
+                raise ArtifactError(f"nothing was fitted yet for product {product!r}; run `cuvee fit {product}`")
+            version = versions[-1]
+        path = self._join(product, version, MANIFEST)
+        try:
+            return Manifest.model_validate_json(self._fs.cat_file(path))
+        except FileNotFoundError:
+            there = ", ".join(self.versions(product)) or "none"
+            raise ArtifactError(f"product {product!r} has no version {version!r}; there are: {there}") from None
+        except ValidationError as problem:
+            raise ArtifactError(f"{path} is damaged: {problem.errors()[0]['msg']}; run `cuvee fit` again") from problem
+
+    def fetch(self, manifest: Manifest, model: str) -> Path:
+        """The local folder of one model, each file checked against the manifest.
+
+        Raises:
+            ArtifactError: a file is missing or differs from what was written.
+        """
+        remote = self._join(manifest.product, manifest.version, model)
+        if self._local:
+            folder = Path(remote)
+        else:
+            if self._cache is None:
+                self._cache = Path(tempfile.mkdtemp(prefix="cuvee-artifacts-"))
+            folder = self._cache / manifest.product / manifest.version / model
+        for name, entry in manifest.models[model].files.items():
+            path = folder / name
+            if not self._local and not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._fs.get_file(f"{remote}/{name}", str(path))
+            if not path.is_file() or path.stat().st_size != entry.size or _sha256(path) != entry.sha256:
+                raise ArtifactError(f"{path} is missing or differs from the manifest; run `cuvee fit` again")
+        return folder

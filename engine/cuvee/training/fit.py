@@ -1,0 +1,177 @@
+"""Fit: learn every recommender of a product, calibrate, and publish them as one version."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from cuvee.config import Instance, Product, Settings
+from cuvee.data.dataset import Dataset
+from cuvee.errors import CuveeError, PluginError
+from cuvee.ranking.ask import ask_directly
+from cuvee.ranking.calibrate import Calibrator
+from cuvee.ranking.pipeline import make_lists
+from cuvee.recommender import Floats, Progress, Recommender
+from cuvee.registry import Registry
+from cuvee.training.artifacts import ArtifactRoot, Manifest, ModelEntry, describe_files, new_version
+from cuvee.training.questions import ask_about, in_batches
+from cuvee.training.snapshot import compile_plan
+
+__all__ = ["Fitted", "calibrate", "fit_models", "fit_product"]
+
+CALIBRATION_USERS = 512
+"""Sampled users whose unions of candidates a source's score distribution is learnt from."""
+
+ProgressFor = Callable[[str], Progress]
+"""Given a recommender's name, where its progress goes."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A recommender fresh from its fit."""
+
+    instance: Instance
+    model: Recommender[Any]
+    seconds: float
+    peak_bytes: int
+
+
+class _MemoryWatch(AbstractContextManager["_MemoryWatch"]):
+    """Samples this process's resident memory; ``peak`` is its highest growth since the start."""
+
+    def __enter__(self) -> Self:
+        self._start = self._now()
+        self.peak = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+
+    @staticmethod
+    def _now() -> int:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * 4096
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.02):
+            self.peak = max(self.peak, self._now() - self._start)
+
+
+def fit_models(
+    data: Dataset, settings: Settings, registry: Registry, names: tuple[str, ...], progress: ProgressFor
+) -> dict[str, Fitted]:
+    """Fit the named instances on a dataset, one after another.
+
+    Raises:
+        PluginError: a recommender cannot be fitted; names it and keeps its error as the cause.
+    """
+    fitted = {}
+    for name in names:
+        instance = settings.recommenders[name]
+        component = registry.recommenders[instance.plugin].component
+        started = time.perf_counter()
+        with _MemoryWatch() as memory:
+            try:
+                model = component.fit(data, instance.config, progress(name))
+            except CuveeError:
+                raise
+            except Exception as problem:
+                raise PluginError(f"{name} ({instance.plugin}) cannot be fitted: {problem!r}") from problem
+        fitted[name] = Fitted(instance, model, time.perf_counter() - started, memory.peak)
+    return fitted
+
+
+def calibrate(
+    data: Dataset, product: Product, registry: Registry, models: Mapping[str, Recommender[Any] | None]
+) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Learn what each learning calibrator needs of each source: name -> calibrator -> learnt.
+
+    The scores are those that the sources give to the unions of candidates of sampled users, since
+    that is what they will be asked at serving time.
+    """
+    learners = {n: r.component for n, r in registry.calibrators.items() if r.component.learns}
+    plain: dict[str, Calibrator] = {s.use: registry.calibrators["zscore"].component({}) for s in product.sources}
+    plan = compile_plan(product, registry, data.catalog, models, plain, "")
+    active = np.flatnonzero(data.events.lengths > 0)
+    sample = np.random.default_rng(0).permutation(active)[:CALIBRATION_USERS].astype(np.int32)
+    found: dict[str, list[Floats]] = {s.use: [] for s in product.sources}
+    for users in in_batches(np.sort(sample)):
+        question = ask_about(data, users, plan.max_candidates, product.history)
+        answer = asyncio.run(make_lists(replace(plan, fallback=()), question, ask_directly))
+        for i, source in enumerate(product.sources):
+            raw = answer.blended.raw[i]
+            found[source.use].append(raw[~np.isnan(raw)])
+    return {
+        name: {kind: learner.learn(np.concatenate(scores)) for kind, learner in learners.items()}
+        for name, scores in found.items()
+        if scores
+    }
+
+
+def fit_product(settings: Settings, registry: Registry, name: str, progress: ProgressFor) -> Manifest:
+    """Fit, save, calibrate and publish a product's recommenders as a new version.
+
+    Nothing is published unless all of them could be fitted.
+
+    Raises:
+        PluginError: a recommender cannot be fitted.
+        DataError: the dataset was not imported.
+    """
+    product = settings.products[name]
+    data = Dataset.load(settings.data_dir / product.dataset)
+    root = ArtifactRoot(settings.artifact_url)
+    workspace = root.workspace(name)
+    try:
+        fitted = fit_models(data, settings, registry, product.recommenders, progress)
+        learnt = calibrate(data, product, registry, {n: f.model for n, f in fitted.items()})
+        entries = {}
+        for instance_name, one in fitted.items():
+            folder = workspace / instance_name
+            folder.mkdir()
+            one.model.save(folder)
+            plugin = registry.recommenders[one.instance.plugin].plugin
+            entries[instance_name] = ModelEntry(
+                plugin=one.instance.plugin,
+                distribution=plugin.distribution,
+                distribution_version=plugin.version,
+                config_digest=one.instance.digest,
+                fit_seconds=one.seconds,
+                peak_bytes=one.peak_bytes,
+                files=describe_files(folder),
+                calibration=learnt.get(instance_name, {}),
+            )
+        catalog = data.catalog
+        manifest = Manifest(
+            product=name,
+            version=new_version(),
+            created=datetime.now(UTC),
+            config_revision=settings.revision,
+            n_items=len(catalog.items),
+            n_users=len(catalog.users),
+            n_events=len(data),
+            items_digest=catalog.items.digest(),
+            users_digest=catalog.users.digest(),
+            models=entries,
+        )
+        root.publish(workspace, manifest)
+    except BaseException:
+        shutil.rmtree(workspace, ignore_errors=True)
+        raise
+    return manifest

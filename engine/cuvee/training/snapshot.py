@@ -1,0 +1,155 @@
+"""Snapshots: one product's data, models and configuration, ready to serve, and immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from cuvee.config import Product, Settings
+from cuvee.data.catalog import Catalog
+from cuvee.data.dataset import Dataset
+from cuvee.errors import ArtifactError, ConfigError, CuveeError, Mistake, RequestError
+from cuvee.ranking.calibrate import Calibrator
+from cuvee.ranking.plan import Plan, Source
+from cuvee.recommender import Recommender
+from cuvee.registry import Registry
+from cuvee.training.artifacts import ArtifactRoot, Manifest
+
+__all__ = ["Snapshot", "compile_plan", "load_snapshot"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that answering for a product takes; a reload makes another one and swaps."""
+
+    product: Product
+    version: str
+    data: Dataset
+    plan: Plan
+    problems: tuple[str, ...]
+    """Sources that could not be loaded: they count as degraded in every answer."""
+
+    def close(self) -> None:
+        """Close every recommender."""
+        for source in (*self.plan.sources, *self.plan.fallback):
+            if source.recommender is not None:
+                source.recommender.close()
+
+
+def compile_plan(
+    product: Product,
+    registry: Registry,
+    catalog: Catalog,
+    models: Mapping[str, Recommender[Any] | None],
+    calibrators: Mapping[str, Calibrator],
+    version: str,
+) -> Plan:
+    """Make a product's configuration ready to run over given models.
+
+    Raises:
+        ConfigError: a rule does not fit the catalogue (a filter over a column that is not there).
+    """
+    timeouts = {s.use: s.timeout for s in product.sources}
+    blender = registry.blenders[product.blend.method].component
+    rules, eligible, mistakes = [], None, []
+    for at, use in enumerate(product.rules):
+        component = registry.rules[use.use].component
+        try:
+            rule = component(component.Config.model_validate(use.options), catalog)
+            mask = rule.eligible()
+        except RequestError as problem:
+            mistakes.append(Mistake(f"products/{product.name}.toml", f"rules.{at}", str(problem)))
+            continue
+        rules.append(rule)
+        if mask is not None:
+            eligible = mask if eligible is None else eligible & mask
+    if mistakes:
+        raise ConfigError(mistakes)
+    return Plan(
+        product=product.name,
+        catalog=catalog,
+        sources=[Source(s.use, models[s.use], s.candidates, s.timeout, version) for s in product.sources],
+        calibrators=calibrators,
+        blender=blender(blender.Options.model_validate(product.blend.options), product.blend.missing),
+        segments=sorted(product.blend.segments.items(), key=lambda s: s[1]),
+        weights=product.blend.weights,
+        rules=rules,
+        eligible=eligible,
+        fallback=[
+            Source(n, models[n], product.page_size.max, timeouts.get(n), version) for n in product.fallback.chain
+        ],
+        max_candidates=product.blend.max_candidates,
+    )
+
+
+def _check_grown(data: Dataset, manifest: Manifest) -> None:
+    """The dataset must be the one of the fit, or have grown from it at its end."""
+    for kind, entities, n, digest in (
+        ("items", data.catalog.items, manifest.n_items, manifest.items_digest),
+        ("users", data.catalog.users, manifest.n_users, manifest.users_digest),
+    ):
+        if len(entities) < n or entities.digest(n) != digest:
+            raise ArtifactError(
+                f"the {kind} of product {manifest.product!r} are not those that version {manifest.version} was "
+                f"fitted on; run `cuvee fit {manifest.product}`"
+            )
+
+
+def load_snapshot(settings: Settings, registry: Registry, product: str, version: str | None = None) -> Snapshot:
+    """Load a product's data and a version of its models, the newest by default.
+
+    A model that is missing, damaged or was fitted under another configuration does not stop the
+    others: it is listed in ``problems``.
+
+    Raises:
+        ArtifactError: there is no such version, it fits another dataset, or no model of it loads.
+        DataError: the dataset was not imported.
+    """
+    config = settings.products[product]
+    root = ArtifactRoot(settings.artifact_url)
+    data = Dataset.load(settings.data_dir / config.dataset)
+    manifest = root.manifest(product, version)
+    _check_grown(data, manifest)
+    models: dict[str, Recommender[Any] | None] = {}
+    problems = []
+    for name in config.recommenders:
+        try:
+            models[name] = _load_model(root, manifest, settings, registry, name, data.catalog)
+        except Exception as problem:  # noqa: BLE001 - a plugin's load may raise anything; the others go on
+            said = str(problem) if isinstance(problem, CuveeError) else f"{type(problem).__name__}: {problem}"
+            log.warning("model not loaded", product=product, recommender=name, problem=said)
+            problems.append(f"{name}: {said}")
+            models[name] = None
+    if not any(models.values()):
+        raise ArtifactError(f"no model of product {product!r} could be loaded:\n" + "\n".join(problems))
+    component = registry.calibrators[config.blend.calibrate].component
+    calibrators = {s.use: component(_learnt(manifest, s.use, config.blend.calibrate)) for s in config.sources}
+    plan = compile_plan(config, registry, data.catalog, models, calibrators, manifest.version)
+    return Snapshot(config, manifest.version, data, plan, tuple(problems))
+
+
+def _learnt(manifest: Manifest, model: str, calibrator: str) -> dict[str, list[float]]:
+    entry = manifest.models.get(model)
+    return dict(entry.calibration.get(calibrator, {})) if entry else {}
+
+
+def _load_model(
+    root: ArtifactRoot, manifest: Manifest, settings: Settings, registry: Registry, name: str, catalog: Catalog
+) -> Recommender[Any]:
+    instance = settings.recommenders[name]
+    entry = manifest.models.get(name)
+    if entry is None:
+        raise ArtifactError(f"version {manifest.version} holds no model {name!r}; run `cuvee fit {manifest.product}`")
+    if entry.config_digest != instance.digest:
+        raise ArtifactError(
+            f"[recommenders.{name}] has changed since version {manifest.version} was fitted; "
+            f"run `cuvee fit {manifest.product}`"
+        )
+    folder = root.fetch(manifest, name)
+    loaded: Recommender[Any] = registry.recommenders[instance.plugin].component.load(folder, instance.config, catalog)
+    return loaded
