@@ -1,0 +1,63 @@
+"""The settings of ``popular``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Any
+
+from cuvee.recommender import RecommenderConfig
+from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator
+
+__all__ = ["PopularConfig"]
+
+_EDGES: Mapping[str, tuple[float, ...]] = {"age": (18.0, 25.0, 35.0, 45.0, 55.0)}
+"""The usual bands of surveys."""
+_WORDS: Mapping[str, str] = {"age": "aged {}"}
+
+
+class PopularConfig(RecommenderConfig):
+    """What counts as popular."""
+
+    half_life: PositiveFloat | None = 180.0
+    """Days after which an event counts half; None (in TOML the word ``"none"``) counts all alike.
+    The present is the dataset's last event, so that an old dataset works like a new one."""
+    trending: NonNegativeFloat = 0.0
+    """Weight of the trend: the last ``window`` days against the whole time. 0 leaves it out."""
+    window: PositiveFloat = 7.0
+    """Days that count as recent for the trend."""
+    smoothing: PositiveFloat = 20.0
+    """Expected events at which a lift, of the trend or of a segment, is believed half."""
+    segments: tuple[str, ...] | None = None
+    """Columns of the users to count by; None is every category and number, () is none."""
+    segment_weight: NonNegativeFloat = 1.0
+    """Weight of what a user's segments choose more than others do."""
+    bins: dict[str, Annotated[tuple[float, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Inner edges of number columns, by name: ``{"age": (18, 25, 35, 45, 55)}`` is built in.
+    A column without any is cut into fifths of its users."""
+    words: dict[str, str] = Field(default_factory=dict)
+    """How a segment reads after "popular with", by column, ``{}`` being its value: with
+    ``occupation = "{}s"`` it is "popular with artists aged 25-34". Otherwise "column: value"."""
+
+    @field_validator("half_life", mode="before")
+    @classmethod
+    def _spelt_none(cls, value: Any) -> Any:
+        """TOML has no null."""
+        return None if isinstance(value, str) and value.lower() == "none" else value
+
+    @field_validator("bins")
+    @classmethod
+    def _rising(cls, bins: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
+        for name, edges in bins.items():
+            if any(low >= high for low, high in pairwise(edges)):
+                raise ValueError(f"the edges of {name} must rise")
+        return bins
+
+    @property
+    def edges(self) -> Mapping[str, tuple[float, ...]]:
+        """The edges given, over those built in."""
+        return {**_EDGES, **self.bins}
+
+    def phrase(self, column: str, value: str) -> str:
+        """A segment in words."""
+        return {**_WORDS, **self.words}.get(column, f"{column}: {{}}").replace("{}", value)

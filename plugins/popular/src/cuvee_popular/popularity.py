@@ -1,0 +1,60 @@
+"""The arithmetic of popularity: pure functions from events to one number per item.
+
+Times are float64 seconds, half-lives and windows are in days, counts are float64 sums of event
+weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["DAY", "count", "decayed", "log_lift", "log_share"]
+
+DAY = 86_400.0
+"""Seconds."""
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Positions: TypeAlias = npt.NDArray[Any]
+
+PRIOR = 1.0
+"""Events' worth of belief in the long-run share, so that an item whose last event is long ago
+keeps a finite score, in the order of its long-run popularity."""
+
+
+def decayed(weights: npt.NDArray[Any], times: Floats, now: float, half_life: float | None) -> Floats:
+    """Weights of events, halved for every ``half_life`` days before ``now``; None leaves them whole."""
+    whole = weights.astype(np.float64)
+    if half_life is None:
+        return whole
+    return whole * np.exp2((times - now) / (half_life * DAY))
+
+
+def count(items: Positions, weights: npt.NDArray[Any], n_items: int) -> Floats:
+    """float64[n_items]: the sum of the weights of each item's events."""
+    return np.bincount(items, weights, n_items).astype(np.float64, copy=False)
+
+
+def log_share(recent: Floats, long_run: Floats) -> Floats:
+    """float64[n]: the log of each item's share of the decayed events; NaN without any event.
+
+    A Dirichlet posterior mean with the long-run shares as its prior: with no decay it is exactly
+    the log of the plain share.
+    """
+    total = long_run.sum()
+    if total == 0:
+        return np.full(len(long_run), np.nan)
+    share = (recent + PRIOR * long_run / total) / (recent.sum() + PRIOR)
+    with np.errstate(divide="ignore"):
+        return np.where(long_run > 0, np.log(share), np.nan)
+
+
+def log_lift(observed: Floats, expected: Floats, strength: float) -> Floats:
+    """How far a count stands above what was expected of it, shrunk towards 0 (as expected).
+
+    The log of a gamma-Poisson posterior mean (DuMouchel 1999, with one gamma of mean 1):
+    an item with ``strength`` expected events moves half of the way.
+    """
+    return np.log((observed + strength) / (expected + strength))

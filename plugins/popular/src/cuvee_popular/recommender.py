@@ -1,0 +1,147 @@
+"""The ``popular`` recommender: log share of the events, plus log lifts of trend and segments.
+
+For item i and a user of segments s (one per column of the users)::
+
+    score = log share(i) + trending * log lift(recent window, i) + segment_weight * sum_s log lift(s, i)
+
+which is naive Bayes for "which item, given what is known of the user" with every factor shrunk
+towards the global one. Each term is a table looked up by position, so scoring is a few gathers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from cuvee import Candidates, Catalog, Dataset, load_arrays, save_arrays
+from cuvee.recommender import Progress, Queries, Recommender, Serves
+
+from cuvee_popular.config import PopularConfig
+from cuvee_popular.popularity import DAY, count, decayed, log_lift, log_share
+from cuvee_popular.segments import Segments
+
+__all__ = ["Popular"]
+
+BLOCK = 256
+"""Rows scored densely at a time, so that a batch of thousands needs no B x N matrix."""
+NOTABLE = np.log(1.1)
+"""The lift from which a segment or a trend is worth a word."""
+
+
+@dataclass(frozen=True)
+class Popular(Recommender[PopularConfig]):
+    """Popularity: decayed by time, rising, and by segment of users."""
+
+    Config = PopularConfig
+    serves: ClassVar[Serves] = Serves.KNOWN_USER | Serves.SESSION | Serves.COLD_USER  # type: ignore[misc]
+
+    config: PopularConfig
+    segments: Segments
+    share: npt.NDArray[np.float32]
+    """float32[n]: log share of each item; NaN without events of weight above 0."""
+    trend: npt.NDArray[np.float32]
+    """float32[n], or empty where the config leaves the trend out: the weighted log lift."""
+    lifts: npt.NDArray[np.float32]
+    """float32[S, n]: the weighted log lift of each item in each segment; row 0 is zero."""
+
+    @classmethod
+    def fit(cls, data: Dataset, config: PopularConfig, progress: Progress) -> Self:
+        """Count. The present is the time of the last event, whatever its weight."""
+        events, n = data.events, data.n_items
+        now = float(events.times.max(initial=-np.inf))
+        plain = count(events.items, events.weights, n)
+        recent = count(events.items, decayed(events.weights, events.times, now, config.half_life), n)
+        share = log_share(recent, plain)
+        progress(1, 3, "counted")
+
+        trend = np.empty(0)
+        if config.trending:
+            fresh = events.times > now - config.window * DAY
+            window = count(events.items[fresh], events.weights[fresh], n)
+            expected = plain * (window.sum() / max(plain.sum(), 1e-12))
+            trend = config.trending * log_lift(window, expected, config.smoothing)
+        progress(2, 3, "trend")
+
+        segments = Segments.of(data.catalog.users, config.segments, config.edges)
+        lifts = _segment_lifts(data, segments, config)
+        progress(3, 3, f"{len(segments) - 1} segments")
+        return cls(config, segments, share.astype(np.float32), trend.astype(np.float32), lifts)
+
+    def save(self, directory: Path) -> None:
+        """Write ``share.npy``, ``trend.npy``, ``lifts.npy`` and ``segments.json``."""
+        save_arrays(directory, {"share": self.share, "trend": self.trend, "lifts": self.lifts})
+        (directory / "segments.json").write_text(json.dumps(self.segments.to_json(), indent=1))
+
+    @classmethod
+    def load(cls, directory: Path, config: PopularConfig, catalog: Catalog) -> Self:
+        """Read; weights and segments are those of the fit."""
+        del catalog  # items newer than the model have no events in it
+        arrays = load_arrays(directory, "share", "trend", "lifts")
+        segments = Segments.from_json(json.loads((directory / "segments.json").read_text()))
+        return cls(config, segments, arrays["share"], arrays["trend"], arrays["lifts"])
+
+    def candidates(self, queries: Queries, k: int) -> Candidates:
+        """The k most popular for each user's segments."""
+        every = np.arange(len(self.share), dtype=np.int32)
+        blocks = []
+        for start in range(0, len(queries), BLOCK):
+            asked = queries.select(np.arange(start, min(start + BLOCK, len(queries))))
+            scores = self.score(asked, np.broadcast_to(every, (len(asked), len(every))))
+            blocks.append(Candidates.top(scores, k, asked))
+        if not blocks:
+            return Candidates.empty(0, min(k, len(every)))
+        return Candidates(np.concatenate([b.items for b in blocks]), np.concatenate([b.scores for b in blocks]))
+
+    def score(self, queries: Queries, items: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """float32[B, M]: a log probability, give or take a constant of the segments."""
+        known = (items >= 0) & (items < len(self.share))
+        if not known.any():
+            return np.full(items.shape, np.nan, np.float32)
+        at = np.where(known, items, 0)
+        scores = np.where(known, self.share[at], np.float32(np.nan))
+        if len(self.trend):
+            scores += self.trend[at]
+        for rows in self.segments.of_profiles(queries.profiles).T:
+            if rows.any():
+                scores += self.lifts[rows[:, None], at]
+        return scores
+
+    def explain(self, queries: Queries, item: int) -> str | None:
+        """Say "popular with artists aged 25-34", "rising", or "popular now"."""
+        if not 0 <= item < len(self.share) or np.isnan(self.share[item]):
+            return None
+        rows = self.segments.of_profiles(queries.profiles)[0]
+        lifts = self.lifts[rows, item]
+        trend = float(self.trend[item]) if len(self.trend) else 0.0
+        if trend > max(NOTABLE, float(lifts.sum())):
+            return "rising"
+        words = [
+            self.config.phrase(column.name, column.labels[row - start])
+            for column, row, start, lift in zip(self.segments.columns, rows, self.segments.starts, lifts, strict=True)
+            if lift > NOTABLE
+        ]
+        return f"popular with {' '.join(words)}" if words else "popular now" if self.config.half_life else "popular"
+
+
+def _segment_lifts(data: Dataset, segments: Segments, config: PopularConfig) -> npt.NDArray[np.float32]:
+    """float32[S, n]: how much more a segment chooses an item than its activity would have it.
+
+    Counted over all time: who likes an item changes slower than how many do.
+    """
+    n = data.n_items
+    lifts = np.zeros((len(segments), n), np.float32)
+    codes = segments.of_users(data.catalog.users)
+    for c, (column, start) in enumerate(zip(segments.columns, segments.starts, strict=True)):
+        rows = codes[data.users, c]
+        told = rows > 0  # users who say nothing here count neither way
+        size = len(column.labels)
+        keys = (rows[told] - start) * n + data.events.items[told]
+        observed = count(keys, data.events.weights[told], size * n).reshape(size, n)
+        activity = observed.sum(axis=1, keepdims=True) / max(observed.sum(), 1e-12)
+        lift = log_lift(observed, observed.sum(axis=0) * activity, config.smoothing)
+        lifts[start : start + size] = config.segment_weight * lift
+    return lifts
