@@ -133,11 +133,16 @@ def test_explanations():
     model = fit(tribes(), words={"job": "{}s"})
     artist = ask(Profile({"job": "artist", "age": 20.0}))
     assert model.explain(artist, 1) == "popular with artists"
-    assert model.explain(artist, 3) == "popular with aged 18-24"
+    assert model.explain(artist, 3) == "popular with users aged 18-24"
     assert model.explain(artist, 0) == "popular now"
-    assert fit(tribes(), half_life="none").explain(artist, 1) == "popular with job: artist"
+    assert fit(tribes(), half_life="none").explain(artist, 1) == "popular with users of job artist"
     assert fit(tribes(), half_life=None).explain(ask(Profile()), 0) == "popular"
     assert model.explain(artist, 99) is None
+
+
+def test_segments_read_as_a_phrase():
+    config = PopularConfig(words={"job": "{}s"})
+    assert config.describe([("gender", "F"), ("age", "25-34"), ("job", "artist")]) == "artists aged 25-34 of gender F"
 
 
 def test_what_is_excluded_or_not_eligible_is_not_proposed():

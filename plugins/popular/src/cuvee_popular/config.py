@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -37,7 +37,8 @@ class PopularConfig(RecommenderConfig):
     A column without any is cut into fifths of its users."""
     words: dict[str, str] = Field(default_factory=dict)
     """How a segment reads after "popular with", by column, ``{}`` being its value: with
-    ``occupation = "{}s"`` it is "popular with artists aged 25-34". Otherwise "column: value"."""
+    ``occupation = "{}s"`` it is "popular with artists aged 25-34", without "users aged 25-34 of
+    occupation artist"."""
 
     @field_validator("half_life", mode="before")
     @classmethod
@@ -58,6 +59,14 @@ class PopularConfig(RecommenderConfig):
         """The edges given, over those built in."""
         return {**_EDGES, **self.bins}
 
-    def phrase(self, column: str, value: str) -> str:
-        """A segment in words."""
-        return {**_WORDS, **self.words}.get(column, f"{column}: {{}}").replace("{}", value)
+    def describe(self, segments: Sequence[tuple[str, str]]) -> str:
+        """Users of these (column, value) in words: "artists aged 25-34 of gender F".
+
+        Phrases that begin with their value are nouns and come first.
+        """
+        words = {**_WORDS, **self.words}
+        phrases = [(words[column], value) for column, value in segments if column in words]
+        nouns = [phrase.replace("{}", value) for phrase, value in phrases if phrase.startswith("{}")]
+        others = [phrase.replace("{}", value) for phrase, value in phrases if not phrase.startswith("{}")]
+        plain = ", ".join(f"{column} {value}" for column, value in segments if column not in words)
+        return " ".join([*(nouns or ["users"]), *others, *(["of", plain] if plain else [])])

@@ -119,12 +119,14 @@ class Popular(Recommender[PopularConfig]):
         trend = float(self.trend[item]) if len(self.trend) else 0.0
         if trend > max(NOTABLE, float(lifts.sum())):
             return "rising"
-        words = [
-            self.config.phrase(column.name, column.labels[row - start])
+        liked_by = [
+            (column.name, column.labels[row - start])
             for column, row, start, lift in zip(self.segments.columns, rows, self.segments.starts, lifts, strict=True)
             if lift > NOTABLE
         ]
-        return f"popular with {' '.join(words)}" if words else "popular now" if self.config.half_life else "popular"
+        if liked_by:
+            return f"popular with {self.config.describe(liked_by)}"
+        return "popular now" if self.config.half_life else "popular"
 
 
 def _segment_lifts(data: Dataset, segments: Segments, config: PopularConfig) -> npt.NDArray[np.float32]:
