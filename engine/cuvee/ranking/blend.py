@@ -80,11 +80,11 @@ class WeightedSum(Blender):
     def contributions(self, opinions: Opinions) -> Floats:
         """Weight x calibrated, the missing ones by the policy."""
         known = ~np.isnan(opinions.calibrated) & opinions.present
-        weights = opinions.weights[:, :, None]
+        weights: Floats = opinions.weights[:, :, None]
         if self.missing == "skip":
-            share = np.where(known, weights, 0)
+            share = np.where(known, weights, np.float32(0))
             total = share.sum(axis=0)
-            weights = share / np.where(total > 0, total, 1)
+            weights = np.divide(share, total, where=total > 0, out=np.zeros_like(share))
         values = np.where(known, opinions.calibrated, np.float32(0))
         if self.missing == "prior":
             count = np.maximum(known.sum(axis=2, keepdims=True), 1)

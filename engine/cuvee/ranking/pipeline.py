@@ -76,9 +76,10 @@ class Answer:
         return any(r.status is Status.DEGRADED for r in self.reports)
 
     def items(self) -> Ints:
-        """int32[B, K]: blended items, then fallback items, -1 behind the end."""
+        """int32[B, K]: blended items, then fallback items, -1 behind the end of the shorter rows."""
         both = np.concatenate([self.blended.items, self.fallback.items], axis=1)
-        order = np.argsort(both < 0, axis=1, kind="stable")
+        longest = int((both >= 0).sum(axis=1).max(initial=0))
+        order = np.argsort(both < 0, axis=1, kind="stable")[:, :longest]
         return np.take_along_axis(both, order, axis=1)
 
 

@@ -1,0 +1,56 @@
+# What there is to do. Each task sets up what it needs.
+PYTHON ?= python3
+BIN    := .venv/bin
+PLUGINS := $(sort $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))
+PROTOS := $(wildcard proto/cuvee/v1/*.proto)
+# one BLAS thread: on few cores more threads make small products slower (DESIGN.md)
+export OPENBLAS_NUM_THREADS ?= 1
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help install demo serve test lint format proto bench pins clean
+help:            ## list the tasks
+	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+install: .venv/.installed ## set up .venv with everything
+.venv/.installed: requirements/dev.txt pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Cuvee needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . $(addprefix -e ./,$(PLUGINS))
+	@touch $@
+
+demo: .venv/.installed ## the main job on MovieLens 100k, from download to attribution, under 5 minutes
+	$(BIN)/python deploy/demo/demo.py
+
+serve: .venv/.installed ## the demo, then leave the server running
+	$(BIN)/python deploy/demo/demo.py --keep
+
+test: .venv/.installed ## all tests
+	$(BIN)/python -m pytest -q
+
+lint: .venv/.installed ## ruff, mypy, import-linter, buf, generated code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint proto
+	$(BIN)/python -m pytest -q tests/proto
+
+format: .venv/.installed ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proto: .venv/.installed ## generate engine/cuvee/v1 from proto/
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto --python_out=engine --grpc_python_out=engine --mypy_out=engine --mypy_grpc_out=engine $(PROTOS)
+
+bench: .venv/.installed ## accuracy and speed figures (CUVEE_DATA names the folder of data sets)
+	$(BIN)/python tests/benchmarks/accuracy.py
+	$(BIN)/python tests/benchmarks/latency.py
+	$(BIN)/python plugins/lightfm/tests/benchmark_predict.py
+
+pins: .venv/.installed ## pin requirements/*.txt anew
+	$(BIN)/python requirements/inputs.py runtime | $(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements/runtime.txt -
+	$(BIN)/python requirements/inputs.py dev | $(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -c requirements/runtime.txt -o requirements/dev.txt -
+
+clean:           ## forget everything that was set up, built or fitted
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist var

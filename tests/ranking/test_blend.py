@@ -1,0 +1,70 @@
+"""Blenders: exact attribution, weights over the living, the policies on missing opinions."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from cuvee.ranking.blend import Missing, Opinions, ReciprocalRankFusion, RrfOptions, WeightedSum, live_weights
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+P, B, M = 3, 2, 5
+opinions = arrays(np.float32, (P, B, M), elements=st.one_of(st.just(float("nan")), st.floats(-10, 10, width=32)))
+weights = arrays(np.float32, (P, B), elements=st.floats(0, 1, width=32))
+present = arrays(np.bool_, (B, M))
+policies: list[Missing] = ["prior", "skip", "zero"]
+
+
+def weighted(policy: Missing) -> WeightedSum:
+    return WeightedSum(WeightedSum.Options(), policy)
+
+
+@pytest.mark.parametrize("policy", policies)
+@given(calibrated=opinions, weight=weights, there=present)
+def test_contributions_are_finite_and_nothing_on_padding(
+    policy: Missing, calibrated: Any, weight: Any, there: Any
+) -> None:
+    live = (~np.isnan(calibrated)).any(axis=2)
+    used = live_weights(weight, live)
+    for blender in (weighted(policy), ReciprocalRankFusion(RrfOptions(), policy)):
+        out = blender.contributions(Opinions(calibrated, used, there))
+        assert out.dtype == np.float32
+        assert np.isfinite(out).all()
+        assert (out[:, ~there] == 0).all()
+
+
+@given(weight=weights, live=arrays(np.bool_, (P, B)))
+def test_live_weights_add_up_to_one_over_the_living(weight: Any, live: Any) -> None:
+    used = live_weights(weight, live)
+    assert (used[~live] == 0).all()
+    total = used.sum(axis=0)
+    np.testing.assert_allclose(total[live.any(axis=0)], 1, rtol=1e-5)
+    assert (total[~live.any(axis=0)] == 0).all()
+
+
+def test_weighted_sum_by_hand() -> None:
+    calibrated = np.array([[[1.0, 0.0]], [[0.0, 2.0]]], np.float32)
+    out = weighted("prior").contributions(
+        Opinions(calibrated, np.array([[0.75], [0.25]], np.float32), np.ones((1, 2), np.bool_))
+    )
+    np.testing.assert_allclose(out, [[[0.75, 0.0]], [[0.0, 0.5]]])
+
+
+def test_a_missing_opinion_counts_as_its_policy_says() -> None:
+    nan = np.nan
+    calibrated = np.array([[[0.2, 0.6, nan]], [[0.5, 0.5, 0.9]]], np.float32)
+    asked = Opinions(calibrated, np.array([[0.5], [0.5]], np.float32), np.ones((1, 3), np.bool_))
+    prior = weighted("prior").contributions(asked)
+    skip = weighted("skip").contributions(asked)
+    zero = weighted("zero").contributions(asked)
+    np.testing.assert_allclose(prior[:, 0, 2], [0.2, 0.45], rtol=1e-6)  # 0.5 x the mean of 0.2 and 0.6
+    np.testing.assert_allclose(skip[:, 0, 2], [0.0, 0.9], rtol=1e-6)  # the other source alone, in full
+    np.testing.assert_allclose(zero[:, 0, 2], [0.0, 0.45], rtol=1e-6)
+
+
+def test_reciprocal_rank_fusion_by_hand_and_equals_share_the_better_place() -> None:
+    calibrated = np.array([[[3.0, 9.0, 9.0, np.nan]]], np.float32)
+    asked = Opinions(calibrated, np.ones((1, 1), np.float32), np.ones((1, 4), np.bool_))
+    out = ReciprocalRankFusion(RrfOptions(k=60), "prior").contributions(asked)
+    np.testing.assert_allclose(out[0, 0], [1 / 63, 1 / 61, 1 / 61, 0], rtol=1e-6)
