@@ -1,0 +1,78 @@
+"""The settings of ``neighbors``: one table, of which each model reads its own part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from cuvee.recommender import RecommenderConfig
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
+
+__all__ = ["ModelName", "NeighborsConfig"]
+
+ModelName: TypeAlias = Literal["ease", "item_knn", "user_knn", "transitions"]
+
+_HALF_LIFE: Mapping[str, float] = {"ease": 4.0, "item_knn": 2.0, "user_knn": 3.0, "transitions": 2.0}
+_NEIGHBOURS: Mapping[str, int] = {"ease": 1, "item_knn": 100, "user_knn": 50, "transitions": 200}
+_SHRINK: Mapping[str, float] = {"item_knn": 10.0}
+_READ_BY: Mapping[str, tuple[ModelName, ...]] = {
+    "l2": ("ease",),
+    "max_items": ("ease",),
+    "neighbours": ("item_knn", "user_knn", "transitions"),
+    "shrink": ("item_knn", "user_knn"),
+    "similarity": ("item_knn", "user_knn"),
+    "window": ("transitions",),
+    "power": ("transitions",),
+    "smoothing": ("transitions",),
+    "damping": ("transitions",),
+}
+
+
+class NeighborsConfig(RecommenderConfig):
+    """Which neighbourhood, and how the history speaks."""
+
+    model: ModelName = "ease"
+    """``ease``: a linear autoencoder. ``item_knn``: items liked by the same people. ``user_knn``:
+    people who like the same items. ``transitions``: what follows what."""
+    half_life: PositiveFloat | None = Field(default_factory=lambda given: _HALF_LIFE.get(given.get("model", ""), 4.0))
+    """Later events of the history after which an event counts half; None (in TOML the word
+    ``"none"``) counts all alike. By default 4 for ease, 2 for item_knn and transitions, 3 for
+    user_knn."""
+    l2: PositiveFloat = 500.0
+    """ease: how strongly weights are pulled to 0, in events."""
+    max_items: PositiveInt = 20_000
+    """ease: the largest catalogue that it is fitted on. The matrix is dense: 20,000 items make
+    1.6 GB of it."""
+    neighbours: PositiveInt = Field(default_factory=lambda given: _NEIGHBOURS.get(given.get("model", ""), 50))
+    """item_knn: entries kept for each item proposed; transitions: for each item of the history;
+    user_knn: users asked. By default 100, 200 and 50."""
+    shrink: NonNegativeFloat = Field(default_factory=lambda given: _SHRINK.get(given.get("model", ""), 0.0))
+    """item_knn, user_knn: added to the denominator, so that few common events convince less. By
+    default 10 and 0."""
+    similarity: Literal["cosine", "jaccard"] = "cosine"
+    """item_knn, user_knn: how alike two sets are."""
+    window: PositiveInt = 10
+    """transitions: how many events ahead still count as following; the d-th counts 1/d."""
+    power: PositiveFloat = Field(0.5, le=1)
+    """transitions: counts are raised to this, so that a habit of many outweighs no other."""
+    smoothing: NonNegativeFloat = 50.0
+    """transitions: added to what an item's transitions are divided by, so that rare items
+    convince less."""
+    damping: NonNegativeFloat = Field(0.2, le=1)
+    """transitions: how much the popularity of what follows is held against it; 0 not, 1 wholly."""
+
+    @field_validator("half_life", mode="before")
+    @classmethod
+    def _spelt_none(cls, value: Any) -> Any:
+        """TOML has no null."""
+        return None if isinstance(value, str) and value.lower() == "none" else value
+
+    @model_validator(mode="after")
+    def _read_by_the_model(self) -> NeighborsConfig:
+        """A setting that the chosen model would pass over in silence is a mistake."""
+        defaults = {"neighbours": _NEIGHBOURS[self.model], "shrink": _SHRINK.get(self.model, 0.0)}
+        for name, models in _READ_BY.items():
+            default = defaults.get(name, type(self).model_fields[name].default)
+            if self.model not in models and getattr(self, name) != default:
+                raise ValueError(f"{name} means nothing to {self.model}; it is a setting of {', '.join(models)}")
+        return self

@@ -1,0 +1,210 @@
+"""The ``neighbors`` recommender: a history, weighted by recency, asked what goes with it.
+
+Every model here answers from the history alone, so one click changes the answer and users whom
+the model never saw are served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from cuvee import Candidates, Catalog, Dataset, Entities, Role, load_arrays, save_arrays
+from cuvee.recommender import Histories, Progress, Queries, Recommender, Serves
+from scipy import sparse
+
+from cuvee_neighbors.config import NeighborsConfig
+from cuvee_neighbors.ease import fit_ease
+from cuvee_neighbors.item_knn import fit_item_knn
+from cuvee_neighbors.item_weights import ItemWeights
+from cuvee_neighbors.transitions import fit_transitions
+from cuvee_neighbors.user_knn import UserNeighbours
+
+__all__ = ["Neighbors"]
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Floats: TypeAlias = npt.NDArray[np.float32]
+Ints: TypeAlias = npt.NDArray[Any]
+Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
+
+CELLS = 4_000_000
+"""Scores computed densely at a time (16 MB), so that a batch of thousands needs no B x N matrix."""
+REASONS = {
+    "ease": "because you liked {}",
+    "item_knn": "because you liked {}",
+    "user_knn": "liked by others who liked {}",
+    "transitions": "often chosen after {}",
+}
+
+
+class Model(Protocol):
+    """What the recommender asks of a model; histories are sparse float32[B, N], rows adding up to 1."""
+
+    @property
+    def n_items(self) -> int:
+        """N."""
+
+    def scores(self, history: Matrix, users: Ints) -> Floats:
+        """float32[B, N]: the scores of all items."""
+
+    def at(self, history: Matrix, users: Ints, items: Ints) -> Floats:
+        """float32[B, M]: the scores of given items."""
+
+    def support(self, history: Matrix, users: Ints, item: int) -> Floats:
+        """float32[nnz]: what each item of the only history does for one item."""
+
+    def save(self, directory: Path, name: str) -> None:
+        """Write the model under a name."""
+
+
+@dataclass(frozen=True)
+class Neighbors(Recommender[NeighborsConfig]):
+    """Item-kNN, user-kNN, EASE or transitions, by its config.
+
+    An item that had no event of weight above 0 in the fit is like one newer than the model: no
+    opinion, since nothing was learnt of it. Every other item has a score, 0 where this history
+    says nothing of it.
+    """
+
+    Config = NeighborsConfig
+    serves: ClassVar[Serves] = Serves.SESSION  # type: ignore[misc]
+
+    config: NeighborsConfig
+    model: Model
+    known: Bools
+    """bool[N]: the items that somebody liked in the fit."""
+    items: Entities
+    """The catalogue's items, for the titles in reasons."""
+
+    @classmethod
+    def fit(cls, data: Dataset, config: NeighborsConfig, progress: Progress) -> Self:
+        """Learn from the likes (events of weight above 0) and their order."""
+        n = data.n_items
+        known = np.zeros(n, np.bool_)
+        known[data.events.items[data.events.weights > 0]] = True
+        progress(0, 1)
+        model = _fit_model(data, config, known, progress)
+        progress(1, 1, config.model)
+        return cls(config, model, known, data.catalog.items)
+
+    def save(self, directory: Path) -> None:
+        """Write ``known.npy`` and the model, under its name."""
+        save_arrays(directory, {"known": self.known})
+        self.model.save(directory, self.config.model)
+
+    @classmethod
+    def load(cls, directory: Path, config: NeighborsConfig, catalog: Catalog) -> Self:
+        """Map what was saved. The half-life, and for user_knn all but the likes, is the given config's."""
+        model: Model
+        if config.model == "user_knn":
+            settings = (config.neighbours, config.similarity, config.shrink)
+            model = UserNeighbours.load(directory, config.model, *settings)
+        else:
+            model = ItemWeights.load(directory, config.model)
+        return cls(config, model, load_arrays(directory, "known")["known"], catalog.items)
+
+    def candidates(self, queries: Queries, k: int) -> Candidates:
+        """The k items of which the history speaks best; only such as it speaks for."""
+        answer = Candidates.empty(len(queries), min(k, len(self.known)))
+        for rows, history in self._blocks(queries):
+            scores = self.model.scores(history, queries.users[rows])
+            scores[:, ~self.known] = -np.inf
+            scores[scores <= 0] = -np.inf
+            found = Candidates.top(scores, k, queries.select(rows))
+            answer.items[rows], answer.scores[rows] = found.items, found.scores
+        return answer
+
+    def score(self, queries: Queries, items: Ints) -> Floats:
+        """float32[B, M]: the mean of what the items of the history say, weighted by recency."""
+        scores = np.full(items.shape, np.nan, np.float32)
+        inside = (items >= 0) & (items < len(self.known))
+        if not inside.any():
+            return scores
+        at = np.where(inside, items, 0)
+        inside &= self.known[at]
+        for rows, history in self._blocks(queries):
+            found = self.model.at(history, queries.users[rows], at[rows])
+            scores[rows] = np.where(inside[rows], found, np.float32(np.nan))
+        return scores
+
+    def explain(self, queries: Queries, item: int) -> str | None:
+        """By which item of the history, "because you liked Alien"."""
+        if not (0 <= item < len(self.known) and self.known[item]):
+            return None
+        for rows, history in self._blocks(queries):
+            support = self.model.support(history, queries.users[rows], item)
+            best = int(np.argmax(support))
+            if support[best] > 0:
+                return REASONS[self.config.model].format(title(self.items, int(history.indices[best])))
+        return None
+
+    def _blocks(self, queries: Queries) -> Iterator[tuple[Ints, Matrix]]:
+        """The rows that can be served, a block at a time: int64[b] and their histories, float32[b, N].
+
+        Each row adds up to 1, so that scores of long and short histories are of one size.
+        """
+        n = len(self.known)
+        usable = _usable(queries.histories, self.known)
+        served = np.flatnonzero(usable.lengths)
+        block = max(1, CELLS // max(n, 1))
+        for start in range(0, len(served), block):
+            rows = served[start : start + block]
+            history = usable.select(rows).matrix(n, self.config.half_life)
+            totals = np.asarray(history.sum(axis=1), np.float32).ravel()
+            history.data /= np.repeat(totals, np.diff(history.indptr))
+            yield rows, history
+
+
+def title(items: Entities, position: int) -> str:
+    """What to call an item in a reason: its title or name if it has one, else its id."""
+    for name in ("title", "name"):
+        if items.roles.get(name) == Role.TEXT and (text := items.frame[name][position]):
+            return str(text)
+    return str(items.frame["id"][position])
+
+
+def _usable(histories: Histories, known: Bools) -> Histories:
+    """Less what was not liked and what the model knows nothing of: such events age no other either."""
+    inside = (histories.weights > 0) & (histories.items < len(known))
+    inside[inside] = known[histories.items[inside]]
+    if inside.all():
+        return histories
+    counts = np.bincount(histories.rows[inside], minlength=len(histories))
+    return replace(
+        histories,
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        items=histories.items[inside],
+        weights=histories.weights[inside],
+        times=histories.times[inside],
+    )
+
+
+def _fit_model(data: Dataset, config: NeighborsConfig, known: Bools, progress: Progress) -> Model:
+    n = data.n_items
+    if config.model == "transitions":
+        weights = fit_transitions(
+            _usable(data.events, known),
+            n,
+            window=config.window,
+            power=config.power,
+            smoothing=config.smoothing,
+            damping=config.damping,
+            neighbours=config.neighbours,
+        )
+        return ItemWeights(weights)
+    liked = data.matrix()
+    if config.model == "user_knn":
+        return UserNeighbours.fit(liked, config.neighbours, config.similarity, config.shrink)
+    if config.model == "item_knn":
+        done = lambda items: progress(items / n, 1)  # noqa: E731 (one line, said where it is used)
+        return ItemWeights(fit_item_knn(liked, config.neighbours, config.similarity, config.shrink, done))
+    if n > config.max_items:
+        raise ValueError(
+            f"ease holds a dense matrix of {n} x {n} items ({n * n * 4 / 1e9:.1f} GB); raise max_items above {n}, "
+            "or choose item_knn"
+        )
+    return ItemWeights(fit_ease(liked, config.l2))

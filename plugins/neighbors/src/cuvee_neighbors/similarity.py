@@ -1,0 +1,49 @@
+"""How alike two sets are, and which of the likenesses are kept: shared by item-kNN and user-kNN."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+__all__ = ["compare", "keep_top"]
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+
+def compare(common: Floats, left: Floats, right: Floats, similarity: str, shrink: float) -> Floats:
+    """Similarities of sets (or non-negative vectors) from their inner products.
+
+    Args:
+        common: float32[a, b], inner products: for sets, how many members they share.
+        left: float32[a], squared lengths: for sets, their sizes.
+        right: float32[b], likewise.
+        similarity: ``cosine``, or ``jaccard`` (for vectors in Tanimoto's form).
+        shrink: added to the denominator (Bell and Koren 2007 shrink likewise): two sets that share
+            one member by chance come out less alike than two that share a hundred.
+
+    Returns:
+        float32[a, b], in [0, 1]; 0 where nothing is shared.
+    """
+    if similarity == "cosine":
+        whole = np.sqrt(left)[:, None] * np.sqrt(right)[None, :]
+    else:
+        whole = left[:, None] + right[None, :] - common
+    whole += np.float32(shrink)
+    alike = np.zeros_like(common)
+    np.divide(common, whole, out=alike, where=common > 0)
+    return alike
+
+
+def keep_top(rows: Floats, k: int) -> sparse.csr_array[Any, tuple[int, int]]:
+    """The k largest positive entries of each row of float32[a, b]; of equal ones any, but always the same."""
+    b = rows.shape[1]
+    if k < b:
+        columns = np.sort(np.argpartition(rows, b - k, axis=1)[:, b - k :], axis=1)
+        values = np.take_along_axis(rows, columns, axis=1)
+        kept = values > 0
+        indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+        return sparse.csr_array((values[kept], columns[kept], indptr), shape=rows.shape)
+    return sparse.csr_array(np.where(rows > 0, rows, np.float32(0)))

@@ -1,0 +1,118 @@
+"""User-based neighbours: who likes what this history holds, and what else do they like?
+
+Resnick et al. 1994, "GroupLens: an open architecture for collaborative filtering of netnews", on
+implicit likes; the model is the users' likes themselves, asked by the history as it is now, so
+that strangers are served too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from cuvee import load_arrays, save_arrays
+from scipy import sparse
+
+from cuvee_neighbors.similarity import compare, keep_top
+
+__all__ = ["UserNeighbours"]
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+Ints: TypeAlias = npt.NDArray[Any]
+Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
+
+CELLS = 4_000_000
+"""Similarities computed at a time (16 MB)."""
+
+
+@dataclass(frozen=True)
+class UserNeighbours:
+    """The likes of all users, both ways round."""
+
+    liked: Matrix
+    """float32[U, N], 1 where a user likes an item."""
+    liked_by: Matrix
+    """float32[N, U], its transpose."""
+    neighbours: int
+    """How many users are asked."""
+    similarity: str
+    """``cosine`` or ``jaccard``."""
+    shrink: float
+    """See :func:`cuvee_neighbors.similarity.compare`."""
+
+    @classmethod
+    def fit(cls, liked: Matrix, neighbours: int, similarity: str, shrink: float) -> Self:
+        """Keep the likes, float32[U, N]."""
+        return cls(liked, sparse.csr_array(liked.T.tocsr()), neighbours, similarity, shrink)
+
+    @property
+    def n_items(self) -> int:
+        """N."""
+        return int(self.liked.shape[1])
+
+    @cached_property
+    def _sizes(self) -> Floats:
+        return np.diff(self.liked.indptr).astype(np.float32)
+
+    def nearest(self, history: Matrix, users: Ints) -> Matrix:
+        """float32[B, U], sparse: similarities to the nearest users, those of a row adding up to 1.
+
+        ``history`` is float32[B, N]; ``users``, int[B], says whose it is: nobody is his own
+        neighbour.
+        """
+        common = (history @ self.liked_by).toarray()
+        own = np.flatnonzero((users >= 0) & (users < common.shape[1]))
+        common[own, users[own]] = 0
+        lengths = np.asarray(history.multiply(history).sum(axis=1), np.float32).ravel()
+        near = keep_top(compare(common, lengths, self._sizes, self.similarity, self.shrink), self.neighbours)
+        totals = np.asarray(near.sum(axis=1), np.float32).ravel()
+        near.data /= np.repeat(totals, np.diff(near.indptr))
+        return near
+
+    def scores(self, history: Matrix, users: Ints) -> Floats:
+        """float32[B, N]: the share of the neighbours, by similarity, who like each item."""
+        block = max(1, CELLS // max(self.liked.shape[0], 1))
+        parts = [
+            (self.nearest(history[at : at + block], users[at : at + block]) @ self.liked).toarray()
+            for at in range(0, len(users), block)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, self.n_items), np.float32)
+
+    def at(self, history: Matrix, users: Ints, items: Ints) -> Floats:
+        """float32[B, M]: the scores of valid items, int[B, M]."""
+        return np.take_along_axis(self.scores(history, users), items, axis=1)
+
+    def support(self, history: Matrix, users: Ints, item: int) -> Floats:
+        """float32[nnz of the only row]: what each item of the history shares with those who like the item."""
+        near = self.nearest(history, users)
+        fans = near.multiply(self.liked_by[[item], :])
+        both = np.asarray((fans @ self.liked).toarray(), np.float32).ravel()
+        return history.data * both[history.indices]
+
+    def save(self, directory: Path, name: str) -> None:
+        """Write the likes, both ways round."""
+        parts = {
+            f"{name}.{way}.{part}": getattr(matrix, part)
+            for way, matrix in (("liked", self.liked), ("liked_by", self.liked_by))
+            for part in ("indices", "indptr")
+        }
+        save_arrays(directory, parts)
+
+    @classmethod
+    def load(cls, directory: Path, name: str, neighbours: int, similarity: str, shrink: float) -> Self:
+        """Map what :meth:`save` wrote under this name."""
+        names = [f"{name}.{way}.{part}" for way in ("liked", "liked_by") for part in ("indices", "indptr")]
+        items, by_user, users, by_item = load_arrays(directory, *names).values()
+        shape = (len(by_user) - 1, len(by_item) - 1)
+        ones = np.ones(len(items), np.float32)
+        return cls(
+            sparse.csr_array((ones, items, by_user), shape=shape),
+            sparse.csr_array((ones, users, by_item), shape=shape[::-1]),
+            neighbours,
+            similarity,
+            shrink,
+        )
