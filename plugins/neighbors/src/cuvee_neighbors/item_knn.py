@@ -53,6 +53,6 @@ def fit_item_knn(
         parts.append(keep_top(alike, neighbours))
         done(mine.stop)
     if not parts:
-        return sparse.csr_array((n, n), dtype=np.float32)
-    rows = sparse.csr_array(sparse.vstack(parts))
-    return sparse.csr_array(sparse.csc_array((rows.data, rows.indices, rows.indptr), shape=(n, n)))
+        return sparse.csr_array(np.zeros((n, n), np.float32))
+    rows: sparse.csr_array[Any, tuple[int, int]] = sparse.csr_array(sparse.vstack(parts))
+    return sparse.csc_array((rows.data, rows.indices, rows.indptr), shape=(n, n)).tocsr()
