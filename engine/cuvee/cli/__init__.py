@@ -1,0 +1,72 @@
+"""The ``cuvee`` command.
+
+Each module beside this one adds its commands with ``register(app)``; what is slow to import they
+import inside the command. Errors that Cuvée raises on purpose are shown here, in one place.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from cuvee import __version__
+from cuvee.cli import check, evaluate, fit, plugins, recommend
+from cuvee.cli.failures import exit_code, show
+from cuvee.cli.options import examples
+from cuvee.errors import CuveeError
+
+__all__ = ["app", "main"]
+
+COMMANDS = (check, plugins, fit, evaluate, recommend)
+"""In the order of ``cuvee --help``: the order in which one needs them."""
+
+app = typer.Typer(
+    name="cuvee",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    epilog=examples(
+        "cuvee dataset ml-100k                fetch MovieLens 100k",
+        "cuvee fit movies                     learn every recommender of products/movies.toml",
+        "cuvee serve                          answer over gRPC",
+        "cuvee recommend movies --user 196    ask the server, and see what each source contributed",
+    ),
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cuvee {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def cuvee(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Several recommenders, one blended list, one gRPC call."""
+
+
+for command in COMMANDS:
+    command.register(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command, by default with the process's own arguments, and exit.
+
+    Exit codes: 0 done; 1 try again later, or the server cannot be reached; 2 something that the
+    user must change: an option, a configuration, an input; 130 interrupted.
+    """
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="cuvee")
+    except CuveeError as problem:
+        show(problem)
+        sys.exit(exit_code(problem))
+    except BrokenPipeError:  # `cuvee recommend ... | head` has what it wanted
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,117 @@
+"""``cuvee check``: is the configuration right, what does it come to, and can it be served?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import typer
+
+from cuvee.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, examples, open_settings
+
+if TYPE_CHECKING:
+    from cuvee.config import Settings
+    from cuvee.registry import Registry
+
+__all__ = ["as_toml", "register", "warnings_of"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``check``."""
+    app.command(
+        epilog=examples(
+            "cuvee check                               ./cuvee.toml and ./products/*.toml",
+            "cuvee check --config deploy/cuvee.toml    another one",
+            "cuvee check > effective.toml              with every default filled in",
+        )
+    )(check)
+
+
+def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Validate the configuration and print what it comes to, defaults and all.
+
+    Every mistake of every file is reported at once, with its path, and the exit code is 2.
+    Models that are missing, or were fitted under another configuration, are warned of.
+    """
+    from rich.console import Console
+    from rich.syntax import Syntax
+    from rich.text import Text
+
+    from cuvee.cli.tables import print_json
+
+    settings, registry = open_settings(config)
+    effective = json.loads(settings.canonical())
+    warnings = list(warnings_of(settings, registry))
+    if as_json:
+        print_json({"revision": settings.revision, "config": effective, "warnings": warnings})
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    text = f"# revision {settings.revision}\n\n" + as_toml(effective)
+    if console.is_terminal:
+        console.print(Syntax(text, "toml", theme="ansi_dark", background_color="default", word_wrap=True))
+    else:
+        console.print(Text(text), end="")
+    told = Console(stderr=True, highlight=False, soft_wrap=True)
+    for warning in warnings:
+        told.print(Text.assemble(("warning: ", "bold yellow"), warning))
+    products = f"{len(settings.products)} product{'s' * (len(settings.products) != 1)}"
+    recommenders = f"{len(settings.recommenders)} recommenders"
+    told.print(
+        Text.assemble(("ok: ", "bold green"), f"{config}: {products}, {recommenders}, revision {settings.revision}")
+    )
+
+
+def warnings_of(settings: Settings, registry: Registry) -> Iterator[str]:
+    """What keeps a product from being served as configured, found by loading it as the server does.
+
+    Raises:
+        ConfigError: a rule does not fit the catalogue.
+    """
+    import structlog
+
+    from cuvee.errors import ConfigError, CuveeError
+    from cuvee.training.snapshot import load_snapshot
+
+    used = {name for product in settings.products.values() for name in product.recommenders}
+    for name in settings.recommenders:
+        if name not in used:
+            yield f"[recommenders.{name}] is used by no product"
+    # the warnings that loading logs are those that are listed here
+    with structlog.testing.capture_logs():
+        for name in settings.products:
+            try:
+                snapshot = load_snapshot(settings, registry, name)
+            except ConfigError:
+                raise
+            except CuveeError as problem:
+                yield f"product {name} cannot be served yet: {problem}"
+                continue
+            yield from (f"product {name}: {problem}" for problem in snapshot.problems)
+            snapshot.close()
+
+
+def as_toml(value: Mapping[str, object], path: str = "") -> str:
+    """Plain values as TOML. What is unset, which TOML cannot say, becomes a comment."""
+    plain, tables = [], []
+    for key, one in value.items():
+        if isinstance(one, Mapping) and one:
+            tables.append(as_toml(one, f"{path}.{key}" if path else key))
+        else:
+            plain.append(f"# {key} is not set" if one is None else f"{key} = {_literal(one)}")
+    head = [f"[{path}]"] if path and (plain or not tables) else []
+    return "\n".join(["\n".join([*head, *plain, ""]) if head or plain else "", *tables]).lstrip("\n")
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, Mapping):
+        return (
+            "{ " + ", ".join(f"{k} = {_literal(v)}" for k, v in value.items() if v is not None) + " }"
+            if value
+            else "{}"
+        )
+    if isinstance(value, list):
+        many = len(value) > 1 and any(isinstance(v, Mapping) for v in value)
+        parts = [_literal(v) for v in value]
+        return "[\n" + "".join(f"  {p},\n" for p in parts) + "]" if many else f"[{', '.join(parts)}]"
+    return json.dumps(value, ensure_ascii=False)

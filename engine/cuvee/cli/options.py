@@ -1,0 +1,63 @@
+"""What the commands share: their common options, and the way to settings and registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from cuvee.errors import NotFound
+
+if TYPE_CHECKING:
+    from cuvee.config import Settings
+    from cuvee.registry import Registry
+
+__all__ = ["ConfigOption", "JsonOption", "ProductArgument", "check_product", "examples", "open_settings"]
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option("--config", "-c", envvar="CUVEE_CONFIG", help="The configuration; products/*.toml lie beside it."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+ProductArgument = Annotated[str, typer.Argument(help="A product: products/<name>.toml.", metavar="PRODUCT")]
+
+DEFAULT_CONFIG = Path("cuvee.toml")
+
+
+def examples(*lines: str) -> str:
+    """The examples at the end of a command's help."""
+    # typer joins the lines of a paragraph, so each example is one
+    return "\n\n".join(["[bold]Examples[/bold]", *(f"[cyan]{escape(line)}[/cyan]" for line in lines)])
+
+
+def open_settings(config: Path) -> tuple[Settings, Registry]:
+    """Load the installed plugins and the whole configuration.
+
+    Raises:
+        ConfigError: with every mistake.
+        PluginError: two plugins register one name.
+    """
+    import sys
+
+    import structlog
+
+    from cuvee.config import load_settings
+    from cuvee.registry import Registry
+
+    # stdout belongs to the command's own answer
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    registry = Registry.load()
+    return load_settings(config, registry), registry
+
+
+def check_product(settings: Settings, name: str) -> str:
+    """The product's name, if there is such a product.
+
+    Raises:
+        NotFound: names those that there are.
+    """
+    if name not in settings.products:
+        raise NotFound("product", name, sorted(settings.products))
+    return name

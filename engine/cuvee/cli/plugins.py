@@ -1,0 +1,62 @@
+"""``cuvee plugins``: what is installed, where it comes from, and what is broken."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from cuvee.cli.options import JsonOption, examples
+
+if TYPE_CHECKING:
+    from cuvee.registry import Registry
+
+__all__ = ["Component", "components", "register"]
+
+KINDS = ("recommenders", "calibrators", "blenders", "rules", "readers")
+
+
+@dataclass(frozen=True)
+class Component:
+    """One registered name."""
+
+    name: str
+    kind: str
+    distribution: str
+    version: str
+    serves: tuple[str, ...]
+    """What a recommender has an opinion on; empty for other kinds."""
+
+
+def components(registry: Registry) -> list[Component]:
+    """Everything that is registered, recommenders first."""
+    found = []
+    for kind in KINDS:
+        for name, one in getattr(registry, kind).items():
+            serves = tuple(str(flag.name) for flag in one.component.serves) if kind == "recommenders" else ()
+            found.append(Component(name, kind.removesuffix("s"), one.plugin.distribution, one.plugin.version, serves))
+    return found
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``plugins``."""
+    app.command(
+        epilog=examples(
+            "cuvee plugins           what is installed, and what is broken",
+            "cuvee plugins --json    the same, for programs",
+        )
+    )(plugins)
+
+
+def plugins(as_json: JsonOption = False) -> None:
+    """List what the installed plugins bring, and those that cannot be loaded."""
+    from cuvee.cli.tables import print_json, show_plugins
+    from cuvee.registry import Registry
+
+    registry = Registry.load()
+    if as_json:
+        found = [asdict(c) for c in components(registry)]
+        print_json({"components": found, "broken": [asdict(b) for b in registry.broken]})
+    else:
+        show_plugins(components(registry), registry.broken)

@@ -1,0 +1,63 @@
+"""Progress of ``fit`` as bars on stderr, one per recommender."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from cuvee import Progress as Told
+
+__all__ = ["Bars"]
+
+
+class Bars(AbstractContextManager["Bars"]):
+    """Given a name, hands out where its progress goes; a new name ends the one before.
+
+    Shows nothing where stderr is not a terminal.
+    """
+
+    def __init__(self, *, hidden: bool = False) -> None:
+        console = Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=console,
+            transient=True,
+            disable=hidden or not console.is_terminal,
+        )
+        self._current: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_current()
+        self._bars.stop()
+
+    def __call__(self, name: str) -> Told:
+        """Begin a bar."""
+        self._end_current()
+        task = self._current = self._bars.add_task(name, total=None, note="")
+
+        def told(done: float, total: float, note: str = "") -> None:
+            self._bars.update(task, completed=done, total=total, note=note)
+
+        return told
+
+    def _end_current(self) -> None:
+        if self._current is None:
+            return
+        total = self._bars.tasks[self._current].total or 1
+        self._bars.update(self._current, total=total, completed=total)
+        self._bars.stop_task(self._current)
+        self._current = None
