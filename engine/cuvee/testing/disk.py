@@ -11,8 +11,7 @@ from pathlib import Path
 __all__ = ["find_pickles"]
 
 _SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth"})
-_GZIP, _ZLIB = b"\x1f\x8b", b"\x78"
-_NPY = b"\x93NUMPY"
+_GZIP, _ZLIB, _ZIP, _NPY = b"\x1f\x8b", b"\x78", b"PK\x03\x04", b"\x93NUMPY"
 
 
 def find_pickles(directory: Path) -> list[str]:
@@ -29,13 +28,14 @@ def _why(path: Path) -> str:
     """Why a file counts as a pickle; empty if it does not."""
     if path.suffix.lower() in _SUFFIXES:
         return f"a name in {path.suffix} says pickle"
-    if zipfile.is_zipfile(path):
+    content = path.read_bytes()
+    if content.startswith(_ZIP):
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 if why := _why_bytes(archive.read(name)):
                     return f"its member {name} is {why}"
         return ""
-    return _why_bytes(path.read_bytes())
+    return _why_bytes(content)
 
 
 def _why_bytes(content: bytes) -> str:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cuvee.recommender import Bools, Floats, Ints, Queries
-from cuvee.testing.trial import Questions
+from cuvee.recommender import Candidates, Floats, Ints, Queries
 
-__all__ = ["alike", "arrays_of", "check_candidates", "check_scores", "promise", "proposed_to", "where"]
+__all__ = [
+    "alike",
+    "arrays_of",
+    "check_candidates",
+    "check_proposed",
+    "check_scores",
+    "promise",
+    "proposed_to",
+    "where",
+]
 
 
 def promise(kept: object, broken: str) -> None:
@@ -30,32 +38,39 @@ def alike(one: Floats, two: Floats, rounding: float) -> bool:
     return bool(np.allclose(one, two, rtol=rounding, atol=rounding * scale, equal_nan=True))
 
 
-def where(asked: Questions, rows: Bools) -> str:
-    """The kinds of the marked rows, in words."""
-    return "; ".join(label for label, marked in zip(asked.labels, rows, strict=True) if marked)
+def where(labels: Sequence[str], rows: npt.ArrayLike) -> str:
+    """The labels of the marked rows."""
+    return "; ".join(label for label, marked in zip(labels, np.atleast_1d(rows), strict=True) if marked)
 
 
 def check_scores(scores: Any, items: Ints) -> None:
-    """``scores`` must be float32 of the shape of ``items``."""
+    """``scores`` must be an array of the shape of ``items``."""
     __tracebackhide__ = True
     promise(isinstance(scores, np.ndarray), f"score must return an array, not {type(scores).__name__}")
-    promise(scores.dtype == np.float32, f"score must return float32, not {scores.dtype}")
     promise(scores.shape == items.shape, f"score must return the shape of items, {items.shape}, not {scores.shape}")
 
 
-def check_candidates(proposed: Any, queries: Queries, k: int) -> None:
-    """``proposed`` must be Candidates: distinct items, best first, finite, at most k, padded at the end."""
+def check_proposed(proposed: Any, b: int) -> None:
+    """``proposed`` must be Candidates for b queries."""
     __tracebackhide__ = True
-    for name, kind in (("items", np.int32), ("scores", np.float32)):
-        array = getattr(proposed, name, None)
-        promise(isinstance(array, np.ndarray), "candidates must return cuvee.Candidates")
-        promise(array.dtype == kind, f"Candidates.{name} must be {kind.__name__}, not {array.dtype}")  # type: ignore[union-attr]
+    promise(isinstance(proposed, Candidates), f"candidates must return cuvee.Candidates, not {type(proposed).__name__}")
+    for name in ("items", "scores"):
+        array = getattr(proposed, name)
+        promise(isinstance(array, np.ndarray) and array.ndim == 2, f"Candidates.{name} must be an array [B, k]")
+        promise(len(array) == b, f"Candidates.{name} must have a row for each of {b} queries, not {len(array)}")
+    shapes = proposed.items.shape, proposed.scores.shape
+    promise(shapes[0] == shapes[1], f"Candidates.items is {shapes[0]}, but .scores is {shapes[1]}")
+
+
+def check_candidates(proposed: Candidates, k: int, n: int) -> None:
+    """``proposed`` must be distinct items out of n, best first, finite, at most k, padded at the end."""
+    __tracebackhide__ = True
     items, scores = proposed.items, proposed.scores
-    promise(items.shape == scores.shape, f"Candidates.items is {items.shape}, .scores {scores.shape}: must be equal")
-    promise(items.ndim == 2 and len(items) == len(queries), f"Candidates must have a row per query, not {items.shape}")
+    promise(items.dtype == np.int32, f"Candidates.items must be int32, not {items.dtype}")
+    promise(scores.dtype == np.float32, f"Candidates.scores must be float32, not {scores.dtype}")
     promise(items.shape[1] <= k, f"candidates must propose at most k = {k} items, not {items.shape[1]}")
     pad = items == -1
-    promise((items >= -1).all(), "candidates must be positions of items, or -1 to pad")
+    promise(((items >= -1) & (items < n)).all(), "candidates must be positions in the catalogue, or -1 to pad")
     promise((pad[:, :-1] <= pad[:, 1:]).all(), "the -1 of candidates must stand at the end of their row")
     promise(np.isnan(scores[pad]).all(), "the scores of candidates must be NaN where items is -1")
     promise(np.isfinite(scores[~pad]).all(), "the scores of candidates must be finite where there is an item")
@@ -66,7 +81,7 @@ def check_candidates(proposed: Any, queries: Queries, k: int) -> None:
         promise(len(np.unique(found)) == len(found), "candidates must be distinct: an item stands in a row twice")
 
 
-def proposed_to(proposed: Any, b: int) -> Floats:
+def proposed_to(proposed: Candidates, b: int) -> Floats:
     """float32[1, n]: the scores of what was proposed to row b, without its pads."""
     scores: Floats = proposed.scores[b][proposed.items[b] >= 0]
     return scores[None]

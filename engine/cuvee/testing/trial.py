@@ -19,7 +19,18 @@ import numpy.typing as npt
 
 from cuvee.data.catalog import Catalog
 from cuvee.data.dataset import Dataset
-from cuvee.recommender import Candidates, Histories, Ints, Profile, Queries, Ragged, Recommender, RecommenderConfig
+from cuvee.recommender import (
+    Candidates,
+    Floats,
+    Histories,
+    Ints,
+    Profile,
+    Queries,
+    Ragged,
+    Recommender,
+    RecommenderConfig,
+)
+from cuvee.testing.promises import check_proposed, check_scores
 from cuvee.testing.toys import Toy, stored_profile
 
 __all__ = ["Questions", "Trial", "copy_read_only", "questions"]
@@ -183,15 +194,19 @@ class Trial:
         rows = np.tile(np.arange(n, dtype=np.int32), (b, 1))
         return np.random.default_rng(seed).permuted(rows, axis=1)
 
-    def score(self, instance: Recommender[Any], queries: Queries, items: Ints) -> Any:
-        """What ``score`` answers, unchecked."""
+    def score(self, instance: Recommender[Any], queries: Queries, items: Ints) -> Floats:
+        """What ``score`` answers, its shape checked."""
         with _Told(f"score() of {len(queries)} queries and {items.shape[1]} items each"):
-            return self._answer(instance.score(queries, items))
+            scores = self._answer(instance.score(queries, items))
+        check_scores(scores, items)
+        return scores
 
-    def candidates(self, instance: Recommender[Any], queries: Queries, k: int) -> Any:
-        """What ``candidates`` answers, unchecked."""
+    def candidates(self, instance: Recommender[Any], queries: Queries, k: int) -> Candidates:
+        """What ``candidates`` answers, its shape checked."""
         with _Told(f"candidates() for {len(queries)} queries, k = {k},"):
-            return self._answer(instance.candidates(queries, k))
+            proposed = self._answer(instance.candidates(queries, k))
+        check_proposed(proposed, len(queries))
+        return proposed
 
     def explain(self, instance: Recommender[Any], queries: Queries, item: int) -> Any:
         """What ``explain`` answers, unchecked."""
@@ -199,13 +214,14 @@ class Trial:
             return instance.explain(queries, item)
 
     def close_one(self, instance: Recommender[Any]) -> None:
-        """Close an instance."""
+        """Close an instance, which the trial then leaves alone."""
+        self._opened = [other for other in self._opened if other is not instance]
         with _Told("close()"):
             instance.close()
 
     def both_at_once(
         self, instance: Recommender[Any], asked: Sequence[tuple[Queries, Ints, int]], threads: int
-    ) -> list[tuple[Any, Candidates]]:
+    ) -> list[tuple[Floats, Candidates]]:
         """Score and candidates for each of ``asked``, from so many threads at once.
 
         An async recommender is asked for all of them at once on its loop instead.
@@ -218,14 +234,20 @@ class Trial:
         with _Told(f"score() and candidates() from {threads} threads at once"):
             with ThreadPoolExecutor(threads) as pool:
                 answers = list(pool.map(ask, asked))
-            return list(zip(*(self._answers([pair[at] for pair in answers]) for at in (0, 1)), strict=True))
+            scores, proposed = (self._answers([pair[at] for pair in answers]) for at in (0, 1))
+        for (queries, items, _), own_scores, own in zip(asked, scores, proposed, strict=True):
+            check_scores(own_scores, items)
+            check_proposed(own, len(queries))
+        return list(zip(scores, proposed, strict=True))
 
     def close(self) -> None:
         """Close every instance, and the event loop."""
-        for instance in self._opened:
-            instance.close()
-        if self._runner is not None:
-            self._runner.close()
+        try:
+            for instance in self._opened:
+                instance.close()
+        finally:
+            if self._runner is not None:
+                self._runner.close()
 
     def _kept(self, instance: Recommender[Any]) -> Recommender[Any]:
         self._opened.append(instance)
