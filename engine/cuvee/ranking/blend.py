@@ -49,6 +49,8 @@ class Blender(ABC):
 
     Options: ClassVar[type[BlenderOptions]] = BlenderOptions
     """The table ``[blend.options]``."""
+    ranks_only: ClassVar[bool] = False
+    """Whether calibrated values count by their order alone, so that there is no sense in showing them."""
 
     def __init__(self, options: BlenderOptions, missing: Missing) -> None:
         self.options = options
@@ -108,6 +110,7 @@ class ReciprocalRankFusion(Blender):
     """
 
     Options = RrfOptions
+    ranks_only = True
 
     def contributions(self, opinions: Opinions) -> Floats:
         """Ranks are found per source and row."""

@@ -69,6 +69,9 @@ class Answer:
     """One per source of the plan, in its order, then one per source of the fallback chain that was asked."""
     proposed: Ints
     """int32[p, B]: how many candidates each source proposed."""
+    served: Bools
+    """bool[p, B]: whether a source was asked about a query. A report is the batch's: of a query that
+    is not served here it says nothing."""
 
     @property
     def degraded(self) -> bool:
@@ -166,7 +169,7 @@ async def make_lists(plan: Plan, question: Question, ask: Ask) -> Answer:
     queries = _restricted(plan, question)
     n, b = len(plan.catalog.items), len(queries)
     segments, weights = _segments(plan, question)
-    served = _served(plan, queries, weights)
+    served = _served(plan, queries, weights) & (question.only_fallback is None)
     asked = [s for s in range(len(plan.sources)) if served[s].any()]
     reports = [_not_asked(s) for s in plan.sources]
 
@@ -177,7 +180,7 @@ async def make_lists(plan: Plan, question: Question, ask: Ask) -> Answer:
     for s, reply in zip(asked, replies, strict=True):
         reports[s] = reply.report
         if reply.value is not None:
-            proposals[s] = reply.value
+            proposals[s] = _for_served(reply.value, served[s])
 
     items = union(list(proposals.values()), queries.excluded, queries.eligible, n, plan.max_candidates)
     raw, scoring = await _score_all(plan, queries, items, list(proposals), ask)
@@ -191,15 +194,29 @@ async def make_lists(plan: Plan, question: Question, ask: Ask) -> Answer:
         proposed[s] = (proposal.items >= 0).sum(axis=1)
     scored, used = _blend(plan, items, raw, ranks, weights, served)
     shown = scored.take(_best_first(scored, question.k))
-    filled, more = await fall_back(plan, queries, shown.items, question.k, _why_short(queries, reports), ask)
-    return Answer(shown, used, segments, filled, (*reports, *more), proposed)
+    why = [question.only_fallback or reason for reason in _why_short(queries, reports, served)]
+    filled, more = await fall_back(plan, queries, shown.items, question.k, why, ask)
+    return Answer(shown, used, segments, filled, (*reports, *more), proposed, served)
 
 
-def _why_short(queries: Queries, reports: Sequence[Report]) -> list[DegradedReason]:
-    """Per query, the reason why its blended list may be short."""
-    failed = next((r.reason for r in reports if r.status is Status.DEGRADED and r.reason), None)
-    cold = queries.histories.lengths == 0
-    return [failed or (DegradedReason.COLD_USER if c else DegradedReason.EMPTY) for c in cold]
+def _for_served(proposal: Candidates, served: Bools) -> Candidates:
+    """Without what a source proposes for queries that it was not asked about (bool[B]).
+
+    They are in the batch for the sake of others; alone, they would not have got these candidates.
+    """
+    if served.all():
+        return proposal
+    return replace(proposal, items=np.where(served[:, None], proposal.items, np.int32(-1)))
+
+
+def _why_short(queries: Queries, reports: Sequence[Report], served: Bools) -> list[DegradedReason]:
+    """Per query, the reason why its blended list may be short: a source that failed it, or its coldness."""
+    reasons = [DegradedReason.COLD_USER if n == 0 else DegradedReason.EMPTY for n in queries.histories.lengths]
+    for report, rows in reversed(list(zip(reports, served, strict=True))):
+        if report.status is Status.DEGRADED and report.reason:
+            for b in np.flatnonzero(rows):
+                reasons[b] = report.reason
+    return reasons
 
 
 async def score_listed(plan: Plan, question: Question, ask: Ask) -> Answer:
@@ -222,4 +239,4 @@ async def score_listed(plan: Plan, question: Question, ask: Ask) -> Answer:
     scored, used = _blend(plan, items, raw, ranks, weights, served)
     shown = scored.take(_best_first(scored, items.shape[1]))
     proposed = np.zeros((len(plan.sources), len(queries)), np.int32)
-    return Answer(shown, used, segments, Filled.none(len(queries)), reports, proposed)
+    return Answer(shown, used, segments, Filled.none(len(queries)), reports, proposed, served)

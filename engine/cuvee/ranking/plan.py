@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cuvee.data.catalog import Catalog
+from cuvee.errors import DegradedReason
 from cuvee.ranking.blend import Blender
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.recommender import Bools, Floats, Ints, Offsets, Queries, Ragged, Recommender
@@ -89,3 +90,5 @@ class Question:
     listed: Ints | None = None
     """int32[B, M], -1 pads: rank these and nothing else. Rules and exclusions do not apply: the
     caller chose the list."""
+    only_fallback: DegradedReason | None = None
+    """Skip the blend and fill from the chain alone, giving this reason (anchors that nobody knows)."""
