@@ -317,5 +317,5 @@ class Candidates:
         if rows is None:
             return cls(items, values)
         answer = cls.empty(len(queries), k)
-        answer.items[rows], answer.scores[rows] = items, values
+        answer.items[np.asarray(rows)], answer.scores[np.asarray(rows)] = items, values
         return answer

@@ -41,6 +41,10 @@ class Dataset:
         """Build from events in any order: int positions[n] of users and items, seconds, weights.
 
         Sorted by user, then time; the sort is stable. Times default to the order given, weights to 1.
+
+        Raises:
+            DataError: an event names a user or item outside the catalogue, or its time or weight
+                is not finite.
         """
         user = np.asarray(users, np.int32)
         item = np.asarray(items, np.int32)
@@ -50,6 +54,8 @@ class Dataset:
         for name, values, limit in (("user", user, n_users), ("item", item, n_items)):
             if len(values) and (values.min() < 0 or values.max() >= limit):
                 raise DataError(f"an event names a {name} outside the catalogue of {limit}")
+        if not (np.isfinite(time).all() and np.isfinite(weight).all()):
+            raise DataError("an event has no finite time or weight; `cuvee import` drops such rows and says so")
         order = np.lexsort((time, user))
         offsets = np.zeros(n_users + 1, np.int64)
         np.cumsum(np.bincount(user, minlength=n_users), out=offsets[1:])
