@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def fit(
     products: Annotated[
-        list[str] | None, typer.Argument(help="Products to fit; all of them by default.", metavar="[PRODUCT]...")
+        list[str] | None, typer.Argument(help="Products to fit; all of them by default.", metavar="PRODUCT")
     ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,

@@ -28,8 +28,7 @@ DEFAULT_CONFIG = Path("cuvee.toml")
 
 def examples(*lines: str) -> str:
     """The examples at the end of a command's help."""
-    # typer joins the lines of a paragraph, so each example is one
-    return "\n\n".join(["[bold]Examples[/bold]", *(f"[cyan]{escape(line)}[/cyan]" for line in lines)])
+    return "\n".join(["[bold]Examples[/bold]", *(f"  [cyan]{escape(line)}[/cyan]" for line in lines)])
 
 
 def open_settings(config: Path) -> tuple[Settings, Registry]:

@@ -7,7 +7,6 @@ Without colours each source has a letter instead.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -111,20 +110,25 @@ def _list(items: Sequence[pb.RecommendedItem], palette: Palette, width: int, mar
     contributions = [{a.source: a.contribution for a in item.attributions} for item in items]
     below = max(-sum(v for v in parts.values() if v < 0) for parts in contributions)
     above = max(sum(v for v in parts.values() if v > 0) for parts in contributions)
-    table = plain_table("#", "item", "score", "who contributed what", "why", right=("#", "score"))
-    titles = max(24, (width - BAR_WIDTH - 16) // 2)
+    bars = BAR_WIDTH if width >= 100 else BAR_WIDTH * 2 // 3
+    ids = max(len(item.item_id) for item in items)
+    table = plain_table()
+    table.add_column("#", justify="right")
+    table.add_column("id", style="dim", max_width=min(ids, 20), no_wrap=True)
+    table.add_column("title", max_width=max(18, (width - bars - ids - 20) // 2), no_wrap=True, overflow="ellipsis")
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("who contributed what", min_width=bars)
+    table.add_column("why", style="dim")
     for item, parts in zip(items, contributions, strict=True):
-        stands_out = mark(item.item_id)
-        name = item.title or item.item_id
-        title = Text(textwrap.shorten(name, titles, placeholder="…"), "bold reverse" if stands_out else "")
-        if item.title:
-            title.append(f" {item.item_id}", "dim")
+        title = Text.assemble(("★ ", "bold yellow"), (item.title, "bold")) if mark(item.item_id) else Text(item.title)
+        fallen_back = item.HasField("fallback") and not parts
         table.add_row(
             str(item.position + 1),
+            item.item_id,
             title,
             f"{item.score:.3f}",
-            _fallback(item) if item.HasField("fallback") and not parts else bar(parts, below, above, palette),
-            Text(item.reason, "dim"),
+            _fallback(item) if fallen_back else bar(parts, below, above, palette, bars),
+            Text(item.reason),
         )
     return table
 

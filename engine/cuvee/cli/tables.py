@@ -56,7 +56,9 @@ def show_manifest(manifest: Manifest) -> None:
     table = plain_table("recommender", "plugin", "from", *numbers, right=numbers)
     for name, entry in manifest.models.items():
         origin = Text(f"{entry.distribution} {entry.distribution_version}", "dim")
-        costs = (span(entry.fit_seconds), size(entry.peak_bytes), size(entry.size))
+        # memory is sampled, so a small peak means little
+        memory = "under 1 MB" if entry.peak_bytes < 1e6 else size(entry.peak_bytes)
+        costs = (span(entry.fit_seconds), memory, size(entry.size))
         table.add_row(Text(name, "bold"), entry.plugin, origin, *costs)
     console.print(table)
     learnt_from = f"{manifest.n_users:,} users, {manifest.n_items:,} items, {manifest.n_events:,} events"
@@ -74,8 +76,6 @@ def show_evaluation(found: Evaluation, *, n_known: int, seen_filtered: bool, ide
     table = plain_table("", *heads, right=heads, title=f"{found.product}, {found.protocol}")
     for row, values in zip(found.rows, figures, strict=True):
         is_blend = row is found.rows[-1]
-        if is_blend:
-            table.add_section()
         cells = [Text(f"{v:.4f}", "bold green" if v == top else "") for v, top in zip(values, best, strict=True)]
         table.add_row(Text(row.name, "bold" if is_blend else ""), *cells, f"{row.seconds:.1f}")
     console.print(table)
@@ -97,7 +97,7 @@ def show_plugins(components: Sequence[Component], broken: Sequence[Broken]) -> N
     kind = ""
     for one in components:
         if kind and one.kind != kind:
-            table.add_section()
+            table.add_row()
         kind = one.kind
         serves = ", ".join(s.lower().replace("_", " ") for s in one.serves)
         table.add_row(Text(one.name, "bold"), one.kind, one.distribution, one.version, serves)
