@@ -45,9 +45,10 @@ class Serves(enum.Flag):
     KNOWN_USER = enum.auto()
     """Users with a position in the catalogue."""
     SESSION = enum.auto()
-    """Queries with a history, whoever the user is."""
+    """Queries with a history (an event of weight above 0), whoever the user is."""
     COLD_USER = enum.auto()
-    """Queries without any history; a profile may be declared, or not."""
+    """Queries without a history, also of a user that the catalogue knows; a profile may be
+    declared, or not."""
     COLD_ITEM = enum.auto()
     """Items newer than the model."""
 
@@ -180,6 +181,11 @@ class Histories(Ragged):
         )
 
     @property
+    def liked(self) -> Offsets:
+        """int64[B]: how many events of each row have a weight above 0."""
+        return np.bincount(self.rows[self.weights > 0], minlength=len(self)).astype(np.int64, copy=False)
+
+    @property
     def ages(self) -> Offsets:
         """int64[n]: how many later events the same row has (0 for the newest)."""
         return np.repeat(self.offsets[1:], self.lengths) - 1 - np.arange(len(self.items))
@@ -261,8 +267,8 @@ class Queries:
         )
 
     def served_by(self, serves: Serves) -> Bools:
-        """bool[B]: the rows that a recommender which serves ``serves`` has an opinion on."""
-        has_history = self.histories.lengths > 0
+        """bool[B]: the rows that a recommender which serves ``serves`` may have an opinion on."""
+        has_history = self.histories.liked > 0
         served = np.zeros(len(self), np.bool_)
         if Serves.KNOWN_USER in serves:
             served |= self.users >= 0
@@ -278,9 +284,9 @@ class Candidates:
     """What a source proposes: for each query up to k distinct items, best first."""
 
     items: Ints
-    """int32[B, k], -1 pads at the end of a row."""
+    """int32[B, at most k], -1 pads at the end of a row."""
     scores: Floats
-    """float32[B, k], never rising within a row; NaN where ``items`` is -1."""
+    """float32, of the shape of ``items``: finite, never rising within a row; NaN where ``items`` is -1."""
 
     @classmethod
     def empty(cls, b: int, k: int = 0) -> Candidates:

@@ -108,7 +108,7 @@ class Registry:
 
         def collect(kind: str) -> dict[str, Registered[Any]]:
             found: dict[str, Registered[Any]] = {}
-            for implementation in reversed(getattr(manager.hook, f"register_{kind}").get_hookimpls()):
+            for implementation in getattr(manager.hook, f"register_{kind}").get_hookimpls():
                 plugin = by_module[id(implementation.plugin)]
                 for name, component in implementation.function().items():
                     if not isinstance(component, type):

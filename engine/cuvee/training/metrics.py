@@ -41,8 +41,8 @@ def recall(found: Bools, k: int, n_relevant: Offsets) -> PerUser:
 
 def reciprocal_rank(found: Bools, k: int) -> PerUser:
     """MRR@k: 1 / place of the first relevant item; 0 where none is among the first k."""
-    first = found[:, :k]
-    return np.where(first.any(axis=1), 1 / (first.argmax(axis=1) + 1), 0)
+    worth = found[:, :k] / np.arange(1, found[:, :k].shape[1] + 1)
+    return worth.max(axis=1, initial=0.0)
 
 
 def ndcg(found: Bools, k: int, n_relevant: Offsets, *, ideal_over_all: bool = False) -> PerUser:
