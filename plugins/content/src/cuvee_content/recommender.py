@@ -1,0 +1,137 @@
+"""The ``content`` recommender: cosines between items and what a user did and says.
+
+The user's vector is the sum of the vectors of the history, weighted by event and decayed by
+recency, and of the vector of the declared interests (Rocchio's profile without negatives), brought
+to unit length.
+It needs no user or item of the fit: sessions, cold users and cold items are its ordinary case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from cuvee import Candidates, Catalog, Dataset, Entities, load_arrays, save_arrays
+from cuvee.recommender import Progress, Queries, Recommender, Serves
+from scipy import sparse
+
+from cuvee_content.config import ContentConfig
+from cuvee_content.reasons import best_reason
+from cuvee_content.space import Space
+from cuvee_content.vectors import Vectors
+
+__all__ = ["Content"]
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+CELLS = 1 << 22
+"""Numbers of a dense block: batches are worked off in blocks of rows that fit."""
+
+
+@dataclass(frozen=True)
+class Content(Recommender[ContentConfig]):
+    """Items by their words, labels, numbers and ready-made vectors."""
+
+    Config = ContentConfig
+    serves: ClassVar[Serves] = Serves.SESSION | Serves.COLD_USER | Serves.COLD_ITEM  # type: ignore[misc]
+
+    config: ContentConfig
+    space: Space
+    vectors: Vectors
+    """One per item of the catalogue; zero where nothing of an item is known."""
+    known: npt.NDArray[np.bool_]
+    """bool[n]: the items whose vector is not zero."""
+    catalog: Entities
+    """For the titles in explanations."""
+
+    @classmethod
+    def fit(cls, data: Dataset, config: ContentConfig, progress: Progress) -> Self:
+        """Learn the features of the catalogue's items; events are not looked at."""
+        space = Space.learn(data.catalog.items, config)
+        progress(1, 2, f"{sum(space.size)} features")
+        vectors = space.items(data.catalog.items)
+        progress(2, 2, f"{len(vectors)} vectors")
+        return cls(config, space, vectors, vectors.lengths > 0, data.catalog.items)
+
+    def save(self, directory: Path) -> None:
+        """Write the space, and the vectors of the items of the fit."""
+        self.space.save(directory)
+        rows = self.vectors.sparse
+        save_arrays(
+            directory,
+            {"data": rows.data, "indices": rows.indices, "indptr": rows.indptr, "dense": self.vectors.dense},
+        )
+
+    @classmethod
+    def load(cls, directory: Path, config: ContentConfig, catalog: Catalog) -> Self:
+        """Map the vectors, and encode the items that came since the fit.
+
+        Where there are any, the joined vectors are a copy in memory; else they are the mapped ones.
+        """
+        space = Space.load(directory)
+        arrays = load_arrays(directory, "data", "indices", "indptr", "dense")
+        shape = (len(arrays["indptr"]) - 1, space.size[0])
+        rows = sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
+        fitted = Vectors(rows, arrays["dense"])
+        vectors = fitted.append(space.items(catalog.items, len(fitted)))
+        return cls(config, space, vectors, vectors.lengths > 0, catalog.items)
+
+    def candidates(self, queries: Queries, k: int) -> Candidates:
+        """The items of the highest cosines, by an exact product with all of them."""
+        n = len(self.vectors)
+        blocks = []
+        for asked in _blocks(queries, max(n, sum(self.space.size))):
+            users, told = self.users(asked)
+            scores = self.vectors.products(users)
+            scores[:, ~self.known] = np.nan
+            scores[~told] = np.nan
+            blocks.append(Candidates.top(scores, k, asked))
+        if not blocks:
+            return Candidates.empty(0, min(k, n))
+        return Candidates(np.concatenate([b.items for b in blocks]), np.concatenate([b.scores for b in blocks]))
+
+    def score(self, queries: Queries, items: npt.NDArray[np.int32]) -> Floats:
+        """float32[B, M]: cosines; NaN for a user of whom, or an item of which, nothing is known."""
+        scores = np.full(items.shape, np.nan, np.float32)
+        valid = (items >= 0) & (items < len(self.vectors))
+        if not valid.any():
+            return scores
+        start = 0
+        for asked in _blocks(queries, max(8 * items.shape[1], sum(self.space.size))):
+            rows = slice(start, start + len(asked))
+            start += len(asked)
+            users, told = self.users(asked)
+            at = np.where(valid[rows], items[rows], 0)
+            found = valid[rows] & self.known[at] & told[:, None]
+            scores[rows] = np.where(found, self.vectors.products_at(users, at), np.float32(np.nan))
+        return scores
+
+    def explain(self, queries: Queries, item: int) -> str | None:
+        """Say "like Alien, which you watched", or "genre: Film-Noir"."""
+        if not 0 <= item < len(self.vectors) or not self.known[item]:
+            return None
+        return best_reason(self.space, self.vectors, self.catalog, self.config, queries, item)
+
+    def users(self, queries: Queries) -> tuple[tuple[Floats, Floats], npt.NDArray[np.bool_]]:
+        """Unit vectors in two parts, float32[B, F] and float32[B, D]; bool[B]: of whom anything is known."""
+        weights = queries.histories.matrix(len(self.vectors), self.config.half_life)
+        thin, thick = self.vectors.mean(weights)
+        declared_thin, declared_thick = self.space.profiles(queries.profiles)
+        strength = np.float32(self.config.interests_weight)
+        thin += strength * declared_thin
+        thick += strength * declared_thick
+        lengths = np.hypot(np.linalg.norm(thin, axis=1), np.linalg.norm(thick, axis=1)).astype(np.float32)
+        scale = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)[:, None]
+        return (thin * scale, thick * scale), lengths > 0
+
+
+def _blocks(queries: Queries, width: int) -> Iterator[Queries]:
+    """The batch in blocks of rows, so that ``width`` numbers per row stay within bounds."""
+    size = max(1, CELLS // max(width, 1))
+    if len(queries) <= size:
+        return iter([queries] if len(queries) else [])
+    return (queries.select(np.arange(at, min(at + size, len(queries)))) for at in range(0, len(queries), size))

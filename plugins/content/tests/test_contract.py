@@ -1,0 +1,28 @@
+"""Content keeps the contract, in each of its configs."""
+
+from cuvee.testing import RecommenderContract
+from cuvee_content import Content
+
+
+class TestContent(RecommenderContract):
+    recommender = Content
+    configs = (
+        {},
+        {"half_life": "none", "ngrams": [1, 2], "stop_words": "english", "min_df": 2},
+        {"dims": 8, "weights": {"title": 2.0, "year": 0}},
+    )
+
+
+class TestCheckerboard(RecommenderContract):
+    """One category tells right from wrong."""
+
+    recommender = Content
+    toy = "checkerboard"
+
+
+class TestChain(RecommenderContract):
+    """The number tells what is near."""
+
+    recommender = Content
+    toy = "chain"
+    configs = ({"half_life": 1, "weights": {"step": 1.0, "title": 0.0}},)
