@@ -111,7 +111,7 @@ class Recommender(ABC, Generic[C]):
         """Read what ``save`` wrote, memory-mapping large arrays.
 
         ``catalog`` holds at least the items and users of the fit, at the same positions; those
-        that came later stand behind them.
+        that came later stand behind them. No later call names a position outside this catalogue.
         """
 
     @abstractmethod

@@ -100,7 +100,7 @@ def _best_first(scored: Scored, k: int) -> Ints:
 
 def _segments(plan: Plan, question: Question) -> tuple[Ints, Floats]:
     """int32[B] and the configured weights float32[p, B]."""
-    segments = plan.segment_of(question.queries.histories.lengths)
+    segments = plan.segment_of(question.queries.histories.liked)
     if question.segment is not None and question.segment in plan.weights:
         return segments, np.repeat(plan.weights_of(question.segment)[:, None], len(segments), axis=1)
     tables = np.stack([plan.weights_of(name) for name, _ in plan.segments], axis=1)
@@ -211,7 +211,7 @@ def _for_served(proposal: Candidates, served: Bools) -> Candidates:
 
 def _why_short(queries: Queries, reports: Sequence[Report], served: Bools) -> list[DegradedReason]:
     """Per query, the reason why its blended list may be short: a source that failed it, or its coldness."""
-    reasons = [DegradedReason.COLD_USER if n == 0 else DegradedReason.EMPTY for n in queries.histories.lengths]
+    reasons = [DegradedReason.COLD_USER if n == 0 else DegradedReason.EMPTY for n in queries.histories.liked]
     for report, rows in reversed(list(zip(reports, served, strict=True))):
         if report.status is Status.DEGRADED and report.reason:
             for b in np.flatnonzero(rows):

@@ -62,10 +62,10 @@ class Plan:
     max_candidates: int
     """Cap of the union, per query."""
 
-    def segment_of(self, history_lengths: Offsets) -> Ints:
-        """int32[B]: the index of each query's segment, by the length of its history."""
+    def segment_of(self, events: Offsets) -> Ints:
+        """int32[B]: the index of each query's segment, by how many events its history has."""
         least = np.array([n for _, n in self.segments])
-        return (np.searchsorted(least, history_lengths, side="right") - 1).astype(np.int32)
+        return (np.searchsorted(least, events, side="right") - 1).astype(np.int32)
 
     def weights_of(self, segment: str) -> Floats:
         """float32[p]: the sources' weights in a segment."""

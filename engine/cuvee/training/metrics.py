@@ -42,7 +42,7 @@ def recall(found: Bools, k: int, n_relevant: Offsets) -> PerUser:
 def reciprocal_rank(found: Bools, k: int) -> PerUser:
     """MRR@k: 1 / place of the first relevant item; 0 where none is among the first k."""
     worth = found[:, :k] / np.arange(1, found[:, :k].shape[1] + 1)
-    return worth.max(axis=1, initial=0.0)
+    return np.asarray(worth.max(axis=1, initial=0.0))
 
 
 def ndcg(found: Bools, k: int, n_relevant: Offsets, *, ideal_over_all: bool = False) -> PerUser:
