@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self, TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ class Content(Recommender[ContentConfig]):
     """Items by their words, labels, numbers and ready-made vectors."""
 
     Config = ContentConfig
-    serves: ClassVar[Serves] = Serves.SESSION | Serves.COLD_USER | Serves.COLD_ITEM  # type: ignore[misc]
+    serves = Serves.SESSION | Serves.COLD_USER | Serves.COLD_ITEM
 
     config: ContentConfig
     space: Space

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ class Popular(Recommender[PopularConfig]):
     """Popularity: decayed by time, rising, and by segment of users."""
 
     Config = PopularConfig
-    serves: ClassVar[Serves] = Serves.KNOWN_USER | Serves.SESSION | Serves.COLD_USER  # type: ignore[misc]
+    serves = Serves.KNOWN_USER | Serves.SESSION | Serves.COLD_USER
 
     config: PopularConfig
     segments: Segments
