@@ -200,13 +200,18 @@ class Settings(Table):
         """Twelve hex digits that change with any effective value."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]
 
-    def canonical(self) -> str:
-        """The effective configuration as JSON, keys sorted."""
-        dump = self.model_dump(mode="json", exclude={"recommenders"})
+    def effective(self) -> dict[str, Any]:
+        """Every value, defaults filled in, as plain values in the order of the files."""
+        dump = self.model_dump(mode="json", exclude={"recommenders", "products"})
         dump["recommenders"] = {
             name: {"plugin": i.plugin, **i.config.model_dump(mode="json")} for name, i in self.recommenders.items()
         }
-        return json.dumps(dump, sort_keys=True)
+        dump["products"] = {name: p.model_dump(mode="json", exclude={"name"}) for name, p in self.products.items()}
+        return dump
+
+    def canonical(self) -> str:
+        """The effective configuration as JSON, keys sorted."""
+        return json.dumps(self.effective(), sort_keys=True)
 
     @property
     def data_dir(self) -> Path:
@@ -229,21 +234,33 @@ class _Collector:
         self.mistakes.append(Mistake(str(file), path, message))
 
     def invalid(self, file: Path, prefix: str, problem: ValidationError) -> None:
-        for error in problem.errors():
+        errors = problem.errors()
+        for error in errors:
+            # a list is "too short" as well when its only element is wrong
+            inside = [e for e in errors if len(e["loc"]) > len(error["loc"])]
+            if error["type"] == "too_short" and any(e["loc"][: len(error["loc"])] == error["loc"] for e in inside):
+                continue
             loc = ".".join(str(p) for p in (prefix, *error["loc"]) if str(p))
             message = error["msg"].removeprefix("Value error, ")
             if error["type"] == "extra_forbidden":
                 message = "unknown key; see `cuvee check --help` and the plugin's README for those that exist"
             self.add(file, loc, message)
 
-    def parse(self, file: Path) -> dict[str, Any]:
+    def parse(self, file: Path) -> dict[str, Any] | None:
+        """A file's tables; None where it cannot be read, which is noted."""
         try:
             return tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as problem:
             self.add(file, "", f"cannot be read: {problem}")
         except tomllib.TOMLDecodeError as problem:
             self.add(file, "", f"not TOML: {problem}")
-        return {}
+        return None
+
+    def refuse(self, file: Path, values: dict[str, Any], name: str, message: str) -> None:
+        """Take out a key that a file may not set."""
+        if name in values:
+            del values[name]
+            self.add(file, name, f"unknown key; {message}")
 
 
 def _instances(table: object, file: Path, registry: Registry, found: _Collector) -> dict[str, Instance]:
@@ -331,26 +348,32 @@ def load_settings(file: Path, registry: Registry) -> Settings:
     found = _Collector()
     if not file.is_file():
         raise ConfigError([Mistake(str(file), "", "does not exist; pass --config, or copy deploy/cuvee.toml here")])
-    raw = found.parse(file)
+    parsed = found.parse(file)
+    raw = parsed or {}
+    found.refuse(file, raw, "root", "relative paths start at the folder of this file")
     instances = _instances(raw.pop("recommenders", {}), file, registry, found)
     known = {*instances, *(m.path.split(".")[1] for m in found.mistakes if m.path.startswith("recommenders."))}
     folder = file.parent / str(raw.pop("products", "products"))
     products: dict[str, Product] = {}
     for path in sorted(folder.glob("*.toml")):
         values = found.parse(path)
-        if not values:
+        if values is None:
             continue
+        found.refuse(path, values, "name", "a product is named as its file")
         try:
             product = Product.model_validate({"name": path.stem, "dataset": path.stem, **values})
         except ValidationError as problem:
             found.invalid(path, "", problem)
             continue
         products[product.name] = product
-        _check_sources(product, path, known, found)
+        if parsed is not None:
+            _check_sources(product, path, known, found)
         _check_weights(product, path, found)
         _check_components(product, path, registry, found)
     if not products and not found.mistakes:
         found.add(folder, "", "holds no product: add <name>.toml; deploy/products/movies.toml is an example")
+    if parsed is None:
+        raise ConfigError(found.mistakes)
     try:
         settings = Settings(root=file.parent.resolve(), recommenders=instances, products=products, **raw)
     except ValidationError as problem:

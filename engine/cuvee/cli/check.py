@@ -41,7 +41,7 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
     from cuvee.cli.tables import print_json
 
     settings, registry = open_settings(config)
-    effective = json.loads(settings.canonical())
+    effective = settings.effective()
     warnings = list(warnings_of(settings, registry))
     if as_json:
         print_json({"revision": settings.revision, "config": effective, "warnings": warnings})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 from rich.console import Console
 from rich.text import Text
 
@@ -29,8 +27,8 @@ def show(problem: CuveeError) -> None:
 def _show_mistakes(console: Console, mistakes: tuple[Mistake, ...]) -> None:
     many = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     console.print(Text.assemble(("error: ", "bold red"), f"the configuration has {many}"))
-    for file, found in groupby(mistakes, key=lambda m: m.file):
+    for file in dict.fromkeys(m.file for m in mistakes):
         console.print(Text(f"  {file}", "bold"))
-        for mistake in found:
+        for mistake in (m for m in mistakes if m.file == file):
             path = Text(f"{mistake.path}: ", "cyan") if mistake.path else Text()
             console.print(Text.assemble("    ", path, mistake.message))
