@@ -1,0 +1,295 @@
+"""A small typed client, sync and async, over the same requests.
+
+::
+
+    with Client("localhost:50051") as cuvee:
+        for item in cuvee.recommend("movies", user_id="196").items:
+            print(item.title, item.score)
+
+    async with AsyncClient("localhost:50051") as cuvee:
+        answer = await cuvee.recommend("movies", context_item_ids=["50", "181"])
+
+Methods return the messages of ``cuvee.v1`` and raise ``grpc.RpcError``; :func:`failure_of` reads
+what such an error says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Generic, Self, TypeAlias, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from cuvee.v1 import recommendation_pb2 as pb
+from cuvee.v1 import recommendation_pb2_grpc as rpc
+
+__all__ = ["AsyncClient", "Client", "Failure", "failure_of", "profile"]
+
+Attribute: TypeAlias = str | float | bool | Sequence[str] | None
+
+TIMEOUT = 2.0
+"""Seconds that a call may take."""
+BATCH_TIMEOUT = 60.0
+"""The same for a whole batch."""
+DETAILS = "grpc-status-details-bin"
+
+_OPTIONS = [
+    (
+        "grpc.service_config",
+        json.dumps(
+            {
+                "methodConfig": [
+                    {
+                        "name": [{"service": pb.DESCRIPTOR.services_by_name["RecommendationService"].full_name}],
+                        "retryPolicy": {
+                            "maxAttempts": 4,
+                            "initialBackoff": "0.05s",
+                            "maxBackoff": "1s",
+                            "backoffMultiplier": 3,
+                            "retryableStatusCodes": ["UNAVAILABLE"],
+                        },
+                    }
+                ]
+            }
+        ),
+    ),
+    ("grpc.max_receive_message_length", -1),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a failed call says."""
+
+    code: grpc.StatusCode
+    message: str
+    reason: str = ""
+    """A name of ``cuvee.v1.ErrorReason`` without its prefix; empty where gRPC itself failed."""
+    field: str = ""
+    """The path of the request's field that is at fault."""
+
+
+def failure_of(error: grpc.RpcError | grpc.aio.AioRpcError) -> Failure:
+    """Read an error's status and details."""
+    code, message = error.code(), error.details() or ""
+    reason = field = ""
+    metadata: Any = error.trailing_metadata() or ()
+    for key, value in metadata:
+        if key != DETAILS or not isinstance(value, bytes):
+            continue
+        for packed in status_pb2.Status.FromString(value).details:
+            reason = reason or _unpacked(packed, error_details_pb2.ErrorInfo()).reason
+            for violation in _unpacked(packed, error_details_pb2.BadRequest()).field_violations:
+                field = field or violation.field
+    return Failure(code, message, reason, field)
+
+
+M = TypeVar("M", error_details_pb2.ErrorInfo, error_details_pb2.BadRequest)
+
+
+def _unpacked(packed: AnyMessage, into: M) -> M:
+    packed.Unpack(into)
+    return into
+
+
+def _value(given: Attribute) -> pb.AttributeValue:
+    if given is None:
+        return pb.AttributeValue()
+    if isinstance(given, bool):
+        return pb.AttributeValue(flag=given)
+    if isinstance(given, str):
+        return pb.AttributeValue(text=given)
+    if isinstance(given, int | float):
+        return pb.AttributeValue(number=given)
+    return pb.AttributeValue(texts=pb.StringList(values=given))
+
+
+def profile(
+    attributes: Mapping[str, Attribute] | None = None, interests: Mapping[str, Sequence[str]] | None = None
+) -> pb.UserProfile:
+    """What is declared of a user: ``profile({"age": 24}, {"genres": ["Film-Noir"]})``. None is a null."""
+    return pb.UserProfile(
+        attributes={name: _value(value) for name, value in (attributes or {}).items()},
+        interests={name: pb.StringList(values=liked) for name, liked in (interests or {}).items()},
+    )
+
+
+R1 = TypeVar("R1")
+R2 = TypeVar("R2")
+R3 = TypeVar("R3")
+R4 = TypeVar("R4")
+R5 = TypeVar("R5")
+
+
+class _Calls(Generic[R1, R2, R3, R4, R5]):
+    """Every call once, for both clients: a stub on an async channel returns what is awaited.
+
+    The fields are those of the requests in ``cuvee/v1/recommendation.proto``; a ``timeout`` is in
+    seconds and is the call's deadline.
+    """
+
+    _stub: Any
+    _health: Any
+
+    def recommend(
+        self,
+        product: str,
+        user_id: str = "",
+        *,
+        context_item_ids: Sequence[str] = (),
+        profile: pb.UserProfile | None = None,
+        page_size: int = 0,
+        filter: str = "",  # noqa: A002 - the field's name
+        exclude_item_ids: Sequence[str] = (),
+        view: pb.AttributionView.ValueType = pb.ATTRIBUTION_VIEW_UNSPECIFIED,
+        validate_only: bool = False,
+        timeout: float = TIMEOUT,
+    ) -> R1:
+        """Items for one user."""
+        request = pb.RecommendRequest(
+            product=product,
+            user_id=user_id,
+            context_item_ids=context_item_ids,
+            profile=profile,
+            page_size=page_size,
+            filter=filter,
+            exclude_item_ids=exclude_item_ids,
+            view=view,
+            validate_only=validate_only,
+        )
+        answer: R1 = self._stub.Recommend(request, timeout=timeout)
+        return answer
+
+    def similar_items(
+        self,
+        product: str,
+        item_ids: Sequence[str],
+        *,
+        page_size: int = 0,
+        filter: str = "",  # noqa: A002 - the field's name
+        exclude_item_ids: Sequence[str] = (),
+        view: pb.AttributionView.ValueType = pb.ATTRIBUTION_VIEW_UNSPECIFIED,
+        timeout: float = TIMEOUT,
+    ) -> R2:
+        """Items that go with the anchors."""
+        request = pb.SimilarItemsRequest(
+            product=product,
+            item_ids=item_ids,
+            page_size=page_size,
+            filter=filter,
+            exclude_item_ids=exclude_item_ids,
+            view=view,
+        )
+        answer: R2 = self._stub.SimilarItems(request, timeout=timeout)
+        return answer
+
+    def rank(
+        self,
+        product: str,
+        item_ids: Sequence[str],
+        user_id: str = "",
+        *,
+        context_item_ids: Sequence[str] = (),
+        profile: pb.UserProfile | None = None,
+        view: pb.AttributionView.ValueType = pb.ATTRIBUTION_VIEW_UNSPECIFIED,
+        timeout: float = TIMEOUT,
+    ) -> R3:
+        """The given items in order for one user."""
+        request = pb.RankRequest(
+            product=product,
+            user_id=user_id,
+            context_item_ids=context_item_ids,
+            profile=profile,
+            item_ids=item_ids,
+            view=view,
+        )
+        answer: R3 = self._stub.Rank(request, timeout=timeout)
+        return answer
+
+    def batch_recommend(
+        self, product: str, requests: Sequence[pb.RecommendRequest], *, timeout: float = BATCH_TIMEOUT
+    ) -> R4:
+        """Many requests in one call; results come as they are ready, joined by ``index``."""
+        request = pb.BatchRecommendRequest(product=product, requests=requests)
+        answer: R4 = self._stub.BatchRecommend(request, timeout=timeout)
+        return answer
+
+    def health(self, service: str = "", *, timeout: float = TIMEOUT) -> R5:
+        """Whether the server, or one product of it, is ready: ``.status``."""
+        answer: R5 = self._health.Check(health_pb2.HealthCheckRequest(service=service), timeout=timeout)
+        return answer
+
+
+class Client(
+    _Calls[
+        pb.RecommendResponse,
+        pb.SimilarItemsResponse,
+        pb.RankResponse,
+        Iterator[pb.BatchRecommendResponse],
+        health_pb2.HealthCheckResponse,
+    ]
+):
+    """Calls that wait for the answer. May be used by many threads at once."""
+
+    def __init__(self, target: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+        """``target`` is host:port; without ``credentials`` nothing is encrypted."""
+        self.channel = (
+            grpc.secure_channel(target, credentials, _OPTIONS)
+            if credentials
+            else grpc.insecure_channel(target, _OPTIONS)
+        )
+        self._stub = rpc.RecommendationServiceStub(self.channel)
+        self._health = health_pb2_grpc.HealthStub(self.channel)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(
+    _Calls[
+        Awaitable[pb.RecommendResponse],
+        Awaitable[pb.SimilarItemsResponse],
+        Awaitable[pb.RankResponse],
+        AsyncIterator[pb.BatchRecommendResponse],
+        Awaitable[health_pb2.HealthCheckResponse],
+    ]
+):
+    """Calls that are awaited, on the running loop."""
+
+    def __init__(self, target: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+        """``target`` is host:port; without ``credentials`` nothing is encrypted."""
+        self.channel = (
+            grpc.aio.secure_channel(target, credentials, _OPTIONS)
+            if credentials
+            else grpc.aio.insecure_channel(target, _OPTIONS)
+        )
+        self._stub = rpc.RecommendationServiceStub(self.channel)
+        self._health = health_pb2_grpc.HealthStub(self.channel)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self.channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

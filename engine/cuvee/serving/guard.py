@@ -1,0 +1,128 @@
+"""Around every call: errors become statuses with details, and a deadline holds for all.
+
+The one place where an exception meets gRPC, which would otherwise send its text to the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.message import DecodeError
+from google.rpc import code_pb2
+from grpc_status import rpc_status
+
+from cuvee.errors import DeadlineExceeded, InvalidArgument
+from cuvee.serving.status import code_of, status_of
+
+__all__ = ["Guard", "deadline_of", "incident_of"]
+
+log = structlog.get_logger(__name__)
+
+OURS = "/cuvee."
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+def deadline_of(context: Context, longest: float) -> float:
+    """When the call must be answered (monotonic): the caller's deadline, at most ``longest`` from now."""
+    left = context.time_remaining()
+    return time.monotonic() + (longest if left is None else min(left, longest))
+
+
+def incident_of(problem: BaseException, method: str) -> str:
+    """Log an error that is a fault of the server, and give the name that ties log and answer together."""
+    if code_of(problem)[0] != code_pb2.INTERNAL:
+        return ""
+    incident = uuid.uuid4().hex[:12]
+    log.error("internal error", method=method, incident=incident, exc_info=problem)
+    return incident
+
+
+class _Malformed:
+    """Stands for a message that could not be read: gRPC itself would answer UNKNOWN."""
+
+
+def _reader(read: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    if read is None:
+        return None
+
+    def forgiving(data: bytes) -> Any:
+        try:
+            return read(data)
+        except DecodeError:
+            return _Malformed()
+
+    return forgiving
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Wraps the handlers of this project's services; those of health and reflection stay as they are."""
+
+    def __init__(self, longest: float) -> None:
+        """``longest``: seconds that a call with one answer may take, whatever its caller allows."""
+        self._longest = longest
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wrap, where there is an ``async`` handler; what is not built answers UNIMPLEMENTED as generated."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or not method.startswith(OURS):
+            return handler
+        read, write = _reader(handler.request_deserializer), handler.response_serializer
+        if handler.unary_unary and inspect.iscoroutinefunction(handler.unary_unary):
+            wrapped = self._unary(handler.unary_unary, method)
+            return grpc.unary_unary_rpc_method_handler(wrapped, read, write)
+        if handler.unary_stream and inspect.isasyncgenfunction(handler.unary_stream):
+            return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, method), read, write)
+        return handler
+
+    def _unary(self, answer: Callable[[Any, Any], Awaitable[Any]], method: str) -> Any:
+        async def guarded(request: Any, context: Context) -> Any:
+            deadline = deadline_of(context, self._longest)
+            try:
+                _check_read(request)
+                async with asyncio.timeout(deadline - time.monotonic()) as clock:
+                    return await answer(request, context)
+            except TimeoutError as problem:
+                late = DeadlineExceeded("no answer within the deadline; allow more time or ask for less")
+                await _abort(context, late if clock.expired() else problem, method)
+            except grpc.aio.AbortError:
+                raise
+            except Exception as problem:  # noqa: BLE001 - this is where the unforeseen is caught, logged and hidden
+                await _abort(context, problem, method)
+
+        return guarded
+
+    def _stream(self, answer: Callable[[Any, Any], AsyncIterator[Any]], method: str) -> Any:
+        async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+            try:
+                _check_read(request)
+                async for one in answer(request, context):
+                    yield one
+            except grpc.aio.AbortError:
+                raise
+            except Exception as problem:  # noqa: BLE001 - as above
+                await _abort(context, problem, method)
+
+        return guarded
+
+
+def _check_read(request: Any) -> None:
+    if isinstance(request, _Malformed):
+        raise InvalidArgument("request", "cannot be read as a message of this rpc; was it made from another proto?")
+
+
+async def _abort(context: Context, problem: BaseException, method: str) -> NoReturn:
+    status = rpc_status.to_status(status_of(problem, incident_of(problem, method)))
+    await context.abort(status.code, status.details, status.trailing_metadata)

@@ -1,0 +1,80 @@
+"""Why each item is shown, in the words of the source that contributed most to it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import structlog
+
+from cuvee.ranking.ask import Ask
+from cuvee.ranking.pipeline import Answer
+from cuvee.ranking.plan import Plan, Source
+from cuvee.recommender import Ints, Queries, Recommender
+
+__all__ = ["explain"]
+
+log = structlog.get_logger(__name__)
+
+ROUNDS = 2
+"""How many sources are asked about an item before it stays without a word."""
+LONGEST = 300
+"""Characters of a reason; a longer one is cut."""
+
+
+def _can_explain(source: Source) -> bool:
+    return source.recommender is not None and type(source.recommender).explain is not Recommender.explain
+
+
+def _choices(plan: Plan, answer: Answer, b: int, at: int) -> list[Source]:
+    """Who may explain the item in column ``at`` of row b: who contributed most comes first."""
+    m = answer.blended.items.shape[1]
+    if at >= m:
+        return [plan.fallback[answer.fallback.levels[b, at - m] - 1]]
+    contributed = answer.blended.contributions[:, b, at]
+    told = ~np.isnan(answer.blended.raw[:, b, at])
+    return [plan.sources[s] for s in np.argsort(-contributed, kind="stable") if told[s]]
+
+
+def _words(source: Source, asked: dict[int, Queries], wanted: Sequence[tuple[int, int]]) -> list[str]:
+    """Runs in the source's own thread, over all items that it is asked about."""
+    recommender = source.recommender
+    if recommender is None:
+        return [""] * len(wanted)
+    found = [recommender.explain(asked[b], item) for b, item in wanted]
+    return [one[:LONGEST] if isinstance(one, str) else "" for one in found]
+
+
+async def explain(plan: Plan, queries: Queries, answer: Answer, ask: Ask) -> list[dict[int, str]]:
+    """For each of B rows: item -> its reason. An item that nobody can explain is left out.
+
+    Never raises for a source: one that fails or is late says nothing.
+    """
+    b_rows = len(queries)
+    reasons: list[dict[int, str]] = [{} for _ in range(b_rows)]
+    items: Ints = np.concatenate([answer.blended.items, answer.fallback.items], axis=1)
+    choices = {
+        (int(b), int(items[b, at])): [s for s in _choices(plan, answer, int(b), int(at)) if _can_explain(s)]
+        for b, at in np.argwhere(items >= 0)
+    }
+    asked: dict[int, Queries] = {}
+    for turn in range(ROUNDS):
+        by_source: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        sources: dict[str, Source] = {}
+        for (b, item), who in choices.items():
+            if item not in reasons[b] and len(who) > turn:
+                sources[who[turn].name] = who[turn]
+                by_source[who[turn].name].append((b, item))
+                if b not in asked:
+                    asked[b] = queries.select([b])
+        for name, wanted in by_source.items():
+            try:
+                words = await ask(sources[name], _words, sources[name], asked, wanted)
+            except Exception as problem:  # noqa: BLE001 - a list without reasons is better than no list
+                log.warning("no reasons", source=name, problem=repr(problem))
+                continue
+            for (b, item), said in zip(wanted, words, strict=True):
+                if said:
+                    reasons[b][item] = said
+    return reasons

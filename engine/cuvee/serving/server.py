@@ -1,0 +1,178 @@
+"""The server's life: bind, load, probe, serve, and on SIGTERM finish what was begun."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import structlog
+from grpc_health.v1 import health
+from grpc_reflection.v1alpha import reflection
+
+from cuvee.config import ServerConfig, Settings
+from cuvee.errors import ConfigError, Mistake, OperatorError
+from cuvee.registry import Registry
+from cuvee.serving.guard import Guard
+from cuvee.serving.health import SERVICE, Health
+from cuvee.serving.probe import probe
+from cuvee.serving.products import Products, Served
+from cuvee.serving.servicer import RecommendationServicer
+from cuvee.serving.threads import Threads
+from cuvee.training.snapshot import Snapshot, load_snapshot
+from cuvee.v1 import recommendation_pb2_grpc as rpc
+
+__all__ = ["Ready", "serve"]
+
+log = structlog.get_logger(__name__)
+
+NOTICE = 0.2
+"""Seconds between saying NOT_SERVING and refusing calls, so that balancers and clients can turn away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a server that is ready says of itself."""
+
+    address: str
+    products: tuple[str, ...]
+
+
+def _options(config: ServerConfig, *, reuse_port: bool) -> list[tuple[str, int]]:
+    size = config.limits.max_message_bytes
+    return [
+        ("grpc.so_reuseport", int(reuse_port)),
+        ("grpc.max_receive_message_length", size),
+        ("grpc.max_send_message_length", -1),  # what a caller may ask for bounds what is sent
+    ]
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    tls = settings.server.tls
+    if tls is None:
+        return None
+    mistakes: list[Mistake] = []
+
+    def read(key: str, path: Path) -> bytes:
+        try:
+            return (settings.root / path).read_bytes()
+        except OSError as problem:
+            mistakes.append(
+                Mistake(str(settings.root / "cuvee.toml"), f"server.tls.{key}", f"cannot be read: {problem}")
+            )
+            return b""
+
+    private, certificate = read("key", tls.key), read("certificate", tls.certificate)
+    clients = read("client_ca", tls.client_ca) if tls.client_ca else None
+    if mistakes:
+        raise ConfigError(mistakes)
+    return grpc.ssl_server_credentials([(private, certificate)], clients, require_client_auth=clients is not None)
+
+
+def _bind(server: grpc.aio.Server, listen: str, settings: Settings) -> str:
+    """Listen, and give the address with the port that was got."""
+    credentials = _credentials(settings)
+    try:
+        port = server.add_secure_port(listen, credentials) if credentials else server.add_insecure_port(listen)
+    except RuntimeError:
+        what = " with the certificate and key of [server.tls]" if credentials else ""
+        raise OperatorError(
+            f"cannot listen on {listen}{what}: is another server there already? Stop it, or give another --listen"
+        ) from None
+    host, colon, _ = listen.rpartition(":")
+    return listen if listen.startswith("unix") else f"{host}{colon}{port}"
+
+
+async def _load(settings: Settings, registry: Registry, product: str, threads: Threads) -> Snapshot:
+    """In a thread, so that health is answered meanwhile."""
+    return await threads.submit(load_snapshot, settings, registry, product)
+
+
+async def _prepare(settings: Settings, registry: Registry, products: Products, health: Health) -> None:
+    """Load and probe every product; each answers as soon as it is ready.
+
+    Raises:
+        OperatorError: one of them cannot be loaded: better no server than one that lacks a product.
+    """
+    threads = Threads("load", 1)
+    for name in settings.products:
+        served = Served.of(await _load(settings, registry, name, threads), settings.revision)
+        await probe(settings, registry, served)
+        products.put(served)
+        await health.serving(name)
+        log.info("product ready", product=name, version=served.snapshot.version, problems=served.snapshot.problems)
+    threads.close()
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def serve(
+    settings: Settings,
+    registry: Registry,
+    *,
+    listen: str | None = None,
+    reuse_port: bool = False,
+    ready: Callable[[Ready], None] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight.
+
+    Args:
+        settings: the whole configuration.
+        registry: the installed plugins.
+        listen: where, instead of ``server.listen``; port 0 takes any free one.
+        reuse_port: let several processes share the port (SO_REUSEPORT). Otherwise a port that is
+            taken is an error.
+        ready: told when every product is loaded and probed.
+
+    Raises:
+        OperatorError: the port is taken, or a product cannot be loaded.
+    """
+    config = settings.server
+    products = Products(settings.products)
+    server = grpc.aio.server(
+        interceptors=[Guard(config.limits.deadline)], options=_options(config, reuse_port=reuse_port)
+    )
+    servicer = RecommendationServicer(settings, registry, products)
+    rpc.add_RecommendationServiceServicer_to_server(servicer, server)
+    state = Health(settings.products)
+    await state.attach(server)
+    if config.reflection:
+        reflection.enable_server_reflection([SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    address = _bind(server, listen or config.listen, settings)
+    stop = _stop_on_signals()
+    await server.start()
+    log.info("listening", address=address)
+    stopping = asyncio.ensure_future(stop.wait())
+    preparing = asyncio.ensure_future(_prepare(settings, registry, products, state))
+    try:
+        await asyncio.wait([preparing, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if preparing.done():
+            preparing.result()
+            await state.all_serving()
+            said = Ready(address, tuple(settings.products))
+            log.info("ready", address=said.address, products=said.products, revision=settings.revision)
+            if ready is not None:
+                ready(said)
+            await stopping
+        log.info("stopping", grace=config.shutdown_grace)
+        await state.leaving()
+        await asyncio.sleep(min(NOTICE, config.shutdown_grace / 10))
+    finally:
+        preparing.cancel()
+        stopping.cancel()
+        await server.stop(config.shutdown_grace)
+        servicer.close()
+        for served in products.served.values():
+            if served is not None:
+                served.snapshot.close()
+    log.info("stopped")

@@ -1,0 +1,108 @@
+"""A bounded pool of threads that refuses instead of queueing, and whose stuck threads harm nobody else.
+
+The standard pool queues without a bound, and at exit waits for every thread. Here a call that
+finds all slots taken is told so at once, and threads are daemons: one that never comes back costs
+its slot, and neither the other sources nor the end of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+__all__ = ["AllTaken", "Threads"]
+
+T = TypeVar("T")
+
+
+class AllTaken(Exception):
+    """Every slot is taken."""
+
+
+class Threads:
+    """At most ``size`` calls at a time; threads are started when they are first needed."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self.name = name
+        self.size = size
+        self._lock = threading.Lock()
+        self._taken = 0
+        self._started = 0
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+
+    @property
+    def taken(self) -> int:
+        """Slots in use."""
+        return self._taken
+
+    def take(self) -> None:
+        """Take a slot for work that runs elsewhere (on the loop); give it back by :meth:`release`.
+
+        Raises:
+            AllTaken: there is none.
+        """
+        with self._lock:
+            if self._taken >= self.size:
+                raise AllTaken
+            self._taken += 1
+
+    def release(self) -> None:
+        """Give a slot back."""
+        with self._lock:
+            self._taken -= 1
+
+    def submit(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Call in a thread; the future belongs to the running loop. Dropping it stops nothing.
+
+        Raises:
+            AllTaken: there is no free slot.
+        """
+        self.take()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def call() -> None:
+            value: T | None = None
+            problem: Exception | None = None
+            try:
+                value = function(*args)
+            except Exception as raised:  # noqa: BLE001 - whatever it is, it belongs to the caller
+                problem = raised
+            except BaseException as raised:  # noqa: BLE001 - a plugin's sys.exit() must not end the server
+                problem = RuntimeError(f"raised {type(raised).__name__}")
+            self.release()
+            try:
+                loop.call_soon_threadsafe(_deliver, future, value, problem)
+            except RuntimeError:  # the loop has closed meanwhile: nobody waits any more
+                return
+
+        with self._lock:
+            if self._started < min(self._taken, self.size):
+                self._started += 1
+                threading.Thread(target=self._serve, name=f"{self.name}-{self._started}", daemon=True).start()
+        self._work.put(call)
+        return future
+
+    def close(self) -> None:
+        """Let idle threads end; busy ones end when they come back."""
+        for _ in range(self._started):
+            self._work.put(None)
+
+    def _serve(self) -> None:
+        while (call := self._work.get()) is not None:
+            call()
+            del call  # an idle thread holds on to nothing
+
+
+def _deliver(future: asyncio.Future[T], value: T | None, problem: Exception | None) -> None:
+    if future.done():
+        return
+    if isinstance(problem, StopIteration):  # a future refuses it
+        problem = RuntimeError("raised StopIteration")
+    if problem is not None:
+        future.set_exception(problem)
+    else:
+        future.set_result(value)  # type: ignore[arg-type]
