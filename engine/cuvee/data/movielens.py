@@ -50,7 +50,7 @@ OCCUPATIONS = dict(
 USER_ROLES = {"age": Role.NUMBER, "gender": Role.CATEGORY, "occupation": Role.CATEGORY, "zip": Role.OTHER}
 MOVIE_ROLES = {"title": Role.TEXT, "year": Role.NUMBER, "genres": Role.CATEGORIES}
 
-TITLE_YEAR = r"^(.*?)\s*\((\d{4})(?:\s*[-\u{2013}]\s*(?:\d{4})?)?\)$"
+TITLE_YEAR = r"(?s)^(.*?)\s*\((\d{4})(?:\s*[-\u{2013}]\s*(?:\d{4})?)?\)$"
 
 
 def _ratings(rows: Rows) -> RawData:
@@ -149,8 +149,13 @@ class Layout:
     quoted: bool = False
 
     def fits(self, lines: list[str]) -> bool:
-        """Whether a file that begins with these lines has this layout; one good line in 20 will do."""
-        return any(self.line.match(line) for line in (lines if self.columns else lines[:1]))
+        """Whether a file that begins with these lines has this layout.
+
+        Without a header one good line in 20 will do; a first line without a digit would be a header.
+        """
+        if self.columns is None:
+            return bool(lines) and self.line.match(lines[0]) is not None
+        return any(map(str.isdigit, "".join(lines[:1]))) and any(self.line.match(line) for line in lines)
 
     def read(self, path: Path) -> RawData:
         """Read a file of this layout."""

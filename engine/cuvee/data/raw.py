@@ -128,15 +128,16 @@ class Rows:
         """Hand over columns of :data:`INTERACTION_COLUMNS`."""
         known = [name for name in INTERACTION_COLUMNS if name in self.frame.columns]
         frame = self.frame.select(*known, pl.lit(self.file).alias("file"), pl.col(LINE).cast(pl.UInt32).alias("line"))
-        return RawData(interactions=frame, malformed=self.malformed)
+        return RawData(interactions=frame, malformed=self.malformed.sort("line"))
 
     def entities(self, roles: Mapping[str, Role]) -> RawData:
         """Hand over ``id`` and the columns that have a role."""
         places = self.frame.select(pl.lit(self.file).alias("file"), pl.col(LINE).cast(pl.UInt32).alias("line"))
         found = RawEntities(self.frame.select("id", *roles), dict(roles), places)
+        malformed = self.malformed.sort("line")
         if self.part is Part.ITEMS:
-            return RawData(items=found, malformed=self.malformed)
-        return RawData(users=found, malformed=self.malformed)
+            return RawData(items=found, malformed=malformed)
+        return RawData(users=found, malformed=malformed)
 
 
 @dataclass(frozen=True)
