@@ -13,14 +13,14 @@ from typing import Annotated
 import typer
 
 from cuvee import __version__
-from cuvee.cli import check, data, evaluate, fit, plugins, recommend
+from cuvee.cli import check, data, evaluate, fit, plugins, recommend, serve
 from cuvee.cli.failures import exit_code, show
 from cuvee.cli.options import examples
 from cuvee.errors import CuveeError
 
 __all__ = ["app", "main"]
 
-COMMANDS = (data, check, plugins, fit, evaluate, recommend)
+COMMANDS = (data, check, plugins, fit, evaluate, serve, recommend)
 """In the order of ``cuvee --help``: the order in which one needs them."""
 
 app = typer.Typer(

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import grpc
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
+from cuvee.client import Client, failure_of
 from cuvee.errors import CuveeError, RequestError, UnavailableError
-from cuvee.v1.recommendation_pb2_grpc import RecommendationServiceStub
 
 __all__ = ["ask"]
 
@@ -27,36 +25,30 @@ TO_BE_CHANGED = {
 """Codes after which the same call would fail again."""
 
 
-def ask(address: str, call: Callable[[RecommendationServiceStub], A]) -> A:
+def ask(address: str, call: Callable[[Client], A]) -> A:
     """Make one call.
 
     Raises:
-        RequestError: the caller must change something; names the fields.
+        RequestError: the caller must change something; names the field.
         UnavailableError: no server answers there, or it cannot answer now.
     """
-    with grpc.insecure_channel(address) as channel:
+    with Client(address) as client:
         try:
-            return call(RecommendationServiceStub(channel))
+            return call(client)
         except grpc.RpcError as problem:
-            raise in_words(problem, address) from problem
+            raise _in_words(problem, address) from problem
 
 
-def in_words(problem: grpc.RpcError, address: str) -> CuveeError:
-    """A failed call as an error of ours, with the fields that its details name."""
-    code, message = problem.code(), problem.details() or ""
-    status = rpc_status.from_call(problem)
-    details = list(status.details) if status else []
-    if code is grpc.StatusCode.UNAVAILABLE and not details:
+def _in_words(problem: grpc.RpcError, address: str) -> CuveeError:
+    failure = failure_of(problem)
+    if failure.code in TO_BE_CHANGED:
+        said = failure.message
+        if failure.field and not said.startswith(failure.field):
+            said = f"{failure.field}: {said}"
+        return RequestError(f"{TO_BE_CHANGED[failure.code]}: {said}")
+    if failure.code is grpc.StatusCode.UNAVAILABLE and not failure.reason:
+        why = failure.message.rsplit(": ", 1)[-1]
         return UnavailableError(
-            f"no server answers at {address} ({message}); start one with `cuvee serve`, or name another with --address"
+            f"no server answers at {address} ({why}); start one with `cuvee serve`, or name another with --address"
         )
-    if code not in TO_BE_CHANGED:
-        return UnavailableError(f"{address} could not answer ({code.name}): {message}")
-    fields = []
-    for detail in details:
-        bad = error_details_pb2.BadRequest()
-        if detail.Unpack(bad):
-            fields += [f"  {v.field}: {v.description}" for v in bad.field_violations]
-    if fields:
-        return RequestError("\n".join([TO_BE_CHANGED[code], *fields]))
-    return RequestError(f"{TO_BE_CHANGED[code]}: {message}")
+    return UnavailableError(f"{address} could not answer ({failure.code.name}): {failure.message}")

@@ -78,19 +78,22 @@ def recommend(
     The user is an id, a session of items just touched, a declared profile, or any mixture.
     """
     from cuvee.cli.asking import ask
-    from cuvee.v1 import recommendation_pb2 as pb
 
-    request = pb.RecommendRequest(
-        product=product,
-        user_id=user,
-        context_item_ids=context or (),
-        profile=profile_of(attribute or (), interest or ()),
-        filter=where,
-        exclude_item_ids=exclude or (),
-        page_size=page_size,
-        view=_view(explain),
+    answer = ask(
+        address,
+        lambda client: client.recommend(
+            product,
+            user,
+            context_item_ids=context or (),
+            profile=profile_of(attribute or (), interest or ()),
+            page_size=page_size,
+            filter=where,
+            exclude_item_ids=exclude or (),
+            view=_view(explain),
+            timeout=timeout,
+        ),
     )
-    _show(ask(address, lambda stub: stub.Recommend(request, timeout=timeout)), as_json=as_json)
+    _show(answer, as_json=as_json)
 
 
 def similar(
@@ -106,17 +109,20 @@ def similar(
 ) -> None:
     """Ask for items that go with the given ones."""
     from cuvee.cli.asking import ask
-    from cuvee.v1 import recommendation_pb2 as pb
 
-    request = pb.SimilarItemsRequest(
-        product=product,
-        item_ids=items,
-        filter=where,
-        exclude_item_ids=exclude or (),
-        page_size=page_size,
-        view=_view(explain),
+    answer = ask(
+        address,
+        lambda client: client.similar_items(
+            product,
+            items,
+            page_size=page_size,
+            filter=where,
+            exclude_item_ids=exclude or (),
+            view=_view(explain),
+            timeout=timeout,
+        ),
     )
-    _show(ask(address, lambda stub: stub.SimilarItems(request, timeout=timeout)), as_json=as_json)
+    _show(answer, as_json=as_json)
 
 
 def rank(
@@ -133,54 +139,53 @@ def rank(
 ) -> None:
     """Put your own items in order for one user. Nothing is added or left out."""
     from cuvee.cli.asking import ask
-    from cuvee.v1 import recommendation_pb2 as pb
 
-    request = pb.RankRequest(
-        product=product,
-        user_id=user,
-        context_item_ids=context or (),
-        profile=profile_of(attribute or (), interest or ()),
-        item_ids=items,
-        view=_view(explain),
+    answer = ask(
+        address,
+        lambda client: client.rank(
+            product,
+            items,
+            user,
+            context_item_ids=context or (),
+            profile=profile_of(attribute or (), interest or ()),
+            view=_view(explain),
+            timeout=timeout,
+        ),
     )
-    _show(ask(address, lambda stub: stub.Rank(request, timeout=timeout)), as_json=as_json)
+    _show(answer, as_json=as_json)
 
 
 def profile_of(attributes: Sequence[str], interests: Sequence[str]) -> pb.UserProfile | None:
     """What ``--attribute`` and ``--interest`` declare; None if nothing."""
-    from cuvee.v1 import recommendation_pb2 as pb
+    from cuvee.client import profile
 
     if not attributes and not interests:
         return None
-    profile = pb.UserProfile()
-    for given in attributes:
-        column, value = _pair(given, "--attribute", "age=24")
-        profile.attributes[column].CopyFrom(_value(value))
+    known = dict(_pair(given, "--attribute", "age=24") for given in attributes)
+    liked: dict[str, list[str]] = {}
     for given in interests:
-        column, value = _pair(given, "--interest", "genres=Film-Noir,Crime")
-        profile.interests[column].values.extend(part.strip() for part in value.split(",") if part.strip())
-    return profile
+        column, values = _pair(given, "--interest", "genres=Film-Noir,Crime")
+        liked.setdefault(column, []).extend(part.strip() for part in values.split(",") if part.strip())
+    return profile({column: _value(text) for column, text in known.items()}, liked)
 
 
 def _pair(given: str, option: str, example: str) -> tuple[str, str]:
-    column, equals, value = given.partition("=")
-    if not (column.strip() and equals and value.strip()):
+    column, equals, value = (part.strip() for part in given.partition("="))
+    if not (column and equals and value):
         raise typer.BadParameter(f"{given!r} is not column=value, as in {option} {example}", param_hint=option)
-    return column.strip(), value.strip()
+    return column, value
 
 
-def _value(text: str) -> pb.AttributeValue:
+def _value(text: str) -> str | float | bool:
     """A number, a yes or no, or text; text in double quotes is always text."""
-    from cuvee.v1 import recommendation_pb2 as pb
-
     if text.lower() in {"true", "false"}:
-        return pb.AttributeValue(flag=text.lower() == "true")
+        return text.lower() == "true"
     if len(text) > 1 and text[0] == text[-1] == '"':
-        return pb.AttributeValue(text=text[1:-1])
+        return text[1:-1]
     try:
-        return pb.AttributeValue(number=float(text))
+        return float(text)
     except ValueError:
-        return pb.AttributeValue(text=text)
+        return text
 
 
 def _view(explain: bool) -> pb.AttributionView.ValueType:
