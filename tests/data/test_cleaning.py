@@ -52,13 +52,20 @@ def test_an_order_column_breaks_ties_of_time() -> None:
 def test_a_row_without_time_takes_its_neighbours_by_the_order() -> None:
     raw = events(
         "user item time order",
-        *[("a", "w", None, 0), ("a", "x", 5, 1), ("a", "y", None, 2), ("a", "z", 8, 3), ("b", "x", None, 1)],
+        *[
+            ("a", "w", None, 0),
+            ("a", "x", 5, 1),
+            ("a", "y", None, 2),
+            ("a", "z", 8, 3),
+            ("b", "x", None, 1),
+            ("c", "x", 2, 0),
+        ],
     )
     dataset, report = clean(raw)
     assert report.dropped == ()
-    assert told(dataset) == {"a": ["w", "x", "y", "z"], "b": ["x"]}
+    assert told(dataset) == {"a": ["w", "x", "y", "z"], "b": ["x"], "c": ["x"]}
     # a user none of whose times is known begins with the earliest of all
-    assert dataset.events.times.tolist() == [5, 5, 5, 8, 5]
+    assert dataset.events.times.tolist() == [5, 5, 5, 8, 2, 2]
 
 
 def test_without_times_the_order_column_is_the_time_and_else_the_place() -> None:

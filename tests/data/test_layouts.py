@@ -114,7 +114,9 @@ def test_a_title_may_hold_separators_quotation_marks_and_line_breaks(tmp_path: P
         'movieId,title,genres\n1,"Red, ""White"" and\nBlue (1990)",Drama\n'
         '2,12" of Snow (1991),Comedy\n3,Plain (1992),War\n'
     )
-    items = gather(items=tmp_path / "movies.csv").items
+    raw = gather(items=tmp_path / "movies.csv")
+    items = raw.items
+    assert raw.malformed.is_empty()
     assert items is not None
     assert items.frame["title"].to_list() == ['Red, "White" and\nBlue', '12" of Snow', "Plain"]
     assert items.places["line"].to_list() == [2, 4, 5]
