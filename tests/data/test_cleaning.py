@@ -52,14 +52,8 @@ def test_an_order_column_breaks_ties_of_time() -> None:
 def test_a_row_without_time_takes_its_neighbours_by_the_order() -> None:
     raw = events(
         "user item time order",
-        *[
-            ("a", "w", None, 0),
-            ("a", "x", 5, 1),
-            ("a", "y", None, 2),
-            ("a", "z", 8, 3),
-            ("b", "x", None, 1),
-            ("c", "x", 2, 0),
-        ],
+        *[("a", "z", 8, 3), ("a", "y", None, 2), ("a", "x", 5, 1), ("a", "w", None, 0)],
+        *[("b", "x", None, 1), ("c", "x", 2, 0)],
     )
     dataset, report = clean(raw)
     assert report.dropped == ()
