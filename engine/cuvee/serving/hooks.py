@@ -49,8 +49,9 @@ class Hooks:
         if not self._loads or not user_id:
             return None
         try:
-            call = self._loading.submit(lambda: self._relay.load_history(product=product, user_id=user_id))
-            found = await asyncio.wait_for(call, SHARE * left_until(deadline))
+            found = await self._loading.in_turn(
+                SHARE * left_until(deadline), lambda: self._relay.load_history(product=product, user_id=user_id)
+            )
             return None if found is None else _checked(found)
         except Exception as problem:
             log.warning("load_history failed", product=product, problem=repr(problem))

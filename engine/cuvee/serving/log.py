@@ -10,12 +10,15 @@ __all__ = ["configure"]
 
 
 def configure() -> None:
-    """Set structlog up for a process that serves. Logs go to stderr."""
+    """Set structlog up for a process that serves. Logs go to stderr.
+
+    Tracebacks come without the values of variables, which would be what users did and who they are.
+    """
     person = sys.stderr.isatty()
     renderers: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if person
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[

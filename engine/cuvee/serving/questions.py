@@ -6,7 +6,6 @@ not know is data. Behind the edge there are positions only.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -125,7 +124,6 @@ class Edge:
     def __init__(self, hooks: Hooks, slots: int) -> None:
         self._hooks = hooks
         self._compiling = Threads("filters", slots)
-        self._turns = asyncio.Semaphore(slots)
 
     async def recommend(self, request: pb.RecommendRequest, served: Served, deadline: float) -> Row:
         """A row that asks what to recommend.
@@ -227,8 +225,7 @@ class Edge:
         if mask is not None:
             return mask
         try:
-            async with asyncio.timeout(left_until(deadline)), self._turns:
-                mask = await self._compiling.submit(served.filters.compile, sql)
+            mask = await self._compiling.in_turn(left_until(deadline), served.filters.compile, sql)
         except TimeoutError:
             raise DeadlineExceeded("the filter could not be evaluated in time; simplify it, or allow more") from None
         except AllTaken:

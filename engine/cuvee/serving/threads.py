@@ -1,4 +1,4 @@
-"""A bounded pool of threads that refuses instead of queueing, and whose stuck threads harm nobody else.
+"""A bounded pool of threads that does not queue without a bound, and whose stuck threads harm nobody else.
 
 The standard pool queues without a bound, and at exit waits for every thread. Here a call that
 finds all slots taken is told so at once, and threads are daemons: one that never comes back costs
@@ -32,6 +32,7 @@ class Threads:
         self._taken = 0
         self._started = 0
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._turns = asyncio.Semaphore(size)
 
     @property
     def taken(self) -> int:
@@ -85,6 +86,16 @@ class Threads:
                 threading.Thread(target=self._serve, name=f"{self.name}-{self._started}", daemon=True).start()
         self._work.put(call)
         return future
+
+    async def in_turn(self, seconds: float, function: Callable[..., T], *args: Any) -> T:
+        """Call in a thread, waiting for a slot where all are busy; ``seconds`` are for both.
+
+        Raises:
+            TimeoutError: it took longer.
+            AllTaken: all slots are stuck in calls that were given up.
+        """
+        async with asyncio.timeout(seconds), self._turns:
+            return await self.submit(function, *args)
 
     def close(self) -> None:
         """Let idle threads end; busy ones end when they come back."""

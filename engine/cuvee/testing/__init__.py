@@ -23,5 +23,8 @@ except ModuleNotFoundError as _missing:
     ) from _missing
 
 from cuvee.testing.contract import RecommenderContract
+from cuvee.testing.server import RunningServer, run_server
 
-__all__ = ["TOYS", "RecommenderContract", "Toy", "chain", "checkerboard", "two_tribes"]
+__all__ = [
+    "TOYS", "RecommenderContract", "RunningServer", "Toy", "chain", "checkerboard", "run_server", "two_tribes",
+]  # fmt: skip
