@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from cuvee.data.readers import BUILT_IN, Reader
 from cuvee.hookspecs import hookimpl
@@ -30,6 +31,6 @@ def register_blenders() -> Mapping[str, type[Blender]]:
 
 
 @hookimpl
-def register_rules() -> Mapping[str, type[Rule]]:
+def register_rules() -> Mapping[str, type[Rule[Any]]]:
     """What may be shown."""
     return {"exclude_seen": ExcludeSeen, "filter": Filter}

@@ -130,7 +130,7 @@ class Product(Table):
     blend: BlendConfig = BlendConfig()
     rules: tuple[RuleUse, ...] = (RuleUse(use="exclude_seen"),)
     fallback: FallbackConfig = FallbackConfig()
-    history: int = Field(200, ge=1, le=10_000)
+    history: int = Field(1000, ge=1, le=10_000)
     """The newest events that recommenders get; ``exclude_seen`` always knows them all."""
 
     @property

@@ -78,7 +78,7 @@ def register_blenders() -> Mapping[str, type[Blender]]:  # type: ignore[empty-bo
 
 
 @hookspec
-def register_rules() -> Mapping[str, type[Rule]]:  # type: ignore[empty-body]
+def register_rules() -> Mapping[str, type[Rule[Any]]]:  # type: ignore[empty-body]
     """Register rules, which say what may be shown and arrange what is shown.
 
     When: at start, once.

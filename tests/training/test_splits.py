@@ -47,6 +47,8 @@ def test_a_random_share_loses_no_event(rows: list[tuple[int, int, int]]) -> None
         everything = set(data.histories([user]).items.tolist())
         kept = set(split.train.histories([user]).items.tolist())
         assert everything - kept <= set(split.held_out.row(at).tolist()) <= everything
+        n = len(data.histories([user]).items)
+        assert len(split.train.histories([user]).items) == n - round(n / 2)
 
 
 def test_disliked_items_are_learnt_around_but_not_asked_for() -> None:
