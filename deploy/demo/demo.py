@@ -62,7 +62,7 @@ def command(*arguments: str | Path) -> list[str]:
 
 def run(*arguments: str | Path) -> None:
     """Show a command, run it, and stop the demo if it fails."""
-    console.print(Text("$ cuvee " + " ".join(short(a) for a in arguments), "bold cyan"))
+    console.print(Text("$ cuvee " + " ".join(short(a) for a in arguments), "bold cyan"), soft_wrap=True)
     done = subprocess.run(command(*arguments), check=False)  # noqa: S603 - our own command
     if done.returncode:
         sys.exit(done.returncode)
@@ -110,7 +110,7 @@ def learn() -> None:
 def server(address: str) -> Iterator[subprocess.Popen[bytes]]:
     """The server as its own process, ready; ended by SIGTERM, which must end it well."""
     arguments = ("serve", "--config", CONFIG)
-    console.print(Text("$ cuvee " + " ".join(short(a) for a in arguments) + " &", "bold cyan"))
+    console.print(Text("$ cuvee " + " ".join(short(a) for a in arguments) + " &", "bold cyan"), soft_wrap=True)
     log = WORK / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(command(*arguments), stdout=out, stderr=out)  # noqa: S603 - our own command
@@ -166,7 +166,7 @@ def five_answers(address: str) -> None:
     with NEW_FILM.open() as file:
         film = next(csv.DictReader(file))
     title(f"Answer 4: The new film: {film['title']}, {film['genres'].replace('|', ', ')}; rated by nobody")
-    say("For the same new user, whose taste it meets: content knows it by its genres, the others have no opinion.")
+    say("For the same new user, whose taste it meets. Who learns from events alone can have no opinion of it.")
     answer = ask(address, lambda c: c.recommend(PRODUCT, profile=new_user(), page_size=20))
     show_answer(answer, console, mark=lambda item: item == film["id"])
     tell_where(answer, film["id"], film["title"])
@@ -197,13 +197,13 @@ def tell_where(answer: pb.RecommendResponse, item: str, name: str) -> None:
 def keep(address: str, process: subprocess.Popen[bytes]) -> None:
     """Leave the server running until Ctrl-C, with something to try."""
     title(f"The server stays at {address}; Ctrl-C ends it. In another terminal:")
-    host = f"--address {address}"
+    cuvee = short(Path(sys.executable).with_name("cuvee"))
     for line in (
-        f"cuvee recommend {PRODUCT} --user 196 {host}",
-        f"cuvee recommend {PRODUCT} -a age=24 -a occupation=artist -i genres=Film-Noir,Mystery {host}",
-        f'cuvee recommend {PRODUCT} --context 50 --context 181 --filter "year >= 1990" {host}',
-        f"cuvee similar {PRODUCT} 50 {host}",
-        f"cuvee rank {PRODUCT} --user 196 1 50 98 100 harbour {host}",
+        f"{cuvee} recommend {PRODUCT} --user 196",
+        f"{cuvee} recommend {PRODUCT} -a age=24 -a occupation=artist -i genres=Film-Noir,Mystery",
+        f'{cuvee} recommend {PRODUCT} --context 50 --context 181 --filter "year >= 1990"',
+        f"{cuvee} similar {PRODUCT} 50",
+        f"{cuvee} rank {PRODUCT} --user 196 1 50 98 100 harbour",
         f'grpcurl -plaintext -d \'{{"product": "{PRODUCT}", "user_id": "196"}}\' {address} '
         "cuvee.v1.RecommendationService/Recommend",
     ):

@@ -74,7 +74,7 @@ def test_the_list_and_the_sources_below() -> None:
     assert lines[1].rstrip().endswith("because you liked Alien")
     assert "c│" in lines[2]
     assert "E = ease         live      0.25       200   1.5 ms" in shown(made)
-    assert lines[-1].strip() == "segment warm · user known · snapshot v7 · config abc"
+    assert [line.strip() for line in lines[-2:]] == ["segment warm · user known", "snapshot v7 · config abc"]
 
 
 def test_text_from_the_catalogue_is_no_markup() -> None:

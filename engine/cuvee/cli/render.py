@@ -115,19 +115,22 @@ def _list(items: Sequence[pb.RecommendedItem], palette: Palette, width: int, mar
     table = plain_table()
     table.add_column("#", justify="right")
     table.add_column("id", style="dim", max_width=min(ids, 20), no_wrap=True)
-    table.add_column("title", max_width=max(18, (width - bars - ids - 20) // 2), no_wrap=True, overflow="ellipsis")
+    table.add_column("title", max_width=max(18, (width - bars - ids - 16) * 2 // 5), no_wrap=True, overflow="ellipsis")
     table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("who contributed what", min_width=bars)
+    explained = any(contributions) or any(item.HasField("fallback") for item in items)
+    if explained:
+        table.add_column("who contributed what", min_width=bars)
     table.add_column("why", style="dim")
     for item, parts in zip(items, contributions, strict=True):
         title = Text.assemble(("★ ", "bold yellow"), (item.title, "bold")) if mark(item.item_id) else Text(item.title)
         fallen_back = item.HasField("fallback") and not parts
+        what = _fallback(item) if fallen_back else bar(parts, below, above, palette, bars)
         table.add_row(
             str(item.position + 1),
             item.item_id,
             title,
             f"{item.score:.3f}",
-            _fallback(item) if fallen_back else bar(parts, below, above, palette, bars),
+            *([what] if explained else []),
             Text(item.reason),
         )
     return table
@@ -144,7 +147,10 @@ def _sources(answer: Answer, palette: Palette) -> Table:
     from cuvee.v1.recommendation_pb2 import DegradedReason, SourceStatus
 
     weights = {a.source: a.weight for item in answer.items for a in item.attributions}
-    right = ("weight", "proposed", "latency")
+    weighed = ("weight",) if weights else ()
+    # who ranks the caller's own list proposes nothing
+    proposed = any(s.candidate_count for s in answer.sources)
+    right = (*weighed, *(("proposed",) if proposed else ()), "latency")
     table = plain_table("source", "status", *right, "model", "", right=right)
     for source in answer.sources:
         status = SourceStatus.Status.Name(source.status).removeprefix("STATUS_").lower().replace("_", " ")
@@ -153,12 +159,13 @@ def _sources(answer: Answer, palette: Palette) -> Table:
         if source.reason:
             reason = DegradedReason.Name(source.reason).removeprefix("DEGRADED_REASON_").lower().replace("_", " ")
         why = ": ".join(part for part in (reason, source.detail) if part)
+        counts = [str(source.candidate_count)] if proposed else []
         asked = source.status != SourceStatus.STATUS_NOT_SERVING_QUERY
         table.add_row(
             palette.name(source.source),
             Text(status, style),
-            f"{weights[source.source]:.2f}" if source.source in weights else "",
-            str(source.candidate_count) if asked else "",
+            *([f"{weights[source.source]:.2f}" if source.source in weights else ""] if weights else []),
+            *(counts if asked else [""] * len(counts)),
             span(source.latency.ToTimedelta().total_seconds()) if asked else "",
             Text(source.model_version, "dim"),
             Text(why, "red" if source.status == SourceStatus.STATUS_DEGRADED else "dim"),
@@ -167,16 +174,18 @@ def _sources(answer: Answer, palette: Palette) -> Table:
 
 
 def _about(answer: Answer) -> Text:
-    """The answer's own facts, in one line, and what it could not use, in another."""
+    """Who was answered, by what, and what of the request could not be used."""
     facts = [
         f"segment {answer.segment}" if answer.segment else "",
         "" if not hasattr(answer, "user_known") else f"user {'known' if answer.user_known else 'not known'}",
         f"variant {answer.variant}" if answer.variant else "",
+    ]
+    origin = [
         f"snapshot {answer.snapshot_version}",
         f"config {answer.config_revision}",
         f"id {answer.recommendation_id}" if answer.recommendation_id else "",
     ]
-    about = Text(" · ".join(f for f in facts if f), "dim")
+    about = Text("\n".join(" · ".join(f for f in line if f) for line in (facts, origin)), "dim")
     if answer.degraded:
         about = Text.assemble(("degraded: ", "bold red"), "not every source could answer\n", about)
     if answer.unknown_item_ids:
