@@ -87,7 +87,7 @@ class ToyPairs(_Toy):
     def _dense(self, queries: cuvee.Queries) -> Floats:
         history = queries.histories.matrix(len(self.counts))
         scores = np.asarray(history @ self.counts, np.float32)
-        scores[queries.histories.lengths == 0] = np.nan
+        scores[queries.histories.liked == 0] = np.nan
         return scores
 
 
