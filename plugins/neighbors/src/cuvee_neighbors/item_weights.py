@@ -63,7 +63,8 @@ class ItemWeights:
         if isinstance(self.weights, np.ndarray):
             save_arrays(directory, {name: self.weights})
         else:
-            parts = {part: getattr(self.weights, part) for part in ("data", "indices", "indptr")}
+            indices = self.weights.indices.astype(np.int32)
+            parts = {"data": self.weights.data, "indices": indices, "indptr": self.weights.indptr}
             save_arrays(directory, {f"{name}.{part}": array for part, array in parts.items()})
 
     @classmethod

@@ -1,0 +1,52 @@
+"""The settings of ``lightfm``: how it is trained, and how recent events move a user."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from cuvee.recommender import RecommenderConfig
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+
+__all__ = ["LightFMConfig"]
+
+
+class LightFMConfig(RecommenderConfig):
+    """One table of ``cuvee.toml``."""
+
+    loss: Literal["warp", "bpr", "logistic", "warp-kos"] = "warp"
+    """What is optimised: the top of the list (warp, warp-kos), pairs (bpr), or likes against
+    items drawn at random (logistic)."""
+    components: PositiveInt = 64
+    """Dimensions of the factors."""
+    epochs: PositiveInt = 20
+    """Passes over the events."""
+    learning_rate: PositiveFloat = 0.05
+    """Of Adagrad."""
+    item_alpha: NonNegativeFloat = 0.0
+    """L2 on the factors of items and their features; 1e-6 is a lot."""
+    user_alpha: NonNegativeFloat = 0.0
+    """L2 on the factors of users and their features."""
+    seed: NonNegativeInt = 0
+    """Of the first factors, the order of events and the sampling."""
+    threads: PositiveInt = 1
+    """Threads of the fit. With one, equal data and seed give equal factors; more do not promise
+    that, and help only from millions of events on."""
+    user_features: tuple[str, ...] | None = None
+    """Columns of the users to learn from; None is every category, number and flag, () is none."""
+    item_features: tuple[str, ...] | None = None
+    """Columns of the items; None is every category, list of categories, number and flag."""
+    half_life: PositiveFloat | None = 1.5
+    """Fold-in: later events after which an event counts half; None (in TOML the word ``"none"``)
+    counts all alike."""
+    recency: float = Field(0.8, ge=0, le=1)
+    """Fold-in: how much of a user's vector is that of the history, the rest being what was fitted
+    (of a stranger: the average user of his features)."""
+    fold_in: Literal["always", "newer"] = "always"
+    """Whether the history of a user of the fit is folded in always, or only once it holds an
+    event newer than those of the fit: until then he is served what LightFM itself predicts."""
+
+    @field_validator("half_life", mode="before")
+    @classmethod
+    def _spelt_none(cls, value: Any) -> Any:
+        """TOML has no null."""
+        return None if isinstance(value, str) and value.lower() == "none" else value

@@ -1,0 +1,108 @@
+"""What is saved and served: representations as plain arrays. No LightFM object survives the fit.
+
+In every table the last column is the bias. A row of NaN stands for an item of which nothing is
+known: its scores come out as NaN, "no opinion", by themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from cuvee import Catalog, load_arrays, save_arrays
+from scipy import sparse
+
+from cuvee_lightfm.features import Features
+from cuvee_lightfm.training import Side
+
+__all__ = ["Factors", "Half"]
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Floats: TypeAlias = npt.NDArray[np.float32]
+Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
+
+ARRAYS = ("table", "fitted", "average", "embeddings")
+
+
+@dataclass(frozen=True)
+class Half:
+    """The users' half of the model, or the items'."""
+
+    table: Floats
+    """float32[n, d + 1]: the representation of each one of the fit."""
+    fitted: Bools
+    """bool[n]: who had likes in the fit. The own embeddings of others are random, or were only
+    ever pushed away as negatives: they are like newcomers."""
+    average: Floats
+    """float32[d + 1]: the mean of the own embeddings of the fitted: what stands in for an id that
+    was not there."""
+    embeddings: Floats
+    """float32[F, d + 1]: the embedding of each feature."""
+    features: Features
+    """Which features there are."""
+
+    @classmethod
+    def of(cls, side: Side, rows: Matrix, fitted: Bools, features: Features) -> Self:
+        """Sum up what was learnt; ``rows``, float32[n, F], are the features of each one."""
+        average = side.own[fitted].mean(axis=0) if fitted.any() else np.zeros(side.own.shape[1], np.float32)
+        return cls(side.represent(rows), fitted, average, side.features, features)
+
+    def newcomers(self, rows: Matrix) -> Floats:
+        """float32[b, d + 1]: those of whom only the features are known, float32[b, F]."""
+        whole: Floats = self.average + np.asarray(rows @ self.embeddings, np.float32)
+        return whole
+
+    def save(self, directory: Path, name: str) -> None:
+        """Write ``<name>_*.npy`` and ``<name>_features.json``."""
+        save_arrays(directory, {f"{name}_{array}": getattr(self, array) for array in ARRAYS})
+        (directory / f"{name}_features.json").write_text(json.dumps(self.features.to_json(), indent=1))
+
+    @classmethod
+    def load(cls, directory: Path, name: str) -> Self:
+        """Map what :meth:`save` wrote."""
+        arrays = load_arrays(directory, *(f"{name}_{array}" for array in ARRAYS))
+        features = Features.from_json(json.loads((directory / f"{name}_features.json").read_text()))
+        table, fitted, average, embeddings = arrays.values()
+        return cls(table, fitted, average, embeddings, features)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Both halves, and the items of a catalogue that may have grown since the fit."""
+
+    users: Half
+    items: Half
+    last_seen: npt.NDArray[np.float64]
+    """float64[U]: the time of each user's last event in the fit; -inf without any."""
+    catalog_items: Floats
+    """float32[N, d + 1]: every item of the catalogue; NaN for one of no likes and no features."""
+
+    @classmethod
+    def of(cls, users: Half, items: Half, last_seen: npt.NDArray[np.float64], catalog: Catalog) -> Self:
+        """Add the items that are newer than the model, by their columns in the catalogue."""
+        n = len(items.fitted)
+        new = len(catalog.items) - n
+        if new == 0 and items.fitted.all():
+            return cls(users, items, last_seen, items.table)
+        table = np.concatenate([items.table, np.empty((new, items.table.shape[1]), np.float32)])
+        cold = np.concatenate([np.flatnonzero(~items.fitted), np.arange(n, n + new)])
+        rows = items.features.of_entities(catalog.items)[cold]
+        table[cold] = items.newcomers(rows)
+        table[cold[np.diff(rows.indptr) == 0]] = np.nan
+        return cls(users, items, last_seen, table)
+
+    def save(self, directory: Path) -> None:
+        """Write all but the newcomers, who are made anew at every load."""
+        self.users.save(directory, "users")
+        self.items.save(directory, "items")
+        save_arrays(directory, {"last_seen": self.last_seen})
+
+    @classmethod
+    def load(cls, directory: Path, catalog: Catalog) -> Self:
+        """Map what :meth:`save` wrote."""
+        users, items = Half.load(directory, "users"), Half.load(directory, "items")
+        return cls.of(users, items, load_arrays(directory, "last_seen")["last_seen"], catalog)

@@ -1,0 +1,77 @@
+"""Fold-in: a user's vector out of what he did, against fixed vectors of items, in closed form.
+
+A ridge in the manner of implicit ALS (Hu, Koren and Volinsky 2008): for events h of weight w::
+
+    x = argmin  sum_h w_h (1 - x.q_h)^2  +  BACKGROUND * mean_i (x.q_i)^2  +  ridge |x|^2
+
+The middle term says that the user did *not* choose the average item, which keeps x from pointing
+to where all items lie. Of x only the direction is used: ranking losses give vectors no fixed
+length, so it is stretched to the length of an average fitted user, at which dot products and
+biases are in the proportion that was learnt. (Left at the ridge's own length it lost half of the
+hits on MovieLens.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["fold_in", "stretch", "unseen"]
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+BACKGROUND = 30.0
+"""Average items held against the history. On MovieLens anything from 10 to 100 does alike."""
+RIDGE = 3.0
+"""The ridge, in units of the background's mean eigenvalue: small catalogues may have fewer items
+than dimensions."""
+BLOCK = 512
+"""Users solved at a time (8 MB of 64 x 64 matrices)."""
+
+
+def unseen(vectors: Floats) -> Floats:
+    """float32[d, d]: the part of the normal equations that is the same for all users.
+
+    ``vectors`` is float32[n, d], the items of the fit.
+    """
+    d = vectors.shape[1]
+    spread = vectors.T @ vectors / max(len(vectors), 1)
+    ridge = RIDGE * np.trace(spread) / d + 1e-6
+    matrix: Floats = (BACKGROUND * (spread + ridge * np.eye(d))).astype(np.float32)
+    return matrix
+
+
+def fold_in(vectors: Sequence[Floats], weights: Sequence[Floats], background: Floats) -> Floats:
+    """Solve for a batch of users.
+
+    Args:
+        vectors: for each user float32[h, d], what he chose; h may be 0.
+        weights: for each user float32[h], above 0.
+        background: of :func:`unseen`.
+
+    Returns:
+        float32[B, d]; 0 for a user who chose nothing. Only the direction means something.
+    """
+    d = len(background)
+    out = np.zeros((len(vectors), d), np.float32)
+    for start in range(0, len(vectors), BLOCK):
+        block = slice(start, min(start + BLOCK, len(vectors)))
+        left = np.empty((block.stop - start, d, d), np.float32)
+        right = np.empty((block.stop - start, d, 1), np.float32)
+        for b, (q, w) in enumerate(zip(vectors[block], weights[block], strict=True)):
+            weighted = q * w[:, None]
+            left[b] = background + weighted.T @ q
+            right[b, :, 0] = weighted.sum(axis=0)
+        out[block] = np.linalg.solve(left, right)[:, :, 0]
+    return out
+
+
+def stretch(vectors: Floats, length: float) -> Floats:
+    """float32[n, d]: the same directions, all of one length; 0 stays 0."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    out = np.zeros_like(vectors)
+    np.divide(vectors * np.float32(length), norms, out=out, where=norms > 0)
+    return out

@@ -1,0 +1,255 @@
+"""The ``lightfm`` recommender: products of vectors, those of users moved by what they did last.
+
+A user's vector is a mixture of two::
+
+    (1 - recency) * fitted + recency * folded in
+
+*Fitted* is what LightFM learnt of a user, and for a stranger the average user of his features.
+*Folded in* is the closed-form answer to his history, weighted by recency, and to the interests
+that he declares; without any of these the first part stands alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from cuvee import Candidates, Catalog, Dataset, Entities, Role
+from cuvee.recommender import Histories, Profile, Progress, Queries, Recommender, Serves
+
+from cuvee_lightfm.config import LightFMConfig
+from cuvee_lightfm.factors import Factors, Half
+from cuvee_lightfm.features import Features
+from cuvee_lightfm.folding import fold_in, stretch, unseen
+from cuvee_lightfm.training import train
+
+__all__ = ["LightFMRecommender"]
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+Ints: TypeAlias = npt.NDArray[Any]
+
+CELLS = 4_000_000
+"""Scores computed densely at a time (16 MB), so that a batch of thousands needs no B x N matrix."""
+FEW = 8
+"""Up to an eighth of the items, gathering their vectors is cheaper than a product with all."""
+SERVES = Serves.KNOWN_USER | Serves.SESSION | Serves.COLD_USER | Serves.COLD_ITEM
+
+
+@dataclass(frozen=True)
+class LightFMRecommender(Recommender[LightFMConfig]):
+    """Hybrid factors, with fold-in.
+
+    Items without likes in the fit are served by their features alone, as are those newer than the
+    model; where there are no features they get no opinion. An instance whose catalogue has no
+    item features does not serve COLD_ITEM.
+    """
+
+    Config = LightFMConfig
+    serves: ClassVar[Serves] = SERVES  # type: ignore[misc]
+
+    config: LightFMConfig
+    factors: Factors
+    items: Entities
+    """The catalogue's items, for the titles in reasons."""
+
+    def __post_init__(self) -> None:
+        if not len(self.factors.items.features):
+            object.__setattr__(self, "serves", SERVES & ~Serves.COLD_ITEM)
+
+    @classmethod
+    def fit(cls, data: Dataset, config: LightFMConfig, progress: Progress) -> Self:
+        """Train on the likes (events of weight above 0), a weight counting as a sample weight."""
+        users, items = data.catalog.users, data.catalog.items
+        user_features = Features.of(users, config.user_features, "user_features")
+        item_features = Features.of(items, config.item_features, "item_features")
+        user_rows, item_rows = user_features.of_entities(users), item_features.of_entities(items)
+        likes = data.events.matrix(data.n_items)
+        of_users, of_items = train(likes, data.matrix(liked_only=False), user_rows, item_rows, config, progress)
+        last_seen = np.full(data.n_users, -np.inf)
+        active = data.events.lengths > 0
+        last_seen[active] = data.events.times[data.events.offsets[1:][active] - 1]
+        factors = Factors.of(
+            Half.of(of_users, user_rows, np.diff(likes.indptr) > 0, user_features),
+            Half.of(of_items, item_rows, np.bincount(likes.indices, minlength=data.n_items) > 0, item_features),
+            last_seen,
+            data.catalog,
+        )
+        return cls(config, factors, items)
+
+    def save(self, directory: Path) -> None:
+        """Write the factors: npy and json."""
+        self.factors.save(directory)
+
+    @classmethod
+    def load(cls, directory: Path, config: LightFMConfig, catalog: Catalog) -> Self:
+        """Map the factors, and represent the items that are newer than they."""
+        return cls(config, Factors.load(directory, catalog), catalog.items)
+
+    def candidates(self, queries: Queries, k: int) -> Candidates:
+        """The k items of the largest products."""
+        users = self.user_vectors(queries)
+        n = len(self.factors.catalog_items)
+        answer = Candidates.empty(len(queries), min(k, n))
+        block = max(1, CELLS // max(n, 1))
+        for start in range(0, len(queries), block):
+            rows = np.arange(start, min(start + block, len(queries)))
+            found = Candidates.top(self._products(users[rows]), k, queries.select(rows))
+            answer.items[rows], answer.scores[rows] = found.items, found.scores
+        return answer
+
+    def score(self, queries: Queries, items: Ints) -> Floats:
+        """float32[B, M]: user times item, plus both biases, as ``LightFM.predict`` has it."""
+        table = self.factors.catalog_items
+        if not len(table) or not items.size:
+            return np.full(items.shape, np.nan, np.float32)
+        every = items.min() >= 0 and items.max() < len(table)
+        at = items if every else np.where((items >= 0) & (items < len(table)), items, 0)
+        users = self.user_vectors(queries)
+        few = items.shape[1] * FEW <= len(table)
+        block = max(1, CELLS // (table.shape[1] * items.shape[1] if few else len(table)))
+        scores = np.empty(items.shape, np.float32)
+        for start in range(0, len(queries), block):
+            rows = slice(start, min(start + block, len(queries)))
+            if few:
+                vectors = table[at[rows]]
+                scores[rows] = (vectors[:, :, :-1] @ users[rows, :-1, None])[:, :, 0]
+                scores[rows] += vectors[:, :, -1] + users[rows, -1:]
+            else:
+                products = self._products(users[rows])
+                for whole, wanted, out in zip(products, at[rows], scores[rows], strict=True):
+                    whole.take(wanted, out=out, mode="clip")  # clip spares a second look at the bounds
+        if not every:
+            scores[at != items] = np.nan
+        return scores
+
+    def explain(self, queries: Queries, item: int) -> str | None:
+        """The liked item of the history that is nearest by cosine: "close to Alien, which you liked"."""
+        table = self.factors.catalog_items
+        if not 0 <= item < len(table):
+            return None
+        history = queries.histories
+        liked = np.unique(history.items[(history.weights > 0) & (history.items != item)])
+        # what nothing is known of is near to nothing
+        near = np.nan_to_num(table[liked, :-1] @ table[item, :-1])
+        lengths = np.linalg.norm(table[liked, :-1], axis=1) * np.linalg.norm(table[item, :-1])
+        cosines = np.divide(near, lengths, out=np.zeros_like(near), where=lengths > 0)
+        if not len(liked) or cosines.max() <= 0:
+            return None
+        return f"close to {title(self.items, int(liked[cosines.argmax()]))}, which you liked"
+
+    def user_vectors(self, queries: Queries) -> Floats:
+        """float32[B, d + 1]: who asks, as a vector and a bias."""
+        vectors = self._base(queries)
+        rows = np.arange(len(queries) if len(queries.histories.items) or any(queries.profiles) else 0)
+        if self.config.fold_in == "newer" and len(rows):
+            rows = np.flatnonzero(~self._fitted(queries.users) | self._newer(queries))
+        rows, folded = self._folded(queries, rows) if len(rows) else (rows, np.empty(0))
+        if len(rows):
+            recency = np.float32(self.config.recency)
+            mixed = (1 - recency) * vectors[rows, :-1] + recency * folded
+            # two directions are shorter in the mean than either, which would leave too much to the biases
+            vectors[rows, :-1] = stretch(mixed, self._fold_in[1])
+        return vectors
+
+    def _base(self, queries: Queries) -> Floats:
+        """float32[B, d + 1]: the fitted vector, or that of the average user of the profile's features."""
+        users = self.factors.users
+        fitted = self._fitted(queries.users)
+        base = np.empty((len(queries), users.table.shape[1]), np.float32)
+        base[fitted] = users.table[queries.users[fitted]]
+        if not fitted.all():
+            told = [profile.attributes for profile, known in zip(queries.profiles, fitted, strict=True) if not known]
+            base[~fitted] = users.newcomers(users.features.matrix(told))
+        return base
+
+    def _fitted(self, users: Ints) -> npt.NDArray[np.bool_]:
+        """bool[B]: the users that had likes in the fit."""
+        known = self.factors.users.fitted
+        inside = (users >= 0) & (users < len(known))
+        inside[inside] = known[users[inside]]
+        return inside
+
+    def _newer(self, queries: Queries) -> npt.NDArray[np.bool_]:
+        """bool[B]: of users of the fit, whether the history holds an event newer than theirs in it."""
+        history, seen = queries.histories, self.factors.last_seen
+        newest = np.full(len(queries), -np.inf)
+        some = np.flatnonzero(history.lengths)
+        newest[some] = history.times[history.offsets[1:][some] - 1]
+        inside = np.clip(queries.users, 0, max(len(seen) - 1, 0))
+        return newest > seen[inside] if len(seen) else np.zeros(len(queries), np.bool_)
+
+    def _folded(self, queries: Queries, rows: Ints) -> tuple[Ints, Floats]:
+        """Of the given rows those with a history or an interest, int64[b], and what it comes to, float32[b, d]."""
+        table, history = self.factors.catalog_items, self._usable(queries.histories)
+        interests = {
+            int(b): self._interests(queries.profiles[b]) for b in rows.tolist() if queries.profiles[b].interests
+        }
+        told = history.lengths > 0
+        told[[b for b, liked in interests.items() if len(liked)]] = True
+        rows = rows[told[rows]]
+        if not len(rows):
+            return rows, np.empty((0, table.shape[1] - 1), np.float32)
+        weighed = history.select(rows).matrix(len(table), self.config.half_life)
+        vectors, weights = [], []
+        for at, b in enumerate(rows.tolist()):
+            row = slice(weighed.indptr[at], weighed.indptr[at + 1])
+            chosen, weight = table[weighed.indices[row], :-1], weighed.data[row]
+            if len(liked := interests.get(b, ())):
+                chosen = np.concatenate([chosen, liked])
+                weight = np.concatenate([weight, np.ones(len(liked), np.float32)])
+            vectors.append(chosen)
+            weights.append(weight)
+        background, length, _ = self._fold_in
+        return rows, stretch(fold_in(vectors, weights, background), length)
+
+    def _usable(self, history: Histories) -> Histories:
+        """Less what was not liked and what nothing is known of: such events age no other either."""
+        table = self.factors.catalog_items
+        inside = (history.weights > 0) & (history.items < len(table))
+        inside[inside] = np.isfinite(table[history.items[inside], -1])
+        if inside.all():
+            return history
+        counts = np.bincount(history.rows[inside], minlength=len(history))
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        return Histories(offsets, history.items[inside], history.weights[inside], history.times[inside])
+
+    def _interests(self, profile: Profile) -> Floats:
+        """float32[h, d]: each liked feature of items, as if it were an item of that direction."""
+        half = self.factors.items
+        if not profile.interests or not len(half.features):
+            return np.empty((0, half.table.shape[1] - 1), np.float32)
+        chosen = half.embeddings[half.features.matrix([profile.interests]).indices, :-1]
+        return stretch(chosen, self._fold_in[2])
+
+    @cached_property
+    def _fold_in(self) -> tuple[Floats, float, float]:
+        """What folding in needs of the fit: its background, and the mean length of users and of items."""
+        users, items = self.factors.users, self.factors.items
+        fitted = items.table[items.fitted, :-1]
+        return unseen(fitted), _length(users.table[users.fitted, :-1]), _length(fitted)
+
+    def _products(self, users: Floats) -> Floats:
+        """float32[b, N]: all items for b users."""
+        # with a 1 for the items' biases, one product reads the table once
+        one = users.copy()
+        one[:, -1] = 1
+        scores: Floats = one @ self.factors.catalog_items.T
+        scores += users[:, -1:]
+        return scores
+
+
+def title(items: Entities, position: int) -> str:
+    """What to call an item in a reason: its title or name if it has one, else its id."""
+    for name in ("title", "name"):
+        if items.roles.get(name) == Role.TEXT and (text := items.frame[name][position]):
+            return str(text)
+    return str(items.frame["id"][position])
+
+
+def _length(vectors: Floats) -> float:
+    """The mean length of float32[n, d]; 0 without any."""
+    return float(np.linalg.norm(vectors, axis=1).mean()) if len(vectors) else 0.0
