@@ -48,9 +48,11 @@ bench: .venv/.installed ## accuracy and speed figures (CUVEE_DATA names the fold
 	$(BIN)/python tests/benchmarks/latency.py
 	$(BIN)/python plugins/lightfm/tests/benchmark_predict.py
 
-pins: .venv/.installed ## pin requirements/*.txt anew
-	$(BIN)/python requirements/inputs.py runtime | $(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements/runtime.txt -
-	$(BIN)/python requirements/inputs.py dev | $(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -c requirements/runtime.txt -o requirements/dev.txt -
+PIN := $(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+pins:            ## pin requirements/*.txt anew, from every pyproject.toml here (needs a .venv with pip-tools)
+	$(BIN)/python requirements/inputs.py dev | $(PIN) -o requirements/dev.txt -
+	$(BIN)/python requirements/inputs.py engine | $(PIN) -c requirements/dev.txt -o requirements/engine.txt -
+	$(BIN)/python requirements/inputs.py runtime | $(PIN) -c requirements/dev.txt -o requirements/runtime.txt -
 
 clean:           ## forget everything that was set up, built or fitted
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist var

@@ -1,4 +1,4 @@
-"""Print what requirements/*.txt pin: the dependencies of every distribution here, and dev.in.
+"""Print what a file of requirements/ pins: dependencies of the distributions here, and dev.in.
 
 ``make pins`` pipes this into pip-compile. Our own distributions are left out: they are installed
 from the tree.
@@ -12,21 +12,30 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def runtime() -> set[str]:
-    """What the engine and the plugins depend on."""
+ENGINE = ROOT / "pyproject.toml"
+PLUGINS = sorted(ROOT.glob("plugins/*/pyproject.toml"))
+
+
+def needed(*projects: Path) -> set[str]:
+    """What distributions depend on, apart from each other."""
     found: set[str] = set()
-    for path in [ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")]:
+    for path in projects:
         wanted = tomllib.loads(path.read_text())["project"].get("dependencies", [])
         found |= {w for w in wanted if not re.match(r"cuvee\b", w)}
     return found
 
 
-def dev() -> set[str]:
-    """The same, and the tools."""
+def tools() -> set[str]:
+    """What the tests and checks need."""
     lines = (ROOT / "requirements" / "dev.in").read_text().splitlines()
-    return runtime() | {line for line in lines if line and not line.startswith("#")}
+    return {line for line in lines if line and not line.startswith("#")}
 
+
+KINDS = {
+    "runtime": lambda: needed(ENGINE, *PLUGINS),  # a server with every plugin
+    "engine": lambda: needed(ENGINE) | tools(),  # the engine alone, and its tests
+    "dev": lambda: needed(ENGINE, *PLUGINS) | tools(),  # everything
+}
 
 if __name__ == "__main__":
-    chosen = {"runtime": runtime, "dev": dev}[sys.argv[1]]
-    sys.stdout.write("\n".join(sorted(chosen())) + "\n")
+    sys.stdout.write("\n".join(sorted(KINDS[sys.argv[1]]())) + "\n")

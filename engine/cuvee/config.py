@@ -216,12 +216,12 @@ class Settings(Table):
     @property
     def data_dir(self) -> Path:
         """Absolute folder of the datasets."""
-        return self.root / self.data
+        return (self.root / self.data).resolve()
 
     @property
     def artifact_url(self) -> str:
         """The artefact root: a URL as given, or an absolute folder."""
-        return self.artifacts if "://" in self.artifacts else str(self.root / self.artifacts)
+        return self.artifacts if "://" in self.artifacts else str((self.root / self.artifacts).resolve())
 
 
 class _Collector:

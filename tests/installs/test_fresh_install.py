@@ -45,7 +45,7 @@ class Environment:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """The engine, built and installed as a wheel, what it depends on, and the tools of its tests."""
     made = Environment(tmp_path_factory.mktemp("fresh") / "venv")
-    made.install("--require-hashes", "-r", ROOT / "requirements" / "dev.txt")
+    made.install("--require-hashes", "-r", ROOT / "requirements" / "engine.txt")
     made.install("--no-deps", "--no-build-isolation", ROOT)
     return made
 

@@ -5,6 +5,7 @@ The one type that ``fit`` learns from, evaluation splits, and the server reads h
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,9 +116,14 @@ class Dataset:
         return Dataset(catalog, replace(self.events, offsets=offsets))
 
     def save(self, directory: Path) -> None:
-        """Write the dataset into a directory, replacing one that is there only when all is written."""
-        aside = directory.with_name(f".{directory.name}.writing")
-        aside.mkdir(parents=True, exist_ok=True)
+        """Write the dataset into a directory, replacing one that is there as a whole when all is written.
+
+        Files that are mapped by a running process stay as they were for it.
+        """
+        aside, replaced = (directory.with_name(f".{directory.name}.{what}") for what in ("writing", "replaced"))
+        for left_over in (aside, replaced):
+            shutil.rmtree(left_over, ignore_errors=True)
+        aside.mkdir(parents=True)
         self.catalog.save(aside)
         frame = pl.DataFrame(
             {
@@ -128,10 +134,10 @@ class Dataset:
             }
         )
         frame.write_ipc(aside / "events.arrow", compression="uncompressed")
-        directory.mkdir(exist_ok=True)
-        for written in sorted(aside.iterdir()):
-            written.replace(directory / written.name)
-        aside.rmdir()
+        if directory.exists():
+            directory.rename(replaced)
+        aside.rename(directory)
+        shutil.rmtree(replaced, ignore_errors=True)
 
     @classmethod
     def load(cls, directory: Path) -> Dataset:

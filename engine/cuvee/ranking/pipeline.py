@@ -130,8 +130,9 @@ def _served(plan: Plan, queries: Queries, weights: Floats) -> Bools:
     return np.stack(served) & (weights > 0) if served else np.zeros((0, len(queries)), np.bool_)
 
 
-def _not_asked(source: Source) -> Report:
-    return Report(source.name, Status.NOT_SERVING, model_version=source.version)
+def _not_asked(source: Source, weights: Floats) -> Report:
+    why = "" if weights.any() else "weight 0 in this segment"
+    return Report(source.name, Status.NOT_SERVING, detail=why, model_version=source.version)
 
 
 async def _score_all(
@@ -171,7 +172,7 @@ async def make_lists(plan: Plan, question: Question, ask: Ask) -> Answer:
     segments, weights = _segments(plan, question)
     served = _served(plan, queries, weights) & (question.only_fallback is None)
     asked = [s for s in range(len(plan.sources)) if served[s].any()]
-    reports = [_not_asked(s) for s in plan.sources]
+    reports = [_not_asked(s, w) for s, w in zip(plan.sources, weights, strict=True)]
 
     replies = await asyncio.gather(
         *(ask_candidates(ask, plan.sources[s], queries, plan.sources[s].candidates, n) for s in asked)
@@ -231,7 +232,7 @@ async def score_listed(plan: Plan, question: Question, ask: Ask) -> Answer:
     segments, weights = _segments(plan, question)
     served = _served(plan, queries, weights)
     asked = [s for s in range(len(plan.sources)) if served[s].any()]
-    reports = [_not_asked(s) for s in plan.sources]
+    reports = [_not_asked(s, w) for s, w in zip(plan.sources, weights, strict=True)]
     raw, scoring = await _score_all(plan, queries, items, asked, ask)
     for s, report in scoring.items():
         reports[s] = report

@@ -63,6 +63,7 @@ class _MemoryWatch(AbstractContextManager["_MemoryWatch"]):
     ) -> None:
         self._done.set()
         self._thread.join()
+        self.peak = max(self.peak, self._now() - self._start)
 
     @staticmethod
     def _now() -> int:
