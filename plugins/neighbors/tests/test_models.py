@@ -130,7 +130,7 @@ def test_item_weights_gathered_equal_the_product(kind):
     history = likes(items=40)
     items = rng.permuted(np.tile(np.arange(40), (30, 1)), axis=1)
     product = np.take_along_axis(history.toarray() @ w, items, axis=1)
-    for m in (1, 8, 40):
+    for m in (1, 2, 40):
         np.testing.assert_allclose(model.at(history, np.arange(30), items[:, :m]), product[:, :m], atol=1e-4)
     one = history[[3], :]
     np.testing.assert_allclose(model.support(one, np.array([3]), 7).sum(), product[3, items[3] == 7], atol=1e-4)

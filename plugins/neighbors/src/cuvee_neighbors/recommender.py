@@ -21,6 +21,7 @@ from cuvee_neighbors.config import NeighborsConfig
 from cuvee_neighbors.ease import fit_ease
 from cuvee_neighbors.item_knn import fit_item_knn
 from cuvee_neighbors.item_weights import ItemWeights
+from cuvee_neighbors.similarity import narrow
 from cuvee_neighbors.transitions import fit_transitions
 from cuvee_neighbors.user_knn import UserNeighbours
 
@@ -153,7 +154,7 @@ class Neighbors(Recommender[NeighborsConfig]):
         block = max(1, CELLS // max(n, 1))
         for start in range(0, len(served), block):
             rows = served[start : start + block]
-            history = usable.select(rows).matrix(n, self.config.half_life)
+            history = narrow(usable.select(rows).matrix(n, self.config.half_life))
             totals = np.asarray(history.sum(axis=1), np.float32).ravel()
             history.data /= np.repeat(totals, np.diff(history.indptr))
             yield rows, history
@@ -195,13 +196,13 @@ def _fit_model(data: Dataset, config: NeighborsConfig, known: Bools, progress: P
             damping=config.damping,
             neighbours=config.neighbours,
         )
-        return ItemWeights(weights)
-    liked = data.matrix()
+        return ItemWeights(narrow(weights))
+    liked = narrow(data.matrix())
     if config.model == "user_knn":
         return UserNeighbours.fit(liked, config.neighbours, config.similarity, config.shrink)
     if config.model == "item_knn":
         done = lambda items: progress(items / n, 1)  # noqa: E731 (one line, said where it is used)
-        return ItemWeights(fit_item_knn(liked, config.neighbours, config.similarity, config.shrink, done))
+        return ItemWeights(narrow(fit_item_knn(liked, config.neighbours, config.similarity, config.shrink, done)))
     if n > config.max_items:
         raise ValueError(
             f"ease holds a dense matrix of {n} x {n} items ({n * n * 4 / 1e9:.1f} GB); raise max_items above {n}, "

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-__all__ = ["compare", "keep_top"]
+__all__ = ["compare", "keep_top", "narrow"]
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -47,3 +47,14 @@ def keep_top(rows: Floats, k: int) -> sparse.csr_array[Any, tuple[int, int]]:
         indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
         return sparse.csr_array((values[kept], columns[kept], indptr), shape=rows.shape)
     return sparse.csr_array(np.where(rows > 0, rows, np.float32(0)))
+
+
+def narrow(matrix: sparse.csr_array[Any, tuple[int, int]]) -> sparse.csr_array[Any, tuple[int, int]]:
+    """The same matrix with int32 indices where they are enough.
+
+    A product of matrices with different index types copies the indices of one of them, every time.
+    """
+    if matrix.nnz > np.iinfo(np.int32).max:
+        return matrix
+    parts = (matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32))
+    return sparse.csr_array(parts, shape=matrix.shape)
