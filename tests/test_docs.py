@@ -1,0 +1,61 @@
+"""The documents say what is true: hooks, capabilities, commands, the public names."""
+
+import re
+from pathlib import Path
+
+import cuvee
+import pytest
+import typer.main
+from cuvee import hookspecs
+from cuvee.cli import app
+from cuvee.recommender import Serves
+from cuvee.registry import Registry
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+HOOKS = [name for name in vars(hookspecs) if name.startswith(("register_", "load_", "on_"))]
+
+
+def test_the_readme_lists_every_hook_in_the_order_in_which_they_fire() -> None:
+    assert re.findall(r"^\| `([a-z_]+)` \| [^|]+ \|$", README, re.M)[-len(HOOKS) :] == HOOKS
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_each_hook_says_when_what_and_who(name: str) -> None:
+    said = getattr(hookspecs, name).__doc__
+    for slot in ("When:", "Returns:", "Who implements it:"):
+        assert slot in said
+
+
+def test_the_capability_table_is_what_installed_plugins_declare() -> None:
+    rows = re.findall(r"^\| \[(\w+)\]\(plugins/\w+\) \| [^|]+\| (\w+) \| (\w+) \| (\w+) \| (\w+) \|$", README, re.M)
+    assert rows
+    installed = Registry.load().recommenders
+    for name, *said in rows:
+        if name in installed:
+            serves = installed[name].component.serves
+            assert said == ["yes" if flag in serves else "no" for flag in Serves], name
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    used = set(re.findall(r"^cuvee ([a-z-]+)", README, re.M))
+    assert used
+    assert used <= commands.keys()
+
+
+def test_every_link_in_the_documents_leads_somewhere() -> None:
+    for document in ("README.md", "DESIGN.md"):
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / document).read_text()):
+            assert (ROOT / target).exists(), f"{document}: {target}"
+
+
+def test_all_public_names_are_there() -> None:
+    assert all(hasattr(cuvee, name) for name in cuvee.__all__)
+
+
+def test_no_file_names_a_package_registry() -> None:
+    hosts = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org")
+    for path in [*ROOT.glob("*.*"), *ROOT.glob("requirements/*"), *ROOT.glob("deploy/**/*"), *ROOT.glob(".ci/*")]:
+        if path.is_file():
+            assert not any(host in path.read_text(errors="ignore") for host in hosts), path
