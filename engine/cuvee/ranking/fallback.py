@@ -60,8 +60,8 @@ async def fall_back(
         if not len(short):
             break
         rest = replace(queries, excluded=join([queries.excluded, taken])).select(short)
-        wanted = int(missing.max())
-        reply = await ask_candidates(ask, source, rest, wanted, n)
+        # always k, though fewer may be missing: what a query gets must not depend on its batch
+        reply = await ask_candidates(ask, source, rest, k, n)
         reports.append(reply.report)
         if reply.value is None:
             continue

@@ -31,8 +31,8 @@ class _Waiting(Generic[R, A]):
 class Batcher(Generic[R, A]):
     """Gathers rows of one kind into runs, of which at most ``most`` go on at a time."""
 
-    def __init__(self, run: Callable[[Sequence[R], float], Awaitable[Sequence[A]]], most: int) -> None:
-        """``run`` answers rows in their order by a deadline (monotonic)."""
+    def __init__(self, run: Callable[[Sequence[R], float], Awaitable[Sequence[A | Exception]]], most: int) -> None:
+        """``run`` answers rows in their order by a deadline (monotonic); an error is a row's answer, too."""
         self._run = run
         self._most = most
         self._waiting: OrderedDict[Hashable, deque[_Waiting[R, A]]] = OrderedDict()
@@ -94,5 +94,9 @@ class Batcher(Generic[R, A]):
                     one.answer.set_exception(problem)
             return
         for one, answer in zip(batch, answers, strict=True):
-            if not one.answer.done():
+            if one.answer.done():
+                continue
+            if isinstance(answer, Exception):
+                one.answer.set_exception(answer)
+            else:
                 one.answer.set_result(answer)

@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
-from cuvee.errors import DeadlineExceeded, InvalidArgument
+from cuvee.errors import DeadlineExceeded, InvalidArgument, UnavailableError
 from cuvee.serving.status import code_of, status_of
 
 __all__ = ["Guard", "deadline_of", "incident_of"]
@@ -27,6 +27,8 @@ __all__ = ["Guard", "deadline_of", "incident_of"]
 log = structlog.get_logger(__name__)
 
 OURS = "/cuvee."
+QUIET = 0.1
+"""Seconds without a new call after which a server that refuses them may stop."""
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -68,6 +70,29 @@ class Guard(grpc.aio.ServerInterceptor):
     def __init__(self, longest: float) -> None:
         """``longest``: seconds that a call with one answer may take, whatever its caller allows."""
         self._longest = longest
+        self._going = 0
+        self._leaving = False
+        self._last_call = 0.0
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse new calls, and wait until those that go on have ended and no more come, or ``seconds``.
+
+        gRPC's own stop cancels calls that it has received and not yet handed over; so callers are
+        first sent away by an answer that tells them to try elsewhere.
+        """
+        self._leaving = True
+        self._last_call = time.monotonic()
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and (self._going or time.monotonic() < self._last_call + QUIET):
+            await asyncio.sleep(0.01)
+
+    def _enter(self, request: Any) -> None:
+        """What every call must pass."""
+        if self._leaving:
+            self._last_call = time.monotonic()
+            raise UnavailableError("this server is shutting down; ask another one, or try again")
+        if isinstance(request, _Malformed):
+            raise InvalidArgument("request", "cannot be read as a message of this rpc; was it made from another proto?")
 
     async def intercept_service(
         self,
@@ -90,8 +115,9 @@ class Guard(grpc.aio.ServerInterceptor):
     def _unary(self, answer: Callable[[Any, Any], Awaitable[Any]], method: str) -> Any:
         async def guarded(request: Any, context: Context) -> Any:
             deadline = deadline_of(context, self._longest)
+            self._going += 1
             try:
-                _check_read(request)
+                self._enter(request)
                 async with asyncio.timeout(deadline - time.monotonic()) as clock:
                     return await answer(request, context)
             except TimeoutError as problem:
@@ -101,26 +127,26 @@ class Guard(grpc.aio.ServerInterceptor):
                 raise
             except Exception as problem:  # noqa: BLE001 - this is where the unforeseen is caught, logged and hidden
                 await _abort(context, problem, method)
+            finally:
+                self._going -= 1
 
         return guarded
 
     def _stream(self, answer: Callable[[Any, Any], AsyncIterator[Any]], method: str) -> Any:
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+            self._going += 1
             try:
-                _check_read(request)
+                self._enter(request)
                 async for one in answer(request, context):
                     yield one
             except grpc.aio.AbortError:
                 raise
             except Exception as problem:  # noqa: BLE001 - as above
                 await _abort(context, problem, method)
+            finally:
+                self._going -= 1
 
         return guarded
-
-
-def _check_read(request: Any) -> None:
-    if isinstance(request, _Malformed):
-        raise InvalidArgument("request", "cannot be read as a message of this rpc; was it made from another proto?")
 
 
 async def _abort(context: Context, problem: BaseException, method: str) -> NoReturn:

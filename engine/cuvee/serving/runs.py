@@ -56,15 +56,27 @@ class Runs:
         """One row's list, made together with whatever else waits."""
         return await self._single.ask(row, row.kind, deadline)
 
-    async def ask_many(self, rows: Sequence[Row], deadline: float) -> list[Made]:
+    async def ask_many(self, rows: Sequence[Row], deadline: float) -> list[Made | Exception]:
         """The lists for rows of one kind, one run of their own when its turn has come."""
         async with self._bulk:
             if left_until(deadline) <= 0:
                 raise DeadlineExceeded("no time was left for this part of the batch; ask for less at once")
             return await self.run(rows, min(deadline, time.monotonic() + self._limit))
 
-    async def run(self, rows: Sequence[Row], deadline: float) -> list[Made]:
-        """The lists for rows of one kind, at once."""
+    async def run(self, rows: Sequence[Row], deadline: float) -> list[Made | Exception]:
+        """The lists for rows of one kind, at once, or what went wrong.
+
+        Sources that fail are no reason for that. A rule may be; then each row is tried alone, so
+        that one does not cost the others their answers.
+        """
+        try:
+            return [*await self._made(rows, deadline)]
+        except Exception as problem:  # noqa: BLE001 - it is handed on, to be told or hidden where all errors are
+            if len(rows) == 1:
+                return [problem]
+        return [one for row in rows for one in await self.run([row], deadline)]
+
+    async def _made(self, rows: Sequence[Row], deadline: float) -> list[Made]:
         served = rows[0].served
         plan = served.snapshot.plan
         question = assemble(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,9 +140,8 @@ async def serve(
     """
     config = settings.server
     products = Products(settings.products)
-    server = grpc.aio.server(
-        interceptors=[Guard(config.limits.deadline)], options=_options(config, reuse_port=reuse_port)
-    )
+    guard = Guard(config.limits.deadline)
+    server = grpc.aio.server(interceptors=[guard], options=_options(config, reuse_port=reuse_port))
     servicer = RecommendationServicer(settings, registry, products)
     rpc.add_RecommendationServiceServicer_to_server(servicer, server)
     state = Health(settings.products)
@@ -152,6 +152,7 @@ async def serve(
     stop = _stop_on_signals()
     await server.start()
     log.info("listening", address=address)
+    ends = time.monotonic()
     stopping = asyncio.ensure_future(stop.wait())
     preparing = asyncio.ensure_future(_prepare(settings, registry, products, state))
     try:
@@ -166,11 +167,13 @@ async def serve(
             await stopping
         log.info("stopping", grace=config.shutdown_grace)
         await state.leaving()
+        ends = time.monotonic() + config.shutdown_grace
         await asyncio.sleep(min(NOTICE, config.shutdown_grace / 10))
+        await guard.drain(ends - time.monotonic())
     finally:
         preparing.cancel()
         stopping.cancel()
-        await server.stop(config.shutdown_grace)
+        await server.stop(max(ends - time.monotonic(), 0))
         servicer.close()
         for served in products.served.values():
             if served is not None:

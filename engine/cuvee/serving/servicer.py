@@ -42,7 +42,10 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         return self._products.current(check_id("product", product, required=True))
 
     async def Recommend(self, request: pb.RecommendRequest, context: Context) -> pb.RecommendResponse:  # noqa: N802
-        """As the proto says."""
+        """As the proto says.
+
+        When all sources and the whole fallback chain fail, that is an empty list, OK and degraded.
+        """
         return await self.recommend(request, deadline_of(context, self._longest))
 
     async def recommend(self, request: pb.RecommendRequest, deadline: float) -> pb.RecommendResponse:
@@ -115,7 +118,10 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
             try:
                 made = await self._runs[batch.product].ask_many([row for _, row in rows], deadline)
                 for at, one_made in zip(which, made, strict=True):
-                    results[at].response.CopyFrom(recommended(one_made))
+                    if isinstance(one_made, Exception):
+                        failed([at], one_made)
+                    else:
+                        results[at].response.CopyFrom(recommended(one_made))
             except Exception as problem:  # noqa: BLE001 - as above
                 failed(which, problem)
         await asyncio.sleep(0)  # others may have their turn between parts

@@ -1,0 +1,177 @@
+"""One server process for most tests: several products over one toy dataset, fitted by the real command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cuvee.client import Client
+from cuvee.testing import Toy, two_tribes
+from cuvee.testing.server import RunningServer, run_server
+
+HERE = Path(__file__).parent
+# the engine's suite runs without any plugin installed: these two come by path
+ENVIRONMENT = {
+    "PYTHONPATH": os.pathsep.join([str(HERE / "plugin"), str(HERE.parent / "toyplugin")]),
+    "CUVEE_CONFIG": "",
+}
+
+RECOMMENDERS = """
+[recommenders.popular]
+plugin = "toy_popular"
+[recommenders.pairs]
+plugin = "toy_pairs"
+[recommenders.async]
+plugin = "async"
+[recommenders.raises]
+plugin = "raises"
+[recommenders.garbage]
+plugin = "garbage"
+[recommenders.garbage_scores]
+plugin = "garbage_scores"
+[recommenders.exits]
+plugin = "exits"
+[recommenders.sleeps]
+plugin = "sleeps"
+[recommenders.sleeps_async]
+plugin = "sleeps_async"
+[recommenders.slow]
+plugin = "sleeps"
+seconds = 0.3
+[recommenders.slow_load]
+plugin = "slow_load"
+seconds = 2.0
+[recommenders.bad_explainer]
+plugin = "bad_explainer"
+[recommenders.flaky]
+plugin = "flaky"
+trouble = "{trouble}"
+"""
+
+PRODUCTS = {
+    "toy": """
+        dataset = "toy"
+        page_size = {{ default = 5, max = 30 }}
+        history = 8
+        sources = [{{ use = "pairs" }}, {{ use = "popular" }}, {{ use = "async" }}]
+        [blend]
+        segments = {{ cold = 0, warm = 1 }}
+        [blend.weights]
+        cold = {{ popular = 1.0 }}
+        warm = {{ pairs = 0.7, popular = 0.2, async = 0.1 }}
+        similar = {{ pairs = 1.0 }}
+        [fallback]
+        chain = ["popular"]
+    """,
+    "narrow": """
+        dataset = "toy"
+        sources = [{{ use = "pairs", candidates = 2 }}]
+        [fallback]
+        chain = ["bad_explainer", "popular"]
+    """,
+    "fused": """
+        dataset = "toy"
+        sources = [{{ use = "pairs" }}, {{ use = "popular" }}]
+        [blend]
+        method = "rrf"
+    """,
+    "failing": """
+        dataset = "toy"
+        sources = [
+          {{ use = "raises" }},
+          {{ use = "garbage" }},
+          {{ use = "sleeps", timeout = "100ms" }},
+          {{ use = "sleeps_async", timeout = "100ms" }},
+          {{ use = "garbage_scores" }},
+          {{ use = "exits" }},
+          {{ use = "pairs" }},
+          {{ use = "popular" }},
+        ]
+    """,
+    "sleeping": """
+        dataset = "toy"
+        sources = [{{ use = "sleeps" }}, {{ use = "popular" }}]
+    """,
+    "filled": """
+        dataset = "toy"
+        sources = [{{ use = "raises" }}, {{ use = "garbage" }}]
+        [[rules]]
+        use = "exclude_seen"
+        [[rules]]
+        use = "filter"
+        where = "year >= 1960"
+        [fallback]
+        chain = ["raises", "popular"]
+    """,
+    "dead": """
+        dataset = "toy"
+        sources = [{{ use = "raises" }}, {{ use = "garbage" }}]
+        [fallback]
+        chain = ["exits"]
+    """,
+    "flaky": """
+        dataset = "toy"
+        sources = [{{ use = "flaky" }}, {{ use = "pairs" }}]
+        [fallback]
+        chain = ["popular"]
+    """,
+    "explosive": """
+        dataset = "toy"
+        sources = [{{ use = "popular" }}]
+        rules = [{{ use = "explodes" }}]
+    """,
+    "slow": """
+        dataset = "toy"
+        sources = [{{ use = "slow" }}]
+    """,
+}
+
+
+def fitted(folder: Path, products: dict[str, str], server: str = "") -> Path:
+    """A configuration over the toy, fitted by the command; gives its ``cuvee.toml``."""
+    toy = two_tribes()
+    (folder / "var/data").mkdir(parents=True)
+    toy.data.save(folder / "var/data/toy")
+    (folder / "products").mkdir()
+    for name, text in products.items():
+        (folder / f"products/{name}.toml").write_text(text.format())
+    config = folder / "cuvee.toml"
+    config.write_text(server + RECOMMENDERS.format(trouble=folder / "trouble"))
+    done = subprocess.run(
+        [sys.executable, "-m", "cuvee.cli", "fit", "--config", str(config), "--json"],
+        env={**os.environ, **ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    # items and users that came after the fit
+    toy.data.with_catalog(toy.grown).save(folder / "var/data/toy")
+    return config
+
+
+@pytest.fixture(scope="session")
+def toy() -> Toy:
+    return two_tribes()
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fitted(
+        tmp_path_factory.mktemp("served"), PRODUCTS, '[server]\nreflection = true\nlimits = { deadline = "2s" }\n'
+    )
+
+
+@pytest.fixture(scope="session")
+def server(config: Path) -> Iterator[RunningServer]:
+    with run_server(config, environment=ENVIRONMENT) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(server: RunningServer) -> Client:
+    return server.client

@@ -1,0 +1,191 @@
+"""Recommenders that misbehave once they are loaded; while they are fitted all goes well.
+
+Each is popularity with a fault. They come in as any plugin does: this folder stands on
+``PYTHONPATH`` of the server process, with the ``.dist-info`` beside this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import cuvee
+import numpy as np
+from cuvee.recommender import Floats, Ints
+from cuvee.rules import Rule, RuleConfig
+
+SECRET = "/etc/secret-path"
+
+
+class Config(cuvee.RecommenderConfig):
+    """``trouble``: the file whose presence makes ``flaky`` fail; ``seconds``: how long sleepers sleep."""
+
+    trouble: str = ""
+    seconds: float = 5.0
+
+
+class Counts(cuvee.Recommender[Config]):
+    """How often an item was liked."""
+
+    Config = Config
+    serves = cuvee.Serves.KNOWN_USER | cuvee.Serves.SESSION | cuvee.Serves.COLD_USER
+
+    def __init__(self, counts: Floats, config: Config, loaded: bool) -> None:
+        self.counts = counts
+        self.config = config
+        self.loaded = loaded
+
+    @classmethod
+    def fit(cls, data: cuvee.Dataset, config: Config, progress: cuvee.Progress) -> Self:
+        return cls(np.bincount(data.events.items, minlength=data.n_items).astype(np.float32), config, False)
+
+    def save(self, directory: Path) -> None:
+        cuvee.save_arrays(directory, {"counts": self.counts})
+
+    @classmethod
+    def load(cls, directory: Path, config: Config, catalog: cuvee.Catalog) -> Self:
+        return cls(cuvee.load_arrays(directory, "counts")["counts"], config, True)
+
+    def _top(self, queries: cuvee.Queries, k: int) -> cuvee.Candidates:
+        return cuvee.Candidates.top(np.tile(self.counts, (len(queries), 1)), k, queries)
+
+    def _score(self, items: Ints) -> Floats:
+        known = (items >= 0) & (items < len(self.counts))
+        return np.where(known, self.counts[np.where(known, items, 0)], np.float32(np.nan))
+
+    def candidates(self, queries: cuvee.Queries, k: int) -> Any:
+        return self._top(queries, k)
+
+    def score(self, queries: cuvee.Queries, items: Ints) -> Any:
+        return self._score(items)
+
+
+class Raises(Counts):
+    def candidates(self, queries: cuvee.Queries, k: int) -> Any:
+        if self.loaded:
+            raise ValueError(f"something secret: {SECRET}")
+        return self._top(queries, k)
+
+
+class Garbage(Counts):
+    def candidates(self, queries: cuvee.Queries, k: int) -> Any:
+        if self.loaded:
+            return cuvee.Candidates(np.zeros((3, 7), np.int32), np.zeros((1, 2), np.float32))
+        return self._top(queries, k)
+
+
+class GarbageScores(Counts):
+    """Good candidates, scores of a wrong shape."""
+
+    def score(self, queries: cuvee.Queries, items: Ints) -> Any:
+        return self._score(items) if not self.loaded else np.zeros(4, np.float32)
+
+
+class Sleeps(Counts):
+    def candidates(self, queries: cuvee.Queries, k: int) -> Any:
+        if self.loaded:
+            time.sleep(self.config.seconds)
+        return self._top(queries, k)
+
+
+class SleepsAsync(Counts):
+    """Sleeps on the loop, and does not stop when it is told to."""
+
+    async def candidates(self, queries: cuvee.Queries, k: int) -> Any:
+        if self.loaded:
+            for _ in range(3):
+                try:
+                    await asyncio.sleep(self.config.seconds)
+                except asyncio.CancelledError:
+                    continue
+        return self._top(queries, k)
+
+
+class Async(Counts):
+    """A well-behaved one that waits on the loop."""
+
+    async def candidates(self, queries: cuvee.Queries, k: int) -> Any:
+        await asyncio.sleep(0.001)
+        return self._top(queries, k)
+
+    async def score(self, queries: cuvee.Queries, items: Ints) -> Any:
+        await asyncio.sleep(0.001)
+        return self._score(items)
+
+
+class Flaky(Counts):
+    """Fails while a certain file is there."""
+
+    def candidates(self, queries: cuvee.Queries, k: int) -> Any:
+        if self.loaded and Path(self.config.trouble).exists():
+            raise cuvee.SourceFailure(cuvee.DegradedReason.UNAVAILABLE, "the model server is away")
+        return self._top(queries, k)
+
+
+class Exits(Counts):
+    """Tries to end the process."""
+
+    def candidates(self, queries: cuvee.Queries, k: int) -> Any:
+        if self.loaded:
+            raise SystemExit(3)
+        return self._top(queries, k)
+
+
+class SlowLoad(Counts):
+    @classmethod
+    def load(cls, directory: Path, config: Config, catalog: cuvee.Catalog) -> Self:
+        time.sleep(config.seconds)
+        return super().load(directory, config, catalog)
+
+
+class BadExplainer(Counts):
+    def explain(self, queries: cuvee.Queries, item: int) -> str | None:
+        raise RuntimeError("no words")
+
+
+@cuvee.hookimpl
+def register_recommenders() -> dict[str, type[Counts]]:
+    return {
+        "counts": Counts,
+        "raises": Raises,
+        "garbage": Garbage,
+        "garbage_scores": GarbageScores,
+        "sleeps": Sleeps,
+        "sleeps_async": SleepsAsync,
+        "async": Async,
+        "flaky": Flaky,
+        "exits": Exits,
+        "bad_explainer": BadExplainer,
+        "slow_load": SlowLoad,
+    }
+
+
+class Explodes(Rule[RuleConfig]):
+    """A rule that breaks on those who are interested in booms."""
+
+    def excluded(self, queries: cuvee.Queries, seen: cuvee.Ragged) -> cuvee.Ragged | None:
+        if any("boom" in profile.interests for profile in queries.profiles):
+            raise RuntimeError(f"something secret: {SECRET}")
+        return None
+
+
+@cuvee.hookimpl
+def register_rules() -> dict[str, type[Rule[Any]]]:
+    return {"explodes": Explodes}
+
+
+@cuvee.hookimpl
+def load_history(product: str, user_id: str) -> cuvee.History | None:
+    """Knows users whose ids begin with ``remote-``."""
+    match user_id:
+        case "remote-user":
+            return cuvee.History(["film-004", "nowhere", "film-002"], times=[20.0, 15.0, 10.0])
+        case "remote-broken":
+            raise ConnectionError(SECRET)
+        case "remote-garbage":
+            return cuvee.History(["film-002"], weights=[1.0, 2.0])
+        case "remote-slow":
+            time.sleep(3)
+    return None
