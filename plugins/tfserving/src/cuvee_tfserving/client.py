@@ -1,0 +1,203 @@
+"""The way to the model server: a channel for each event loop, one Predict at a time, its status.
+
+No breaker, no queue, no retry: the engine has those. Cancelling a call's task cancels the call on
+the server too; that is how a request's budget becomes the call's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+
+from cuvee_tfserving.failures import closed, failure_of, invalid
+from cuvee_tfserving.protos import (
+    GetModelStatusRequest,
+    ModelServiceStub,
+    ModelVersionStatus,
+    PredictionServiceStub,
+    PredictRequest,
+)
+from cuvee_tfserving.tensors import MalformedTensor, array_of, tensor_of
+
+__all__ = ["OPTIONS", "Asked", "ModelClient", "Predicted", "Status", "live_versions"]
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", 256 << 20),
+    ("grpc.max_send_message_length", 256 << 20),
+    # a server that is back is found within a second; gRPC's own pause grows to two minutes
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # channels of one process to one address would share a connection, and one's close another's calls
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+)
+
+CHECK_EVERY = 2.0
+"""Seconds that a status counts as fresh."""
+CHECK_WITHIN = 1.0
+"""Seconds that a status may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which model is meant."""
+
+    name: str
+    version: int | None = None
+    """None is the newest."""
+    label: str = ""
+    """A version by its label."""
+
+    def spec(self, request: Any, signature: str = "") -> Any:
+        """Put it into a request, and give that back."""
+        spec = request.model_spec
+        spec.name = self.name
+        if self.version is not None:
+            spec.version.value = self.version
+        elif self.label:
+            spec.version_label = self.label
+        spec.signature_name = signature
+        return request
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """An answer, and the version of the model that gave it."""
+
+    outputs: Arrays
+    version: int
+
+    def floats(
+        self, name: str, shape: Sequence[int], where: npt.NDArray[np.bool_] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """One output, of float32 and the given shape, without NaN or infinity (where it counts).
+
+        Raises:
+            SourceFailure: INVALID_OUTPUT, if it is anything else.
+        """
+        found = self.outputs.get(name)
+        if found is None:
+            raise invalid(f"the model's answer has no output {name!r}")
+        if found.shape != tuple(shape) or found.dtype != np.float32:
+            raise invalid(f"the model answered {name} as {found.dtype}{list(found.shape)}, not float32{list(shape)}")
+        if not np.isfinite(found if where is None else found[where]).all():
+            raise invalid(f"the model answered {name} with NaN or infinity in it")
+        return found
+
+
+class ModelClient:
+    """Asks one model at one address. Any event loop and any thread may use it."""
+
+    def __init__(self, address: str, deadline: float) -> None:
+        """``deadline`` in seconds, for each call."""
+        self.address = address
+        self._deadline = deadline
+        self._lock = threading.Lock()
+        self._closed = False
+        self._channels: dict[asyncio.AbstractEventLoop, tuple[grpc.aio.Channel, Any]] = {}
+
+    async def predict(self, asked: Asked, signature: str, inputs: Arrays, patience: float = 1.0) -> Predicted:
+        """One Predict, within ``patience`` times the deadline.
+
+        Raises:
+            SourceFailure: with the typed reason.
+        """
+        request = asked.spec(PredictRequest(), signature)
+        for name, array in inputs.items():
+            request.inputs[name].CopyFrom(tensor_of(array))
+        stub = self._stub()
+        try:
+            response = await stub.Predict(request, timeout=patience * self._deadline)
+        except grpc.aio.AioRpcError as problem:
+            raise failure_of(problem.code()) from problem
+        except grpc.aio.UsageError as problem:  # the channel was closed in between
+            raise closed() from problem
+        try:
+            outputs = {name: array_of(tensor) for name, tensor in response.outputs.items()}
+        except MalformedTensor as problem:
+            raise invalid("the model's answer holds a malformed tensor") from problem
+        return Predicted(MappingProxyType(outputs), int(response.model_spec.version.value))
+
+    def _stub(self) -> Any:
+        """This event loop's own: a channel belongs to the loop that made it."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self._closed:
+                raise closed()
+            if loop not in self._channels:
+                for over in [other for other in self._channels if other.is_closed()]:
+                    del self._channels[over]
+                channel = grpc.aio.insecure_channel(self.address, options=OPTIONS)
+                self._channels[loop] = channel, PredictionServiceStub(channel)
+            return self._channels[loop][1]
+
+    def close(self) -> None:
+        """Close every channel. May be called again, and from any thread."""
+        with self._lock:
+            self._closed = True
+            channels = [(loop, channel) for loop, (channel, _) in self._channels.items()]
+            self._channels.clear()
+        for loop, channel in channels:
+            if loop.is_running():
+                asyncio.run_coroutine_threadsafe(channel.close(), loop)
+            # the channel of a loop that stands still closes itself when it is forgotten
+
+
+class Status:
+    """Whether the model can be asked, as last heard: asking costs no time.
+
+    A status older than :data:`CHECK_EVERY` seconds is renewed in the background, by a channel of
+    gRPC's own threads, which needs no event loop.
+    """
+
+    def __init__(self, address: str, asked: Asked) -> None:
+        self._address = address
+        self._asked = asked
+        self._lock = threading.Lock()
+        self._channel: grpc.Channel | None = None
+        self._healthy = True
+        self._checked = -CHECK_EVERY
+        self._closed = False
+
+    @property
+    def healthy(self) -> bool:
+        """True until something else was heard."""
+        with self._lock:
+            if not self._closed and time.monotonic() - self._checked >= CHECK_EVERY:
+                self._checked = time.monotonic()
+                if self._channel is None:
+                    self._channel = grpc.insecure_channel(self._address, options=OPTIONS)
+                stub = ModelServiceStub(self._channel)
+                request = self._asked.spec(GetModelStatusRequest())
+                stub.GetModelStatus.future(request, timeout=CHECK_WITHIN).add_done_callback(self._heard)
+        return self._healthy
+
+    def _heard(self, call: Any) -> None:
+        if call.cancelled():
+            return
+        self._healthy = call.code() is grpc.StatusCode.OK and bool(live_versions(call.result()))
+
+    def close(self) -> None:
+        """Close the channel. May be called again."""
+        with self._lock:
+            self._closed = True
+            channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+
+def live_versions(response: Any) -> list[int]:
+    """The versions that a GetModelStatusResponse says can be asked."""
+    return [v.version for v in response.model_version_status if v.state == ModelVersionStatus.AVAILABLE]

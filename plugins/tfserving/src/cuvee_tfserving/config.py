@@ -1,0 +1,61 @@
+"""The settings of ``tfserving``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from cuvee.recommender import RecommenderConfig
+from pydantic import PositiveFloat, PositiveInt, StringConstraints, model_validator
+
+from cuvee_tfserving.training.config import TrainingConfig
+
+__all__ = ["TfServingConfig"]
+
+Name = Annotated[str, StringConstraints(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
+
+
+class TfServingConfig(RecommenderConfig):
+    """Which model is asked, where, and how it is trained."""
+
+    address: Annotated[str, StringConstraints(min_length=1)] = "127.0.0.1:8500"
+    """host:port of the model server (gRPC), or any target that gRPC resolves (``dns:///models:8500``)."""
+    model: Name = "deep"
+    """The model's name on the server, and its folder under ``model_root``."""
+    version: PositiveInt | Literal["latest", "fitted"] = "latest"
+    """Which version to ask: the newest that the server serves, the one trained with the artefact
+    (a rollback of artefacts then takes the model back, too; the server must keep that version), or
+    a number."""
+    version_label: str = ""
+    """Ask for the version with this label instead ("stable", "canary")."""
+    user_signature: Name = "user_vector"
+    """``history`` int32[B, L] -> ``vector`` float32[B, d]."""
+    score_signature: Name = "score"
+    """``history`` int32[B, L], ``items`` int32[B, M] -> ``scores`` float32[B, M]: of models without
+    item vectors."""
+    item_signature: Name = "item_vector"
+    """``features`` float32[M, F] -> ``vector`` float32[M, d]: of models with an item tower."""
+    deadline: PositiveFloat = 1.0
+    """Seconds after which a call is given up, where the request leaves it so long."""
+    model_root: Path = Path("models")
+    """Where ``cuvee fit`` publishes ``<model>/<version>/``, and where the item vectors of a version
+    newer than the artefact are read; the model server's base path is ``<model_root>/<model>``."""
+    publish_wait: PositiveFloat = 60.0
+    """Seconds that ``cuvee fit`` waits until the server serves the version that it published."""
+    train: bool = True
+    """Whether ``cuvee fit`` trains a model; else it takes the newest in ``model_root``, whoever made it."""
+    training: TrainingConfig = TrainingConfig()
+    """How the model is built and trained."""
+    max_history: PositiveInt | None = None
+    """Newest liked events that are sent (L); by default ``training.max_history``."""
+
+    @model_validator(mode="after")
+    def _one_choice_of_version(self) -> Self:
+        if self.version_label and self.version != "latest":
+            raise ValueError("set version or version_label, not both")
+        return self
+
+    @property
+    def length(self) -> int:
+        """L."""
+        return self.max_history or self.training.max_history

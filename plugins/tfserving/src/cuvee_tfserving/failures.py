@@ -1,0 +1,51 @@
+"""What goes wrong at the model server, as typed reasons.
+
+A detail goes to the caller of Cuvée: it is in our own words. What the server said stays the cause
+(``__cause__``), for the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import grpc
+from cuvee.recommender import DegradedReason, SourceFailure
+
+__all__ = ["closed", "failure_of", "invalid"]
+
+_REASONS: Mapping[grpc.StatusCode, tuple[DegradedReason, str]] = MappingProxyType(
+    {
+        grpc.StatusCode.UNAVAILABLE: (DegradedReason.UNAVAILABLE, "the model server cannot be reached"),
+        # what a server that shuts down tells those whom it can no longer answer
+        grpc.StatusCode.CANCELLED: (DegradedReason.UNAVAILABLE, "the model server gave the call up"),
+        grpc.StatusCode.DEADLINE_EXCEEDED: (DegradedReason.TIMEOUT, "the model server did not answer in time"),
+        grpc.StatusCode.RESOURCE_EXHAUSTED: (DegradedReason.OVERLOADED, "the model server has too much to do"),
+        grpc.StatusCode.NOT_FOUND: (
+            DegradedReason.ERROR,
+            "the model server has no such model, or not the version that is asked for",
+        ),
+        grpc.StatusCode.FAILED_PRECONDITION: (DegradedReason.ERROR, "the served model has no such signature"),
+        grpc.StatusCode.INVALID_ARGUMENT: (
+            DegradedReason.ERROR,
+            "the served model takes other inputs than are sent, or there is no such version label",
+        ),
+        grpc.StatusCode.UNIMPLEMENTED: (DegradedReason.ERROR, "what listens there is no model server"),
+    }
+)
+
+
+def failure_of(code: grpc.StatusCode) -> SourceFailure:
+    """The failure that a status code stands for."""
+    reason, detail = _REASONS.get(code, (DegradedReason.ERROR, f"the model server answered {code.name}"))
+    return SourceFailure(reason, detail)
+
+
+def invalid(detail: str) -> SourceFailure:
+    """The server answered, with something else than the signature promises."""
+    return SourceFailure(DegradedReason.INVALID_OUTPUT, detail)
+
+
+def closed() -> SourceFailure:
+    """The recommender was closed."""
+    return SourceFailure(DegradedReason.UNAVAILABLE, "the recommender was closed")

@@ -1,0 +1,90 @@
+"""``cuvee model-server``: its options."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["model_server"]
+
+
+def model_server(
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="Port of the gRPC API; 0 takes any.")] = (
+        8500
+    ),
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    model_name: Annotated[str, typer.Option("--model-name", "--model_name", help="The model's name.")] = "deep",
+    model_base_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--model-base-path", "--model_base_path", help="Its folder, which holds <version>/saved_model.pb."
+        ),
+    ] = None,
+    model_config_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--model-config-file",
+            "--model_config_file",
+            help="Several models: a file in TensorFlow Serving's text format, instead of name and path.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    poll: Annotated[
+        float,
+        typer.Option(
+            "--file-system-poll-wait-seconds",
+            "--file_system_poll_wait_seconds",
+            min=0.01,
+            help="How often to look for new versions.",
+        ),
+    ] = 1.0,
+    config_poll: Annotated[
+        float,
+        typer.Option(
+            "--model-config-file-poll-wait-seconds",
+            "--model_config_file_poll_wait_seconds",
+            min=0,
+            help="How often to read the configuration file again; 0 is never.",
+        ),
+    ] = 0.0,
+    max_batch_size: Annotated[
+        int, typer.Option("--max-batch-size", min=1, help="Rows of waiting requests that are run together.")
+    ] = 256,
+    threads: Annotated[
+        int, typer.Option("--threads", min=0, help="Batches run at the same time; 0 is one for every two processors.")
+    ] = 0,
+) -> None:
+    """Serve SavedModels over TensorFlow Serving's gRPC API, until SIGTERM or Ctrl-C.
+
+    New versions are loaded and warmed up beside the old one and then take its place; one that is
+    broken changes nothing. The log goes to stderr.
+    """
+    if (model_base_path is None) == (model_config_file is None):
+        raise typer.BadParameter("give either --model-base-path or --model-config-file")
+    # TensorFlow takes seconds to load, reads this when it does, and is nothing for the cuvee command
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow  # noqa: F401, PLC0415 - the real one, before the generated modules
+
+    from cuvee_tfserving.model_server.configuration import Model, read_models  # noqa: PLC0415 - needs TensorFlow
+    from cuvee_tfserving.model_server.refusals import Refused  # noqa: PLC0415
+    from cuvee_tfserving.model_server.server import Options, serve  # noqa: PLC0415
+
+    if model_config_file is not None:
+        try:
+            models = list(read_models(model_config_file))
+        except Refused as refused:
+            raise typer.BadParameter(refused.message) from refused
+    else:
+        models = [Model(model_name, Path(str(model_base_path)))]
+    options = Options(
+        listen=f"{host}:{port}",
+        poll=poll,
+        config_poll=config_poll,
+        max_batch_size=max_batch_size,
+        threads=threads or max(1, (os.cpu_count() or 2) // 2),
+    )
+    serve(models, model_config_file, options)

@@ -1,0 +1,121 @@
+"""The process: a gRPC server, threads that run models, and one that watches folders."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from cuvee_tfserving.model_server.batching import Batcher
+from cuvee_tfserving.model_server.configuration import Model, read_models
+from cuvee_tfserving.model_server.library import Library
+from cuvee_tfserving.model_server.log import say
+from cuvee_tfserving.model_server.refusals import Refused
+from cuvee_tfserving.model_server.servable import Servable
+from cuvee_tfserving.model_server.services import ModelService, PredictionService
+from cuvee_tfserving.protos import add_ModelServiceServicer_to_server, add_PredictionServiceServicer_to_server
+
+__all__ = ["Options", "serve"]
+
+CALLS = 64
+"""Calls that are worked on or wait for their batch."""
+WAITING = 1024
+"""Calls that may wait for one of those; beyond, RESOURCE_EXHAUSTED at once."""
+GRACE = 10.0
+"""Seconds for calls in flight when the server is told to end."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to serve."""
+
+    listen: str
+    """host:port; port 0 takes any."""
+    poll: float
+    """Seconds between two looks at the models' folders."""
+    config_poll: float
+    """Seconds between two looks at the configuration file; 0 reads it once."""
+    max_batch_size: int
+    """Rows of a batch that is made of several requests."""
+    threads: int
+    """Batches that are run at the same time."""
+
+
+def serve(models: Sequence[Model], config_file: Path | None, options: Options) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight.
+
+    Listens at once and says NOT_FOUND while models are loading.
+
+    Raises:
+        RuntimeError: the address cannot be listened on.
+    """
+    library = Library(models, Servable.load)
+    batcher = Batcher(options.threads, options.max_batch_size)
+    server = grpc.server(
+        ThreadPoolExecutor(CALLS, thread_name_prefix="call"),
+        maximum_concurrent_rpcs=CALLS + WAITING,
+        options=(
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 0),
+        ),
+    )
+    add_PredictionServiceServicer_to_server(PredictionService(library, batcher), server)
+    add_ModelServiceServicer_to_server(ModelService(library), server)
+    port = server.add_insecure_port(options.listen)
+    server.start()
+    host = options.listen.rpartition(":")[0]
+    say("listening", address=f"{host}:{port}", models=[m.name for m in models], process=os.getpid())
+
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    watches = [_watch(library.refresh, options.poll, ending)]
+    if config_file is not None and options.config_poll > 0:
+        watches.append(_watch(_Reader(config_file, library).look, options.config_poll, ending))
+    ending.wait()
+    say("ending")
+    server.stop(GRACE).wait()
+    batcher.close()
+
+
+def _watch(look: Callable[[], None], every: float, ending: threading.Event) -> threading.Thread:
+    def watch() -> None:
+        while not ending.is_set():
+            try:
+                look()
+            except Exception as problem:  # noqa: BLE001 - a watch that ends is a server that never changes again
+                say("watch failed", problem=repr(problem))
+            ending.wait(every)
+
+    thread = threading.Thread(target=watch, name="watch", daemon=True)
+    thread.start()
+    return thread
+
+
+class _Reader:
+    """Reads the configuration file again when it has changed; a bad one changes nothing."""
+
+    def __init__(self, file: Path, library: Library) -> None:
+        self._file = file
+        self._library = library
+        self._read = file.read_bytes()
+
+    def look(self) -> None:
+        """Read it if it has changed."""
+        now = self._file.read_bytes()
+        if now == self._read:
+            return
+        self._read = now
+        try:
+            self._library.configure(read_models(self._file))
+        except Refused as refused:
+            say("configuration refused", problem=refused.message)
+        else:
+            say("configuration read", file=str(self._file))

@@ -1,0 +1,224 @@
+"""The ``tfserving`` recommender: a deep model on a model server, asked once for each batch.
+
+The model turns a history into a user's vector; what stands nearest among the items' vectors, which
+lie here, is proposed, and scores are the same products. A model without vectors (its signature
+scores pairs) is asked for scores instead. The history is all that the model is told of a user, so
+one that it never saw is as good as any.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+import numpy as np
+from cuvee import Catalog, Dataset, Entities
+from cuvee.recommender import (
+    Candidates,
+    Floats,
+    Ints,
+    Offsets,
+    Progress,
+    Queries,
+    Recommender,
+    Serves,
+)
+
+from cuvee_tfserving.artefact import Artefact, beside
+from cuvee_tfserving.client import Asked, ModelClient, Predicted, Status
+from cuvee_tfserving.config import TfServingConfig
+from cuvee_tfserving.failures import invalid
+from cuvee_tfserving.memory import Memory
+from cuvee_tfserving.products import gathered, scored_all
+from cuvee_tfserving.publishing import newest, publish
+from cuvee_tfserving.sequences import sequences
+from cuvee_tfserving.trainer import train
+from cuvee_tfserving.trial import served_for_fit
+from cuvee_tfserving.versions import Versions
+
+__all__ = ["TfServing"]
+
+T = TypeVar("T")
+
+MOST_SCORED = 20_000
+"""Items up to which a model without vectors is asked to score all, to propose; beyond, it only scores."""
+ROWS = 64
+"""Rows that the deadline is meant for, the engine's largest batch online; more rows get more time."""
+LOOP_FLOPS = 1 << 23
+"""Multiplications that the event loop does itself, about a millisecond; more go to a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the model said of a batch."""
+
+    rows: Offsets
+    """int64[b]: the rows of the batch that have a history which the model can read."""
+    vectors: Floats | None
+    """float32[b, d]: the users' vectors."""
+    scores: Floats | None
+    """float32[b, n]: what a model without vectors says of every item."""
+    model: Artefact
+
+
+class TfServing(Recommender[TfServingConfig]):
+    """A deep model behind TensorFlow Serving's gRPC API."""
+
+    Config = TfServingConfig
+    serves = Serves.SESSION | Serves.COLD_ITEM
+
+    def __init__(
+        self,
+        config: TfServingConfig,
+        fitted: Artefact,
+        items: Entities,
+        address: str | None = None,
+        asked: Asked | None = None,
+    ) -> None:
+        """``items`` is the catalogue; address and model are the configured ones, if not given."""
+        self._config = config
+        self._fitted = fitted
+        self._items = items
+        self._asked = asked or _configured(config, fitted.version)
+        self._client = ModelClient(address or config.address, config.deadline)
+        self._status = Status(address or config.address, self._asked)
+        self._versions = Versions(fitted, config.model_root, self._asked, config.item_signature, self._client, items)
+        self._memory: Memory[_Said] = Memory()
+        self._answered = fitted.version
+        self.serves = Serves.SESSION if fitted.features is None else Serves.SESSION | Serves.COLD_ITEM
+
+    @property
+    def model_version(self) -> str:
+        """The version that answered last; before the first answer, the one of the fit."""
+        return str(self._answered) if self._answered else ""
+
+    @classmethod
+    def fit(cls, data: Dataset, config: TfServingConfig, progress: Progress) -> Self:
+        """Train in a process of its own, and publish the SavedModel for the model server.
+
+        The server swaps to the new version while it serves; recommenders loaded from the artefact
+        before follow it, as its item vectors lie beside it. Where no model server runs, one of our
+        own serves the new version for as long as this instance lives, so that it can be calibrated.
+
+        Raises:
+            RuntimeError: the training failed, or the model server does not serve what was published.
+        """
+        if config.train:
+            with train(data, config.training, config.model_root, progress) as trained:
+                version = publish(trained, config.model_root, config.model)
+        else:
+            version = newest(config.model_root, config.model)
+        fitted = Artefact.read(beside(config.model_root, config.model, version), version, data.n_items)
+        address = served_for_fit(config, version)
+        return cls(config, fitted, data.catalog.items, address, Asked(config.model))
+
+    def save(self, directory: Path) -> None:
+        """Write the items' vectors and features, and which version they belong to."""
+        self._fitted.save(directory)
+
+    @classmethod
+    def load(cls, directory: Path, config: TfServingConfig, catalog: Catalog) -> Self:
+        """Map the items' vectors. The model server is not asked yet: it may come up later."""
+        return cls(config, Artefact.load(directory), catalog.items)
+
+    async def candidates(self, queries: Queries, k: int) -> Candidates:
+        """The items with the largest products, exactly; one Predict."""
+        said = await self._said(queries)
+        if said.vectors is not None and said.model.vectors is not None:
+            vectors, items = said.vectors, said.model.vectors
+
+            def best() -> Candidates:
+                return Candidates.top(scored_all(vectors, items), k, queries, said.rows)
+
+            return await _computed(best, vectors.size * len(items))
+        if said.scores is None:
+            return Candidates.empty(len(queries), min(k, len(self._items)))
+        return Candidates.top(said.scores.copy(), k, queries, said.rows)
+
+    async def score(self, queries: Queries, items: Ints) -> Floats:
+        """Products with the given items' vectors; no Predict after :meth:`candidates` of the same queries."""
+        said = await self._said(queries, items)
+        scores = np.full(items.shape, np.nan, np.float32)
+        if not len(said.rows) or not items.shape[1]:
+            return scores
+        wanted = items[said.rows]
+        if said.vectors is not None and said.model.vectors is not None:
+            vectors, known = said.vectors, said.model.vectors
+            scores[said.rows] = await _computed(lambda: gathered(vectors, known, wanted), wanted.size * known.shape[1])
+        elif said.scores is not None:
+            there = (wanted >= 0) & (wanted < said.scores.shape[1])
+            found = np.take_along_axis(said.scores, np.where(there, wanted, 0), axis=1)
+            scores[said.rows] = np.where(there, found, np.float32(np.nan))
+        else:
+            scores[said.rows] = await self._score(queries, said, wanted)
+        return scores
+
+    def health(self) -> bool:
+        """Whether the model server has the model, as last heard (at most some seconds ago)."""
+        return self._status.healthy
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+        self._status.close()
+
+    async def _said(self, queries: Queries, only: Ints | None = None) -> _Said:
+        """What the model says of a batch, out of memory where it was asked before.
+
+        Models without vectors are asked about all items, or, with ``only``, about nothing yet.
+        """
+        said = self._memory.recall(queries.histories)
+        if said is not None:
+            return said
+        model = self._versions.current
+        history, rows = sequences(queries.histories, model.n_items, self._config.length)
+        if not len(rows):
+            return _Said(rows, None, None, model)
+        if model.vectors is None:
+            if only is not None or model.n_items > MOST_SCORED:
+                return _Said(rows, None, None, model)
+            every = np.broadcast_to(np.arange(model.n_items, dtype=np.int32), (len(rows), model.n_items))
+            scores = await self._scored(history, every)
+            said = _Said(rows, None, scores, self._versions.current)
+        else:
+            predicted = await self._predict(self._config.user_signature, {"history": history})
+            model = await self._versions.of(predicted.version)
+            if model.vectors is None:
+                raise invalid("the model has no item vectors any more")
+            vectors = predicted.floats("vector", (len(rows), model.vectors.shape[1]))
+            said = _Said(rows, vectors, None, model)
+        self._memory.keep(queries.histories, said)
+        return said
+
+    async def _score(self, queries: Queries, said: _Said, wanted: Ints) -> Floats:
+        history, _ = sequences(queries.histories, said.model.n_items, self._config.length)
+        return await self._scored(history, wanted)
+
+    async def _scored(self, history: Ints, items: Ints) -> Floats:
+        """float32[b, M] by the scoring signature; NaN where the model does not know an item."""
+        known = (items >= 0) & (items < self._versions.current.n_items)
+        inputs = {"history": history, "items": np.where(known, items + 1, 0).astype(np.int32)}
+        predicted = await self._predict(self._config.score_signature, inputs)
+        await self._versions.of(predicted.version)
+        scores = predicted.floats("scores", items.shape, where=known)
+        return np.where(known, scores, np.float32(np.nan))
+
+    async def _predict(self, signature: str, inputs: dict[str, Ints]) -> Predicted:
+        rows = len(next(iter(inputs.values())))
+        predicted = await self._client.predict(self._asked, signature, inputs, max(1.0, rows / ROWS))
+        self._answered = predicted.version or self._answered
+        return predicted
+
+
+def _configured(config: TfServingConfig, fitted: int) -> Asked:
+    if config.version == "latest":
+        return Asked(config.model, label=config.version_label)
+    return Asked(config.model, fitted if config.version == "fitted" else config.version)
+
+
+async def _computed(work: Callable[[], T], multiplications: int) -> T:
+    """The work's value: here where it is little, in a thread where the event loop would wait for it."""
+    return work() if multiplications <= LOOP_FLOPS else await asyncio.to_thread(work)

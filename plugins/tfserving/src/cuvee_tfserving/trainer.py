@@ -1,0 +1,93 @@
+"""Training, as a process of its own: TensorFlow stays out of this one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from cuvee import Dataset
+from cuvee.recommender import Progress
+
+from cuvee_tfserving.training.config import TrainingConfig
+
+__all__ = ["SAVED_MODEL", "train"]
+
+SAVED_MODEL = "saved_model"
+"""The trainer's folder for the SavedModel, in what it writes."""
+TOLD = 30
+"""Last lines of the trainer's log that an error quotes."""
+
+
+@contextmanager
+def train(data: Dataset, config: TrainingConfig, root: Path, progress: Progress) -> Iterator[Path]:
+    """Train, and give the folder with what came out of it; it goes at the end of the context.
+
+    The folder's name is a digest of data and config: a run that was interrupted left it there, with
+    its checkpoints, and the next equal run goes on from them.
+
+    Raises:
+        RuntimeError: the training failed; with the end of its log.
+    """
+    out = root / ".training" / digest(data, config)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="cuvee-training-") as folder:
+        inputs = Path(folder)
+        data.save(inputs / "data")
+        (inputs / "config.json").write_text(config.model_dump_json())
+        command = [sys.executable, "-m", "cuvee_tfserving.training", "--progress-json"]
+        command += ["--data", str(inputs / "data"), "--config", str(inputs / "config.json"), "--out", str(out)]
+        with (inputs / "log").open("w+") as log:
+            process = subprocess.Popen(  # noqa: S603 - this very interpreter, and paths of our own
+                command, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+            said: deque[str] = deque(maxlen=TOLD)
+            try:
+                if process.stdout is not None:
+                    follow(process.stdout, progress, said)
+            finally:
+                _end(process)
+            if process.returncode:
+                log.seek(0)
+                said.extend(line.rstrip() for line in log)
+                raise RuntimeError(f"the training ended with {process.returncode}; it said:\n" + "\n".join(said))
+    yield out
+    shutil.rmtree(out, ignore_errors=True)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Wait for the trainer, after telling it to stop if we were interrupted."""
+    with process:
+        if sys.exception() is not None:
+            process.terminate()
+
+
+def follow(lines: IO[str], progress: Progress, said: deque[str]) -> None:
+    """Hand on what the trainer tells of each epoch; keep its other lines."""
+    for line in lines:
+        try:
+            epoch = json.loads(line)
+            done, total = float(epoch["epoch"]), float(epoch["epochs"])
+        except (ValueError, KeyError, TypeError):
+            said.append(line.rstrip())
+            continue
+        named = ((name, epoch.get(name)) for name in ("loss", "ndcg"))
+        progress(done, total, " ".join(f"{name} {value:.4f}" for name, value in named if value is not None))
+
+
+def digest(data: Dataset, config: TrainingConfig) -> str:
+    """What a run's outcome depends on, in 16 letters."""
+    found = hashlib.sha256(config.model_dump_json().encode())
+    found.update(data.catalog.items.digest().encode())
+    events = data.events
+    for array in (events.offsets, events.items, events.weights, events.times):
+        found.update(array.tobytes())
+    return found.hexdigest()[:16]

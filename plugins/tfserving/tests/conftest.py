@@ -1,0 +1,105 @@
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cuvee.testing import two_tribes
+from cuvee_tfserving.embedded import start
+from cuvee_tfserving.training.features import ItemFeatures
+
+HERE = Path(__file__).parent
+N, D, LENGTH = 30, 4, 8
+TOY_D = 8
+
+
+def vectors(seed, n=N):
+    return np.random.default_rng(seed).normal(size=(n, D)).astype(np.float32)
+
+
+def toy_model(folder):
+    """A model that is right about the toy: vectors by factorisation, and a tower from features to them."""
+    data = two_tribes().data
+    _, values, right = np.linalg.svd(data.matrix().toarray(), full_matrices=False)
+    found = (right[:TOY_D].T * np.sqrt(values[:TOY_D])).astype(np.float32)
+    features = ItemFeatures.learn(data.catalog.items, 16, 50)
+    tower = np.linalg.lstsq(features.matrix(data.catalog.items), found, rcond=None)[0].astype(np.float32)
+    np.save(folder / "toy.npy", found)
+    np.save(folder / "tower.npy", tower)
+    return features
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Folders of SavedModels by name: made once, in a process that has TensorFlow."""
+    root = tmp_path_factory.mktemp("made")
+    kinds = {
+        "one": ("deep", 1, 0), "two": ("deep", 2, 0), "scoring": ("scoring", 1, 0), "slow": ("deep", 1, 700),
+        "shape": ("shape", 1, 0), "nan": ("nan", 1, 0), "dtype": ("dtype", 1, 0), "name": ("name", 1, 0),
+    }  # fmt: skip
+    specifications = []
+    for name, (kind, seed, work) in kinds.items():
+        np.save(root / f"{name}.npy", vectors(seed))
+        one = {"kind": kind, "vectors": str(root / f"{name}.npy"), "length": LENGTH, "work": work}
+        specifications.append({**one, "out": str(root / name)})
+    features = toy_model(root)
+    tower = {"vectors": str(root / "toy.npy"), "tower": str(root / "tower.npy"), "length": LENGTH}
+    specifications.append({"kind": "deep", "out": str(root / "toy"), **tower})
+    script = HERE.parent / "conformance" / "models.py"
+    specifications.append({"kind": "conformance", "out": str(root / "conforming"), "script": str(script)})
+    (root / "specification.json").write_text(json.dumps(specifications))
+    command = [sys.executable, str(HERE / "models.py"), str(root / "specification.json")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    features.save(root / "toy" / "assets.extra" / "item_features.json")
+    return {name: root / name for name in (*kinds, "toy", "conforming")}
+
+
+@pytest.fixture(scope="session")
+def publish():
+    """Put a made SavedModel where servers look, by one rename."""
+
+    def put(made, root, version, model="deep"):
+        folder = root / model
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = folder / f".aside-{version}"
+        shutil.copytree(made, aside)
+        aside.rename(folder / str(version))
+
+    return put
+
+
+@pytest.fixture
+def serving():
+    """Start embedded servers, and stop them after the test."""
+    started = []
+
+    def begin(*arguments, port=0, poll=0.05):
+        server = start(
+            ["--port", str(port), "--file_system_poll_wait_seconds", str(poll), *map(str, arguments)], seconds=90
+        )
+        started.append(server)
+        return server
+
+    yield begin
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def free_port():
+    def find():
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            return one.getsockname()[1]
+
+    return find
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quiet():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
