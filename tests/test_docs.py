@@ -7,7 +7,7 @@ import cuvee
 import pytest
 import typer.main
 from cuvee import hookspecs
-from cuvee.cli import app
+from cuvee.cli import program
 from cuvee.recommender import Serves
 from cuvee.registry import Registry
 
@@ -38,7 +38,7 @@ def test_the_capability_table_is_what_installed_plugins_declare() -> None:
 
 
 def test_every_command_in_the_readme_exists() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(program()).commands  # type: ignore[attr-defined]
     used = set(re.findall(r"^cuvee ([a-z-]+)", README, re.M))
     assert used
     assert used <= commands.keys()

@@ -9,6 +9,9 @@ that implements one or more of these with :data:`cuvee.hookimpl`. pluggy answers
 the classes that the hooks register do the work. The hooks of registration are called once, at
 start; no hook stands on the request path but :func:`load_history`.
 
+Commands of the ``cuvee`` program are extended beside them: by entry points in the group
+``cuvee.commands``, see :mod:`cuvee.cli.extensions`.
+
 An implementation may take fewer arguments than the hook has.
 """
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import typer
 from cuvee import __version__
-from cuvee.cli import app
+from cuvee.cli import program
 
 from .conftest import Run
 
-COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+COMMANDS = sorted(typer.main.get_command(program(["check"])).commands)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -14,27 +14,15 @@ import typer
 
 from cuvee import __version__
 from cuvee.cli import check, data, evaluate, fit, plugins, recommend, serve
+from cuvee.cli.extensions import add_commands
 from cuvee.cli.failures import exit_code, show
 from cuvee.cli.options import examples
 from cuvee.errors import CuveeError
 
-__all__ = ["app", "main"]
+__all__ = ["main", "program"]
 
 COMMANDS = (data, check, plugins, fit, evaluate, serve, recommend)
 """In the order of ``cuvee --help``: the order in which one needs them."""
-
-app = typer.Typer(
-    name="cuvee",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    epilog=examples(
-        "cuvee dataset ml-100k                fetch MovieLens 100k",
-        "cuvee fit movies                     learn every recommender of products/movies.toml",
-        "cuvee serve                          answer over gRPC",
-        "cuvee recommend movies --user 196    ask the server, and see what each source contributed",
-    ),
-)
 
 
 def _version(wanted: bool) -> None:
@@ -43,7 +31,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def cuvee(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
@@ -52,8 +39,29 @@ def cuvee(
     """Several recommenders, one blended list, one gRPC call."""
 
 
-for command in COMMANDS:
-    command.register(app)
+def program(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The command line: the engine's commands, and those of plugins that ``arguments`` ask for.
+
+    Raises:
+        PluginError: a plugin's command has a name that is taken, or cannot be imported.
+    """
+    app = typer.Typer(
+        name="cuvee",
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        epilog=examples(
+            "cuvee dataset ml-100k                fetch MovieLens 100k",
+            "cuvee fit movies                     learn every recommender of products/movies.toml",
+            "cuvee serve                          answer over gRPC",
+            "cuvee recommend movies --user 196    ask the server, and see what each source contributed",
+        ),
+    )
+    app.callback()(cuvee)
+    for command in COMMANDS:
+        command.register(app)
+    add_commands(app, arguments)
+    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -62,8 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Exit codes: 0 done; 1 try again later, or the server cannot be reached; 2 something that the
     user must change: an option, a configuration, an input; 130 interrupted.
     """
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="cuvee")
+        program(given)(args=given, prog_name="cuvee")
     except CuveeError as problem:
         show(problem)
         sys.exit(exit_code(problem))
