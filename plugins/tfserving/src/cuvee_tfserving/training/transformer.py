@@ -1,0 +1,199 @@
+"""A transformer over the newest events, tied to an item tower over id and features.
+
+Causal self-attention with learned positions (Kang and McAuley, SASRec, ICDM 2018), pre-normalised
+blocks, trained at every position to name the next item by a softmax over all items or over many
+shared negatives: the loss, more than the network, makes this family accurate (Klenitskiy and
+Vasilev, RecSys 2023; Petrov and Macdonald, gSASRec, RecSys 2023).
+
+An item's vector is its id embedding plus what the tower makes of its features. In training a share
+of the items lose their id embedding in each step (Volkovs et al., DropoutNet, NeurIPS 2017), so the
+tower learns to stand alone, as it must for an item that came after the training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from cuvee import Histories
+from cuvee.recommender import Floats, Ints
+from keras import ops
+
+from cuvee_tfserving.training.config import TrainingConfig
+from cuvee_tfserving.training.network import Network, Tensor, draw_negatives
+from cuvee_tfserving.training.sequences import count_windows, windows
+
+__all__ = ["Transformer"]
+
+
+class Block(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
+    """Self-attention and a feed-forward network, each normalised before and added after."""
+
+    def __init__(self, config: TrainingConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        d = config.dimensions
+        self.heads, self.size = config.heads, d // config.heads
+        self.before = keras.layers.LayerNormalization(epsilon=1e-6)
+        self.projection = keras.layers.Dense(3 * d, use_bias=False)
+        self.out = keras.layers.Dense(d)
+        self.between = keras.layers.LayerNormalization(epsilon=1e-6)
+        self.wide = keras.layers.Dense(config.feedforward * d, activation="relu")
+        self.narrow = keras.layers.Dense(d)
+        self.drop = keras.layers.Dropout(config.dropout)
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make the weights of all parts; ``shape`` is that of the input."""
+        d = self.heads * self.size
+        for layer, width in (
+            (self.before, d),
+            (self.projection, d),
+            (self.out, d),
+            (self.between, d),
+            (self.wide, d),
+            (self.narrow, self.wide.units),
+        ):
+            layer.build((None, None, width))
+        self.built = True
+
+    def call(self, x: Tensor, bias: Tensor, training: bool = False) -> Tensor:
+        """float32[B, L, d] and what is added to attention, float32[B, 1, L, L], to float32[B, L, d]."""
+        length, d = x.shape[1], self.heads * self.size
+        mixed = ops.reshape(self.projection(self.before(x)), (-1, length, 3, self.heads, self.size))
+        query, key, value = (ops.transpose(mixed[:, :, n], (0, 2, 1, 3)) for n in range(3))
+        weights = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / math.sqrt(self.size) + bias)
+        seen = ops.reshape(ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3)), (-1, length, d))
+        x = x + self.drop(self.out(seen), training=training)
+        return x + self.drop(self.narrow(self.wide(self.between(x))), training=training)
+
+
+class Transformer(Network):
+    """The network; see the module."""
+
+    factorises = True
+    has_tower = True
+
+    def __init__(
+        self, config: TrainingConfig, features: Floats, events: Histories, initial: Floats | None = None
+    ) -> None:
+        super().__init__(config, len(features))
+        d, length = config.dimensions, config.max_history
+        # constants that no step changes: token 0 has no features
+        self.features = ops.convert_to_tensor(np.concatenate([np.zeros((1, features.shape[1])), features]), "float32")
+        self.choices = np.unique(events.items)
+        trained = np.zeros(self.n_items + 1, np.float32)
+        trained[self.choices + 1] = 1
+        # an item that nobody had has its features alone, and is nobody's negative
+        self.trained = ops.convert_to_tensor(trained)
+        self.barred = ops.convert_to_tensor((trained[1:] - 1) * 1e9)
+        start = np.random.default_rng(config.seed).normal(size=(self.n_items + 1, d)) * 0.5
+        if initial is not None:
+            start[1:] = np.where(initial.any(axis=1, keepdims=True), initial, start[1:])
+        self.embedding = self.add_weight(shape=start.shape, name="ids", initializer="zeros")
+        self.embedding.assign((start * trained[:, None] / math.sqrt(d)).astype(np.float32))
+        self.places = self.add_weight(
+            shape=(length, d), name="places", initializer=keras.initializers.RandomNormal(stddev=0.02)
+        )
+        self.tower_in = keras.layers.Dense(2 * d, activation="relu")
+        self.tower_out = keras.layers.Dense(d, kernel_initializer="zeros")
+        self.tower_in.build((None, features.shape[1]))
+        self.tower_out.build((None, 2 * d))
+        self.drop = keras.layers.Dropout(config.dropout)
+        self.blocks = [Block(config, name=f"block_{n}") for n in range(config.layers)]
+        for block in self.blocks:
+            block.build((None, length, d))
+        self.frozen: Tensor | None = None
+        self.last = keras.layers.LayerNormalization(epsilon=1e-6)
+        self.last.build((None, None, d))
+        self.future = ops.convert_to_tensor(np.triu(np.full((1, 1, length, length), -1e9, np.float32), 1))
+
+    def batches(self, events: Histories, epoch: int) -> Iterator[tuple[Ints, ...]]:
+        """Windows of one more than ``max_history``, and the negatives of the batch where they are sampled."""
+        config = self.config
+        rng = np.random.default_rng((config.seed, epoch, 1))
+        for window in windows(events, config.max_history + 1, config.batch_size, config.seed, epoch):
+            yield (window, draw_negatives(rng, self.choices, (config.negatives,))) if config.negatives else (window,)
+
+    def steps(self, events: Histories) -> int:
+        """As many as windows that do not overlap would be."""
+        return -(-count_windows(events, self.config.max_history + 1) // self.config.batch_size)
+
+    def tower_vectors(self, features: Tensor) -> Tensor:
+        """float32[n, F] -> float32[n, d]: an item's vector by its features alone."""
+        return self.tower_out(self.tower_in(features))
+
+    def vectors(self, tokens: Tensor, known: Tensor | None = None) -> Tensor:
+        """The vectors of tokens, float32[..., d]; ``known`` marks, by token, whose id embedding counts."""
+        ids = ops.take(self.embedding * (self.trained if known is None else known)[:, None], tokens, axis=0)
+        return ids + self.tower_vectors(ops.take(self.features, tokens, axis=0))
+
+    def all_vectors(self, known: Tensor | None = None) -> Tensor:
+        """float32[N + 1, d], the row of token 0 included."""
+        ids = self.embedding * (self.trained if known is None else known)[:, None]
+        return ids + self.tower_vectors(self.features)
+
+    def encode(self, tokens: Tensor, x: Tensor, training: bool = False) -> Tensor:
+        """Tokens int32[B, L] with their vectors float32[B, L, d] -> a state after each, float32[B, L, d]."""
+        there = ops.cast(tokens > 0, "float32")
+        bias = self.future + (1 - there[:, None, None, :]) * -1e9
+        x = x * math.sqrt(self.config.dimensions) + self.places
+        x = self.drop(x * there[..., None], training=training)
+        for block in self.blocks:
+            x = block(x, bias, training=training)
+        return self.last(x)
+
+    def user_vectors(self, history: Tensor) -> Tensor:
+        """The state after the newest event; zeros where the history is empty."""
+        state = self.encode(history, ops.take(self.table(), history, axis=0))[:, -1]
+        return state * ops.cast(ops.max(history, axis=1, keepdims=True) > 0, "float32")
+
+    def item_vectors(self) -> Tensor:
+        """Id embedding and tower of each item; the tower alone for those that nobody had."""
+        return self.table()[1:]
+
+    def scores(self, history: Tensor, items: Tensor) -> Tensor:
+        """The products of user and item vectors."""
+        return ops.einsum("bd,bmd->bm", self.user_vectors(history), ops.take(self.table(), items, axis=0))
+
+    def freeze(self) -> None:
+        """Work the vectors of all items out once, for serving."""
+        table = ops.convert_to_numpy(self.all_vectors())
+        self.frozen = self.add_weight(shape=table.shape, name="frozen", initializer="zeros", trainable=False)
+        self.frozen.assign(table)
+
+    def table(self) -> Tensor:
+        """float32[N + 1, d]: by token, worked out anew unless frozen."""
+        return self.all_vectors() if self.frozen is None else ops.convert_to_tensor(self.frozen)
+
+    def cost(self, window: Tensor, negatives: Tensor | None = None) -> Tensor:
+        """The mean cross-entropy of each next item in int32[B, L + 1].
+
+        Against all items, or against ``negatives`` int32[S]: uniform draws shared by the batch. The
+        draws stand for the rest of the catalogue, so they are weighed up to its size.
+        """
+        config = self.config
+        known = None
+        if config.id_dropout:
+            drawn = keras.random.uniform((self.n_items + 1,), seed=self.seeds)
+            known = self.trained * ops.cast(drawn >= config.id_dropout, "float32")
+        inputs, labels = window[:, :-1], window[:, 1:]
+        counted = ops.cast((labels > 0) & (inputs > 0), "float32")
+        if negatives is None:
+            table = self.all_vectors(known)
+            states = self.encode(inputs, ops.take(table, inputs, axis=0), training=True)
+            logits = ops.matmul(states, ops.transpose(table[1:])) + self.barred
+            # log-sum-exp and a pick: a one-hot of the size of the logits would double the memory
+            own = ops.sum(states * ops.take(table, labels, axis=0), axis=-1)
+            losses = ops.logsumexp(logits, axis=-1) - own
+        else:
+            rows = self.vectors(window, known)
+            others = self.vectors(negatives, known)
+            states = self.encode(inputs, rows[:, :-1], training=True)
+            own = ops.sum(states * rows[:, 1:], axis=-1)
+            logits = ops.matmul(states, ops.transpose(others))
+            logits = ops.where(labels[..., None] == negatives, -1e9, logits)
+            logits = logits + math.log(max(1.0, (len(self.choices) - 1) / negatives.shape[0]))
+            losses = ops.logaddexp(ops.logsumexp(logits, axis=-1), own) - own
+        return ops.sum(losses * counted) / ops.maximum(ops.sum(counted), 1.0)

@@ -1,0 +1,140 @@
+"""What is written: SavedModels that answer as the networks do, and the files beside them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cuvee.testing.toys import chain, two_tribes
+from cuvee_tfserving.training.__main__ import main
+from cuvee_tfserving.training.config import Architecture, TrainingConfig
+from cuvee_tfserving.training.features import ItemFeatures
+from cuvee_tfserving.training.sequences import token_rows
+
+tf = pytest.importorskip("tensorflow", reason="the training extra is not installed")
+fit = pytest.importorskip("cuvee_tfserving.training.fit", reason="the training extra is not installed")
+export = pytest.importorskip("cuvee_tfserving.training.export", reason="the training extra is not installed")
+prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+
+SMALL: dict[str, Any] = {"layers": 1, "dimensions": 8, "max_history": 6, "batch_size": 32, "epochs": 1}
+
+
+class Written:
+    """A network, and what the export made of it."""
+
+    def __init__(self, architecture: Architecture, out: Path) -> None:
+        self.config = TrainingConfig.model_validate(SMALL | {"architecture": architecture})
+        self.data = two_tribes().data
+        self.trained = fit.train(self.data, self.config, out / "checkpoint", lambda line: None)
+        self.network = self.trained.network
+        self.history = token_rows(self.data.events, 6)
+        self.items = np.random.default_rng(0).integers(1, 121, (len(self.history), 5)).astype(np.int32)
+        self.wanted = np.asarray(self.network.scores(tf.constant(self.history), tf.constant(self.items)))
+        self.meta = export.export(self.trained, self.config, out)
+        self.out = out
+        self.loaded = tf.saved_model.load(str(out / "saved_model"))
+
+    def ask(self, signature: str, **inputs: Any) -> dict[str, Any]:
+        answer = self.loaded.signatures[signature](**{name: tf.constant(given) for name, given in inputs.items()})
+        return {name: value.numpy() for name, value in answer.items()}
+
+
+@pytest.fixture(scope="module", params=["transformer", "neumf", "autoencoder", "convolution"])
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    return Written(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def test_the_signatures_score_as_the_network_does(written: Written) -> None:
+    for signature in ("score", "serving_default"):
+        found = written.ask(signature, history=written.history, items=written.items)["scores"]
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, written.wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_scores_do_not_depend_on_the_rest_of_the_batch(written: Written) -> None:
+    alone = written.ask("score", history=written.history[:1], items=written.items[:1, :2])["scores"]
+    np.testing.assert_allclose(alone, written.wanted[:1, :2], rtol=1e-4, atol=1e-5)
+
+
+def test_pads_and_empty_histories_give_numbers(written: Written) -> None:
+    nothing = np.zeros((2, 6), np.int32)
+    assert np.isfinite(written.ask("score", history=nothing, items=np.zeros((2, 3), np.int32))["scores"]).all()
+
+
+def test_signatures_are_those_that_the_metadata_names(written: Written) -> None:
+    meta = json.loads((written.out / "meta.json").read_text())
+    assert meta == written.meta
+    assert meta["signatures"] == sorted(written.loaded.signatures)
+    assert (meta["n_items"], meta["max_history"]) == (120, 6)
+    assert meta["user_vectors"] == ("user_vector" in meta["signatures"]) == (written.out / "item_vectors.npy").exists()
+    assert meta["item_tower"] == ("item_vector" in meta["signatures"]) == (written.out / "item_features.json").exists()
+    assert [point["epoch"] for point in meta["curve"]] == [1]
+    assert set(meta["metrics"]) == {"ndcg", "hr", "loss"}
+
+
+def test_scores_are_products_of_the_vectors(written: Written) -> None:
+    if not written.meta["user_vectors"]:
+        pytest.skip(f"{written.config.architecture} has no vectors")
+    vectors = np.load(written.out / "item_vectors.npy")
+    users = written.ask("user_vector", history=written.history)["vector"]
+    assert vectors.shape == (120, written.meta["d"])
+    assert users.shape == (len(written.history), written.meta["d"])
+    found = np.einsum("bd,bmd->bm", users, vectors[written.items - 1])
+    np.testing.assert_allclose(found, written.wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_items_get_vectors_by_their_features(written: Written) -> None:
+    if not written.meta["item_tower"]:
+        pytest.skip(f"{written.config.architecture} has no item tower")
+    features = ItemFeatures.load(written.out / "item_features.json").matrix(two_tribes().grown.items, 120)
+    assert features.shape == (6, written.meta["n_features"])
+    assert written.ask("item_vector", features=features)["vector"].shape == (6, written.meta["d"])
+
+
+def test_warmup_requests_are_questions_that_the_model_answers(written: Written) -> None:
+    file = written.out / "saved_model" / "assets.extra" / "tf_serving_warmup_requests"
+    asked = set()
+    for record in tf.data.TFRecordDataset(str(file)):
+        request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+        inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
+        written.ask(request.model_spec.signature_name, **inputs)
+        asked.add((request.model_spec.signature_name, len(next(iter(inputs.values())))))
+    assert asked == {(signature, rows) for signature in written.meta["signatures"] for rows in (1, 32)}
+
+
+def test_the_command_trains_and_says_how_far_it_is(tmp_path: Path) -> None:
+    chain().data.save(tmp_path / "data")
+    settings = SMALL | {"architecture": "convolution", "epochs": 2}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "cuvee_tfserving.training", "--data", str(tmp_path / "data")]
+    command += ["--config", str(tmp_path / "config.json"), "--out", str(tmp_path / "out"), "--progress-json"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    epochs = [line for line in lines if line["event"] == "epoch"]
+    assert [line["epoch"] for line in epochs] == [1, 2]
+    assert {"epoch", "epochs", "loss", "ndcg", "seconds", "eta"} <= set(epochs[0])
+    assert lines[-1]["event"] == "done"
+    assert (tmp_path / "out" / "saved_model" / "saved_model.pb").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"), [({"heads": 3}, "heads"), ({"colour": "red"}, "colour"), ({"architecture": "rnn"}, "rnn")]
+)
+def test_a_config_that_means_nothing_is_refused_before_tensorflow_is_loaded(
+    settings: dict[str, Any], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    arguments = ["--data", str(tmp_path), "--config", str(tmp_path / "config.json"), "--out", str(tmp_path)]
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_data_that_cannot_be_learnt_from_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = chain().data
+    data.where(data.events.ages == 0).save(tmp_path / "data")
+    assert main(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 2
+    assert "no next item" in capsys.readouterr().err
