@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from cuvee.ranking.ask import Ask
 from cuvee.ranking.pipeline import Answer
 from cuvee.ranking.plan import Plan, Source
 from cuvee.recommender import Ints, Queries, Recommender
+from cuvee.serving.budgets import left_until
 
 __all__ = ["explain"]
 
@@ -19,6 +21,10 @@ log = structlog.get_logger(__name__)
 
 ROUNDS = 2
 """How many sources are asked about an item before it stays without a word."""
+SECONDS = 0.02
+"""For a batch, and again for each of its rows: words are worth less than an answer that is soon there."""
+SHARE = 0.4
+"""Of what is left of the deadline, for each source: less than an ask grants, so that it ends by itself."""
 LONGEST = 300
 """Characters of a reason; a longer one is cut."""
 
@@ -37,16 +43,24 @@ def _choices(plan: Plan, answer: Answer, b: int, at: int) -> list[Source]:
     return [plan.sources[s] for s in np.argsort(-contributed, kind="stable") if told[s]]
 
 
-def _words(source: Source, asked: dict[int, Queries], wanted: Sequence[tuple[int, int]]) -> list[str]:
-    """Runs in the source's own thread, over all items that it is asked about."""
+def _words(source: Source, asked: dict[int, Queries], wanted: Sequence[tuple[int, int]], until: float) -> list[str]:
+    """Runs in the source's own thread, over all items that it is asked about, as far as time allows.
+
+    Ends by itself: a thread that was given up would go on for nobody.
+    """
+    words = [""] * len(wanted)
     recommender = source.recommender
     if recommender is None:
-        return [""] * len(wanted)
-    found = [recommender.explain(asked[b], item) for b, item in wanted]
-    return [one[:LONGEST] if isinstance(one, str) else "" for one in found]
+        return words
+    for at, (b, item) in enumerate(wanted):
+        if left_until(until) <= 0:
+            break
+        said = recommender.explain(asked[b], item)
+        words[at] = said[:LONGEST] if isinstance(said, str) else ""
+    return words
 
 
-async def explain(plan: Plan, queries: Queries, answer: Answer, ask: Ask) -> list[dict[int, str]]:
+async def explain(plan: Plan, queries: Queries, answer: Answer, ask: Ask, deadline: float) -> list[dict[int, str]]:
     """For each of B rows: item -> its reason. An item that nobody can explain is left out.
 
     Never raises for a source: one that fails or is late says nothing.
@@ -59,6 +73,7 @@ async def explain(plan: Plan, queries: Queries, answer: Answer, ask: Ask) -> lis
         for b, at in np.argwhere(items >= 0)
     }
     asked: dict[int, Queries] = {}
+    ends = time.monotonic() + SECONDS * (1 + b_rows)
     for turn in range(ROUNDS):
         by_source: dict[str, list[tuple[int, int]]] = defaultdict(list)
         sources: dict[str, Source] = {}
@@ -69,8 +84,9 @@ async def explain(plan: Plan, queries: Queries, answer: Answer, ask: Ask) -> lis
                 if b not in asked:
                     asked[b] = queries.select([b])
         for name, wanted in by_source.items():
+            until = min(ends, time.monotonic() + SHARE * left_until(deadline))
             try:
-                words = await ask(sources[name], _words, sources[name], asked, wanted)
+                words = await ask(sources[name], _words, sources[name], asked, wanted, until)
             except Exception as problem:  # noqa: BLE001 - a list without reasons is better than no list
                 log.warning("no reasons", source=name, problem=repr(problem))
                 continue

@@ -19,9 +19,12 @@ from cuvee.serving.hooks import Hooks
 from cuvee.serving.questions import Row, assemble
 from cuvee.serving.reasons import explain
 
-__all__ = ["Made", "Runs"]
+__all__ = ["BULK_PATIENCE", "Made", "Runs"]
 
 log = structlog.get_logger(__name__)
+
+BULK_PATIENCE = 4
+"""How much longer than a single call's a bulk run's deadline is: it is large, and nobody sits before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Runs:
         async with self._bulk:
             if left_until(deadline) <= 0:
                 raise DeadlineExceeded("no time was left for this part of the batch; ask for less at once")
-            return await self.run(rows, min(deadline, time.monotonic() + self._limit))
+            return await self.run(rows, min(deadline, time.monotonic() + BULK_PATIENCE * self._limit))
 
     async def run(self, rows: Sequence[Row], deadline: float) -> list[Made | Exception]:
         """The lists for rows of one kind, at once, or what went wrong.
@@ -85,7 +88,7 @@ class Runs:
         try:
             answer = await (make_lists if question.listed is None else score_listed)(plan, question, ask)
             reports = answer.reports
-            reasons = await explain(plan, question.queries, answer, ask)
+            reasons = await explain(plan, question.queries, answer, ask, deadline)
         finally:
             ask.settle(reports)
         unloaded = {s.name for s in (*plan.sources, *plan.fallback) if s.recommender is None}

@@ -19,7 +19,7 @@ from cuvee.serving.guard import Context, deadline_of, incident_of
 from cuvee.serving.hooks import Hooks
 from cuvee.serving.products import Products, Served
 from cuvee.serving.questions import Edge, Row
-from cuvee.serving.runs import Runs
+from cuvee.serving.runs import BULK_PATIENCE, Runs
 from cuvee.serving.status import problem_of
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
@@ -71,12 +71,12 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
     async def BatchRecommend(  # noqa: N802
         self, request: pb.BatchRecommendRequest, context: Context
     ) -> AsyncIterator[pb.BatchRecommendResponse]:
-        """As the proto says. The longest time that a call may take is granted to each batch anew."""
+        """As the proto says. The server's limit of time is a single call's; here each batch gets a multiple of it."""
         served = self._current(request.product)
         count = len(request.requests)
         if not 0 < count <= MOST_REQUESTS:
             raise InvalidArgument("requests", f"has {count} entries; 1 to {MOST_REQUESTS} are taken")
-        deadline = deadline_of(context, self._longest * math.ceil(count / BATCH))
+        deadline = deadline_of(context, BULK_PATIENCE * self._longest * math.ceil(count / BATCH))
         tasks = [
             asyncio.ensure_future(self._part(request, range(first, min(first + BATCH, count)), served, deadline))
             for first in range(0, count, BATCH)
