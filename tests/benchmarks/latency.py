@@ -7,6 +7,7 @@ counts: the machine's own speed cancels out. The product is the demo's; ``make d
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -18,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "var" / "demo" / "cuvee.toml"
 CALLS = 1000
 WARM_UP = 50
+
+Echo = Callable[[bytes], bytes]
 
 ECHO = """
 import asyncio, grpc, uvloop
@@ -49,13 +52,13 @@ def main() -> None:
     try:
         port = int(echo.stdout.readline())  # type: ignore[union-attr]
         with run_server(CONFIG) as server, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            ask = channel.unary_unary("/echo/Echo")
+            ask: Echo = channel.unary_unary("/echo/Echo")
             measure(server.client, ask)
     finally:
         echo.kill()
 
 
-def measure(client: Client, ask: grpc.UnaryUnaryMultiCallable) -> None:
+def measure(client: Client, ask: Echo) -> None:
     """Print the table."""
     declared = profile(interests={"genres": ["Film-Noir"]})
     users = np.random.default_rng(0).integers(1, 944, CALLS + WARM_UP)
