@@ -1,5 +1,6 @@
 """Which versions are served: policies, labels, broken versions, the last good one. No TensorFlow."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -192,6 +193,11 @@ def test_the_configuration_file(tmp_path):
     assert (one.name, str(one.base), one.policy.latest, dict(one.labels)) == ("m", "/models/m", 2, {"stable": 3})
     assert everything.policy.all
     assert some.policy.specific == (4, 2)
+
+
+def test_the_configuration_that_is_deployed():
+    (model,) = read_models(Path(__file__).parents[3] / "deploy" / "model-server" / "models.config")
+    assert (model.name, str(model.base), model.policy.latest) == ("deep", "/models/deep", 2)
 
 
 MISTAKES = {

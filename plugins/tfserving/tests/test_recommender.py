@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+from contextlib import nullcontext
 from dataclasses import replace
 
 import grpc
@@ -19,6 +20,7 @@ from cuvee_tfserving.embedded import start
 from cuvee_tfserving.memory import Memory
 from cuvee_tfserving.sequences import sequences
 from cuvee_tfserving.training.features import ItemFeatures
+from cuvee_tfserving.trial import check_signatures
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -320,6 +322,38 @@ async def test_new_items_have_vectors_by_the_item_tower(made, recommender):
     scores = await without.score(queries, every(queries, len(grown)))
     assert np.isfinite(scores[0, :n]).all()
     assert np.isnan(scores[0, n:]).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "said"),
+    [
+        ("one", {}, None),
+        ("toy", {}, None),
+        ("scoring", {}, None),
+        ("one", {"max_history": 9}, "set max_history = 8"),
+        ("one", {"user_signature": "no_such"}, "Set user_signature, or export"),
+        ("toy", {"item_signature": "score"}, "Set item_signature, or export"),
+        ("scoring", {"score_signature": "no_such"}, r"it has: score: \['history', 'items'\] to \['scores'\]"),
+        ("name", {}, "'user_vector' from .* to 'vector'"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str | dict) else None,
+)
+def test_a_fit_checks_what_the_model_can_be_asked(recommender, server, model, settings, said):
+    fitted = recommender(model, **settings)
+    outcome = pytest.raises(RuntimeError, match=said) if said else nullcontext()
+    with outcome:
+        check_signatures(server[0].address, fitted._config, fitted._fitted)
+
+
+def test_a_fit_says_what_is_wrong_with_what_it_published(recommender, server, made, publish, caplog, tmp_path):
+    """The configured server watches another folder, so one of our own is tried, which cannot load it either."""
+    folder = tmp_path / "one" / "5"
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"no model")
+    config = recommender("one", model_root=tmp_path, publish_wait=1.0, train=False)._config
+    with pytest.raises(RuntimeError, match=r"one/5 cannot be served: version 5: "):
+        TfServing.fit(two_tribes().data, config, lambda done, total, note="": None)
+    assert "which was just published" in caplog.text
 
 
 rows = st.lists(st.lists(st.tuples(st.integers(0, 12), st.sampled_from([0.0, 0.5, 1.0])), max_size=9), max_size=5)

@@ -104,7 +104,7 @@ class TfServing(Recommender[TfServingConfig]):
         own serves the new version for as long as this instance lives, so that it can be calibrated.
 
         Raises:
-            RuntimeError: the training failed, or the model server does not serve what was published.
+            RuntimeError: the training failed, or what came out of it cannot be served or asked.
         """
         if config.train:
             with train(data, config.training, config.model_root, progress) as trained:
@@ -112,7 +112,7 @@ class TfServing(Recommender[TfServingConfig]):
         else:
             version = newest(config.model_root, config.model)
         fitted = Artefact.read(beside(config.model_root, config.model, version), version, data.n_items)
-        address = served_for_fit(config, version)
+        address = served_for_fit(config, fitted)
         return cls(config, fitted, data.catalog.items, address, Asked(config.model))
 
     def save(self, directory: Path) -> None:

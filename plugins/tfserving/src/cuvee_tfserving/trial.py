@@ -3,38 +3,62 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import time
+from typing import Any
 
 import grpc
 
+from cuvee_tfserving.artefact import Artefact
 from cuvee_tfserving.client import OPTIONS, Asked, live_versions
 from cuvee_tfserving.config import TfServingConfig
 from cuvee_tfserving.embedded import start
-from cuvee_tfserving.protos import GetModelStatusRequest, ModelServiceStub
+from cuvee_tfserving.protos import (
+    GetModelMetadataRequest,
+    GetModelStatusRequest,
+    ModelServiceStub,
+    PredictionServiceStub,
+    SignatureDefMap,
+)
 
-__all__ = ["served_for_fit"]
+__all__ = ["check_signatures", "served_for_fit"]
 
 PAUSE = 0.1
 
+log = logging.getLogger(__name__)
 
-def served_for_fit(config: TfServingConfig, version: int) -> str | None:
-    """Wait until the published version is served, and give the address where, if not the configured one.
 
-    Where nothing listens at the configured address, an embedded server is started, which ends with
-    this process: the engine asks a fitted model to calibrate it, and a first fit comes before
-    anything is served.
+def served_for_fit(config: TfServingConfig, fitted: Artefact) -> str | None:
+    """Wait until the published version is served, check it, and say where, if not at the configured address.
+
+    Where the configured server is not there, or does not serve the version in time, an embedded
+    one is started, which ends with this process: the engine asks a fitted model to calibrate it,
+    a first fit comes before anything is served, and a training must not be lost for that.
 
     Raises:
-        RuntimeError: the configured server does not serve the version in ``config.publish_wait``.
+        RuntimeError: the version cannot be served, or its signatures are not what the config says.
     """
-    until = time.monotonic() + config.publish_wait
     if _reached(config.address):
-        _await(config.address, config.model, version, until)
-        return None
+        said = _await(config.address, config.model, fitted.version, config.publish_wait)
+        if said is None:
+            check_signatures(config.address, config, fitted)
+            return None
+        log.warning(
+            "the model server at %s does not serve version %d of %s, which was just published (it says: %s): "
+            "does it watch %s? One of our own stands in while the model is calibrated",
+            config.address,
+            fitted.version,
+            config.model,
+            said,
+            config.model_root / config.model,
+        )
     base = (config.model_root / config.model).absolute()
-    embedded = start(["--port", "0", "--model_name", config.model, "--model_base_path", str(base)], config.publish_wait)
+    embedded = start(["--port", "0", "--model_name", config.model, "--model_base_path", str(base)])
     atexit.register(embedded.stop)
-    _await(embedded.address, config.model, version, until)
+    said = _await(embedded.address, config.model, fitted.version, config.publish_wait)
+    if said is not None:
+        raise RuntimeError(f"{base / str(fitted.version)} cannot be served: {said}")
+    check_signatures(embedded.address, config, fitted)
     return embedded.address
 
 
@@ -47,8 +71,9 @@ def _reached(address: str) -> bool:
     return True
 
 
-def _await(address: str, model: str, version: int, until: float) -> None:
-    said = "nothing"
+def _await(address: str, model: str, version: int, seconds: float) -> str | None:
+    """None when the version is served, else what the server said last."""
+    until, said = time.monotonic() + seconds, "nothing"
     with grpc.insecure_channel(address, options=OPTIONS) as channel:
         stub = ModelServiceStub(channel)
         while time.monotonic() < until:
@@ -58,10 +83,56 @@ def _await(address: str, model: str, version: int, until: float) -> None:
                 said = str(problem.details())
             else:
                 if version in live_versions(status):
-                    return
-                said = "; ".join(f"version {v.version}: {v.status.error_message}" for v in status.model_version_status)
+                    return None
+                broken = {v.version: v.status.error_message for v in status.model_version_status}
+                said = "; ".join(f"version {v}: {message or 'served'}" for v, message in broken.items())
+                if broken.get(version):
+                    return said
             time.sleep(PAUSE)
-    raise RuntimeError(
-        f"the model server at {address} does not serve version {version} of {model!r}, which was just published; "
-        f"does it watch the same folder? It says: {said}"
+    return said
+
+
+def check_signatures(address: str, config: TfServingConfig, fitted: Artefact) -> None:
+    """Check by GetModelMetadata that the model is asked for what it has.
+
+    Raises:
+        RuntimeError: naming the setting that would be right.
+    """
+    request = Asked(config.model, fitted.version).spec(GetModelMetadataRequest())
+    request.metadata_field.append("signature_def")
+    with grpc.insecure_channel(address, options=OPTIONS) as channel:
+        response = PredictionServiceStub(channel).GetModelMetadata(request, timeout=10.0)
+    found = SignatureDefMap()
+    response.metadata["signature_def"].Unpack(found)
+    if fitted.vectors is None:
+        wanted = {"score_signature": (config.score_signature, {"history", "items"}, "scores")}
+    else:
+        wanted = {"user_signature": (config.user_signature, {"history"}, "vector")}
+    if fitted.features is not None:
+        wanted["item_signature"] = (config.item_signature, {"features"}, "vector")
+    for setting, (name, inputs, output) in wanted.items():
+        definition = found.signature_def.get(name)
+        if definition is None or set(definition.inputs) != inputs or output not in definition.outputs:
+            raise RuntimeError(
+                f"version {fitted.version} of {config.model!r} has no signature {name!r} from {sorted(inputs)} "
+                f"to {output!r}; it has: {_described(found)}. Set {setting}, or export the model with it"
+            )
+        if "history" in inputs:
+            _check_length(definition.inputs["history"], config)
+
+
+def _check_length(history: Any, config: TfServingConfig) -> None:
+    dims = history.tensor_shape.dim
+    if len(dims) == 2 and dims[1].size not in {-1, config.length}:
+        raise RuntimeError(
+            f"{config.model!r} reads {dims[1].size} events and would be sent {config.length}: "
+            f"set max_history = {dims[1].size}"
+        )
+
+
+def _described(signatures: Any) -> str:
+    return "; ".join(
+        f"{name}: {sorted(definition.inputs)} to {sorted(definition.outputs)}"
+        for name, definition in sorted(signatures.signature_def.items())
+        if not name.startswith("__")
     )
