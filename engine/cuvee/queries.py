@@ -279,6 +279,16 @@ class Queries:
         return served
 
 
+def _best(scores: Floats, k: int) -> Offsets:
+    """int64[B, k]: the positions of each row's k best of n >= k, rising; of equal scores the first."""
+    least = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k, None]
+    above = scores > least
+    equal = scores == least
+    room = k - above.sum(axis=1, keepdims=True)
+    kept = above | (equal & (np.cumsum(equal, axis=1) <= room))
+    return np.nonzero(kept)[1].reshape(len(scores), k)
+
+
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """What a source proposes: for each query up to k distinct items, best first."""
@@ -311,9 +321,7 @@ class Candidates:
         k = min(k, n)
         if k == 0 or len(scores) == 0:
             return cls.empty(len(queries), k)
-        picked = (
-            np.argpartition(scores, n - k, axis=1)[:, n - k :] if k < n else np.tile(np.arange(n), (len(scores), 1))
-        )
+        picked = _best(scores, k)
         values = np.take_along_axis(scores, picked, axis=1)
         order = np.lexsort((picked, -values), axis=1)
         items = np.take_along_axis(picked, order, axis=1).astype(np.int32)
