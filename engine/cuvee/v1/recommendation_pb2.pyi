@@ -376,7 +376,9 @@ class RecommendResponse(_message.Message):
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceStatus]:
         """One entry for each source in the product's configuration, in its order,
-        whether or not it took part.
+        whether or not it took part. Behind them, one for each source of the fallback
+        chain that was asked and is not among them, and one named `load_history` where
+        a plugin that loads histories failed.
         """
 
     @_builtins.property
@@ -585,8 +587,9 @@ class SourceStatus(_message.Message):
         STATUS_LIVE: SourceStatus._Status.ValueType  # 1
         """Took part in the blend."""
         STATUS_NOT_SERVING_QUERY: SourceStatus._Status.ValueType  # 2
-        """Does not serve this kind of query (e.g. a user without history), by its
-        own declaration. Nothing is wrong.
+        """Was not asked: it does not serve this kind of query (e.g. a user without
+        history) by its own declaration, or its weight is 0 in the segment, which
+        `detail` says. Nothing is wrong.
         """
         STATUS_DEGRADED: SourceStatus._Status.ValueType  # 3
         """Should have taken part and did not; `reason` says why. The weights of the
@@ -601,8 +604,9 @@ class SourceStatus(_message.Message):
     STATUS_LIVE: SourceStatus.Status.ValueType  # 1
     """Took part in the blend."""
     STATUS_NOT_SERVING_QUERY: SourceStatus.Status.ValueType  # 2
-    """Does not serve this kind of query (e.g. a user without history), by its
-    own declaration. Nothing is wrong.
+    """Was not asked: it does not serve this kind of query (e.g. a user without
+    history) by its own declaration, or its weight is 0 in the segment, which
+    `detail` says. Nothing is wrong.
     """
     STATUS_DEGRADED: SourceStatus.Status.ValueType  # 3
     """Should have taken part and did not; `reason` says why. The weights of the
