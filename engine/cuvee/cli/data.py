@@ -69,7 +69,10 @@ def _roles(given: Sequence[str]) -> dict[str, Role]:
 def import_data(
     path: Annotated[
         Path | None,
-        typer.Argument(help="Interactions, or a folder with all. May be left out beside --items or --users."),
+        typer.Argument(
+            help="Interactions, a folder with all, or a set that `cuvee dataset` has fetched. May be left out beside "
+            "--items or --users."
+        ),
     ] = None,
     *,
     name: Annotated[str, typer.Option("--dataset", "-d", help="The dataset to import into.", rich_help_panel=PLACE)],
@@ -162,6 +165,7 @@ def import_data(
     from cuvee.cli.tables import print_json
     from cuvee.data.cleaning import CleanOptions, Feedback, Repeats, Unknown, clean
     from cuvee.data.dataset import Dataset
+    from cuvee.data.fetch import located
     from cuvee.data.readers import Part, ReadOptions, TimeUnit, gather
     from cuvee.registry import Registry
 
@@ -194,7 +198,7 @@ def import_data(
         there = Dataset.load(folder) if not replace and (folder / "events.arrow").exists() else None
         known = {Part.ITEMS: there.catalog.items, Part.USERS: there.catalog.users} if there else {}
         raw = gather(
-            path,
+            path and located(path),
             items=items,
             users=users,
             form=form,

@@ -92,6 +92,20 @@ def cache_root(given: Path | None = None) -> Path:
     return (Path(shared) if shared else Path.home() / ".cache") / "cuvee" / "datasets"
 
 
+def located(path: Path) -> Path:
+    """The path as given; where nothing is there and it is the bare name of a known set, that set's folder.
+
+    Raises:
+        DataError: the set was not fetched yet.
+    """
+    if path.exists() or str(path) not in KNOWN:
+        return path
+    folder = cache_root() / path
+    if not _intact(folder, KNOWN[str(path)]):
+        raise DataError(f"{path} is not here yet; fetch it first: cuvee dataset {path}")
+    return folder
+
+
 def _intact(folder: Path, source: Source) -> bool:
     """Whether every file is there and is the right one."""
     try:
