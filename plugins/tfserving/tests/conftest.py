@@ -73,6 +73,33 @@ def publish():
     return put
 
 
+MODELS = ("one", "scoring", "shape", "nan", "dtype", "name", "toy")
+
+
+@pytest.fixture(scope="session")
+def shared(made, publish, tmp_path_factory):
+    """A server for all tests that do it no harm, and its folder: MODELS, "swap" (all versions), "conformance"."""
+    root = tmp_path_factory.mktemp("models")
+    for model in MODELS:
+        publish(made[model], root, 1, model)
+    publish(made["one"], root, 1, "swap")
+    configured = [f'config {{ name: "{m}" base_path: "{root / m}" model_platform: "tensorflow" }}' for m in MODELS]
+    configured.append(
+        f'config {{ name: "swap" base_path: "{root / "swap"}" model_platform: "tensorflow" '
+        "model_version_policy { all {} } }"
+    )
+    conformance = (made["conforming"] / "models.config").read_text()
+    ours = f"model_config_list {{ {' '.join(configured)} "
+    (root / "models.config").write_text(conformance.replace("model_config_list {", ours, 1))
+    options = ["--model_config_file", str(root / "models.config"), "--file_system_poll_wait_seconds", "0.05"]
+    running = start(["--port", "0", *options], seconds=90)
+    try:
+        running.wait_for("version available", model="conformance", version=1)
+        yield running, root
+    finally:
+        running.stop()
+
+
 @pytest.fixture
 def serving():
     """Start embedded servers, and stop them after the test."""

@@ -12,8 +12,19 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
+from cuvee_tfserving.protos import PredictionLog, PredictRequest, TensorProto
+
+assert "tensorflow" not in sys.modules
+
+# ruff: noqa: E402 - in this order on purpose
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+from tensorflow.core.framework import tensor_pb2
+from tensorflow_serving.apis import prediction_log_pb2
+
+# after the stand-in comes the real one, with the very same message classes
+assert int(tf.constant(1) + 1) == 2
+assert tensor_pb2.TensorProto is TensorProto
+assert prediction_log_pb2.PredictionLog is PredictionLog
 
 INT, FLOAT = tf.int32, tf.float32
 
@@ -75,11 +86,11 @@ class Deep(tf.Module):
 
 
 def warm_up(folder, name, length):
-    request = predict_pb2.PredictRequest()
+    request = PredictRequest()
     request.model_spec.name = name
     request.model_spec.signature_name = "user_vector"
     request.inputs["history"].CopyFrom(tf.make_tensor_proto(np.ones((1, length or 3), np.int32)))
-    log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+    log = PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
     extra = folder / "assets.extra"
     extra.mkdir()
     with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:

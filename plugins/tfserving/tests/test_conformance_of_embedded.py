@@ -8,9 +8,8 @@ from pathlib import Path
 CONFORMANCE = Path(__file__).parents[1] / "conformance"
 
 
-def test_embedded_server_conforms(serving, made):
-    server = serving("--model_config_file", made["conforming"] / "models.config")
-    server.wait_for("version available", version=1)
+def test_embedded_server_conforms(shared):
+    server, _ = shared
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", str(CONFORMANCE), "--address", server.address],
         check=False, capture_output=True, text=True, timeout=120,

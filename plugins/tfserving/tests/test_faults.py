@@ -135,9 +135,12 @@ def world(made, publish, free_port, tmp_path_factory):
     (folder / "var/data").mkdir(parents=True)
     two_tribes().data.save(folder / "var/data/toy")
 
+    servers = []
+
     def serve():
         options = ["--port", str(port), "--model_base_path", str(root / "deep")]
         server = start([*options, "--file_system_poll_wait_seconds", "0.1"], 90)
+        servers.append(server)
         server.wait_for("version available")
         return server
 
@@ -153,7 +156,8 @@ def world(made, publish, free_port, tmp_path_factory):
         with run_server(folder / "cuvee.toml") as running:
             yield running, first, serve, root
     finally:
-        first.stop()
+        for server in servers:
+            server.stop()
         proxy.kill()
         proxy.communicate()
 
@@ -219,7 +223,6 @@ def test_every_fault_is_a_typed_reason_and_none_is_lost(world, made, publish):
         assert callers.reasons(swap) == {"": len(swapped)}
         assert swapped[-1].version == "2"
         assert {c.version for c in swapped} == {"1", "2"}
-    again.stop()
     share = callers.check()
     longest = max(c.seconds for c in callers.calls)
     print(f"{len(callers.calls)} calls, {share:.2%} OK within {DEADLINE} s, the longest {longest * 1e3:.0f} ms")

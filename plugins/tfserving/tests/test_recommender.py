@@ -16,7 +16,6 @@ from cuvee_tfserving import TfServing, TfServingConfig
 from cuvee_tfserving import recommender as module
 from cuvee_tfserving.artefact import Artefact, beside
 from cuvee_tfserving.client import ModelClient
-from cuvee_tfserving.embedded import start
 from cuvee_tfserving.memory import Memory
 from cuvee_tfserving.sequences import sequences
 from cuvee_tfserving.training.features import ItemFeatures
@@ -26,33 +25,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 N, LENGTH = 30, 8
-MODELS = ("one", "scoring", "shape", "nan", "dtype", "name", "toy")
 ITEMS = Entities.of_ids(map(str, range(N)))
 
 
-@pytest.fixture(scope="module")
-def server(made, publish, tmp_path_factory):
-    root = tmp_path_factory.mktemp("models")
-    configs = []
-    for model in MODELS:
-        publish(made[model], root, 1, model)
-        configs.append(f'config {{ name: "{model}" base_path: "{root / model}" model_platform: "tensorflow" }}')
-    publish(made["one"], root, 1, "swap")
-    configs.append(
-        f'config {{ name: "swap" base_path: "{root / "swap"}" model_platform: "tensorflow" '
-        "model_version_policy { all {} } }"
-    )
-    file = root / "models.config"
-    file.write_text(f"model_config_list {{ {' '.join(configs)} }}")
-    running = start(["--port", "0", "--model_config_file", str(file), "--file_system_poll_wait_seconds", "0.05"], 90)
-    running.wait_for("version available", model="swap")
-    yield running, root
-    running.stop()
-
-
 @pytest.fixture
-def recommender(server):
-    running, root = server
+def recommender(shared):
+    running, root = shared
     opened = []
 
     def make(model="one", published=1, items=ITEMS, fitted=None, **settings):
@@ -230,8 +208,8 @@ async def test_cancelling_reaches_the_call(recommender, monkeypatch):
             await call
 
 
-async def test_it_follows_a_swap_with_the_vectors_of_the_version_that_answers(recommender, made, publish, server):
-    running, root = server
+async def test_it_follows_a_swap_with_the_vectors_of_the_version_that_answers(recommender, made, publish, shared):
+    running, root = shared
     model = recommender("swap")
     queries = ask([1, 2])
     np.testing.assert_allclose(await model.score(queries, every(queries)), expected(made, "one", [1, 2]), atol=1e-5)
@@ -253,8 +231,8 @@ async def test_it_follows_a_swap_with_the_vectors_of_the_version_that_answers(re
     assert stays.model_version == "1"
 
 
-async def test_without_the_vectors_of_the_version_that_answers_it_says_so(recommender, made, publish, server):
-    running, root = server
+async def test_without_the_vectors_of_the_version_that_answers_it_says_so(recommender, made, publish, shared):
+    running, root = shared
     fitted = Artefact.read(beside(root, "swap", 1), 1, N)
     publish(made["two"], root, 3, "swap")
     running.wait_for("version available", model="swap", version=3)
@@ -338,20 +316,20 @@ async def test_new_items_have_vectors_by_the_item_tower(made, recommender):
     ],
     ids=lambda value: str(value) if isinstance(value, str | dict) else None,
 )
-def test_a_fit_checks_what_the_model_can_be_asked(recommender, server, model, settings, said):
+def test_a_fit_checks_what_the_model_can_be_asked(recommender, shared, model, settings, said):
     fitted = recommender(model, **settings)
     outcome = pytest.raises(RuntimeError, match=said) if said else nullcontext()
     with outcome:
-        check_signatures(server[0].address, fitted._config, fitted._fitted)
+        check_signatures(shared[0].address, fitted._config, fitted._fitted)
 
 
-def test_a_fit_says_what_is_wrong_with_what_it_published(recommender, server, made, publish, caplog, tmp_path):
-    """The configured server watches another folder, so one of our own is tried, which cannot load it either."""
-    folder = tmp_path / "one" / "5"
-    folder.mkdir(parents=True)
-    (folder / "saved_model.pb").write_bytes(b"no model")
-    config = recommender("one", model_root=tmp_path, publish_wait=1.0, train=False)._config
-    with pytest.raises(RuntimeError, match=r"one/5 cannot be served: version 5: "):
+def test_a_fit_says_what_is_wrong_with_what_it_published(recommender, shared, caplog, monkeypatch, tmp_path):
+    """The configured server watches another folder, so one of our own is tried, which cannot serve it either."""
+    (tmp_path / "one" / "5").mkdir(parents=True)
+    monkeypatch.setattr("cuvee_tfserving.trial.start", lambda arguments: replace(shared[0]))
+    monkeypatch.setattr("cuvee_tfserving.trial.atexit.register", lambda stop: None)
+    config = recommender("one", model_root=tmp_path, publish_wait=0.5, train=False)._config
+    with pytest.raises(RuntimeError, match=r"one/5 cannot be served: version 1: served"):
         TfServing.fit(two_tribes().data, config, lambda done, total, note="": None)
     assert "which was just published" in caplog.text
 
