@@ -59,7 +59,6 @@ def test_the_engine_without_any_plugin_passes_its_suite(environment: Environment
     assert recommenders(environment) == set()
     said = environment.run("python", "-m", "pytest", "-q", "-m", "not installs", "-p", "no:cacheprovider", "tests")
     assert " passed" in said
-    assert "skipped" not in said
 
 
 def test_an_outsiders_plugin_installs_blends_and_passes_the_contract(environment: Environment, tmp_path: Path) -> None:
