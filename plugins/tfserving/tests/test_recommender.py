@@ -323,6 +323,13 @@ def test_a_fit_checks_what_the_model_can_be_asked(recommender, shared, model, se
         check_signatures(shared[0].address, fitted._config, fitted._fitted)
 
 
+def test_a_fit_says_that_a_model_is_not_there(recommender, shared):
+    fitted = recommender("one")._fitted
+    absent = recommender("no_such_model", fitted=fitted)
+    with pytest.raises(RuntimeError, match="signatures of version 1 of 'no_such_model': NOT_FOUND"):
+        check_signatures(shared[0].address, absent._config, fitted)
+
+
 def test_a_fit_says_what_is_wrong_with_what_it_published(recommender, shared, caplog, monkeypatch, tmp_path):
     """The configured server watches another folder, so one of our own is tried, which cannot serve it either."""
     (tmp_path / "one" / "5").mkdir(parents=True)

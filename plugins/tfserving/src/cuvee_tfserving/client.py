@@ -37,8 +37,9 @@ OPTIONS = (
     ("grpc.max_send_message_length", 256 << 20),
     # a server that is back is found within a second; gRPC's own pause grows to two minutes
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # how long one attempt to connect may take, in spite of its name
+    ("grpc.min_reconnect_backoff_ms", 2000),
     # channels of one process to one address would share a connection, and one's close another's calls
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_retries", 0),

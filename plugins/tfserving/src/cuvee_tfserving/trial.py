@@ -65,7 +65,7 @@ def served_for_fit(config: TfServingConfig, fitted: Artefact) -> str | None:
 def _reached(address: str) -> bool:
     with grpc.insecure_channel(address, options=OPTIONS) as channel:
         try:
-            grpc.channel_ready_future(channel).result(timeout=1.0)
+            grpc.channel_ready_future(channel).result(timeout=2.0)
         except grpc.FutureTimeoutError:
             return False
     return True
@@ -78,7 +78,9 @@ def _await(address: str, model: str, version: int, seconds: float) -> str | None
         stub = ModelServiceStub(channel)
         while time.monotonic() < until:
             try:
-                status = stub.GetModelStatus(Asked(model).spec(GetModelStatusRequest()), timeout=2.0)
+                status = stub.GetModelStatus(
+                    Asked(model).spec(GetModelStatusRequest()), timeout=2.0, wait_for_ready=True
+                )
             except grpc.RpcError as problem:
                 said = str(problem.details())
             else:
@@ -101,7 +103,13 @@ def check_signatures(address: str, config: TfServingConfig, fitted: Artefact) ->
     request = Asked(config.model, fitted.version).spec(GetModelMetadataRequest())
     request.metadata_field.append("signature_def")
     with grpc.insecure_channel(address, options=OPTIONS) as channel:
-        response = PredictionServiceStub(channel).GetModelMetadata(request, timeout=10.0)
+        try:
+            response = PredictionServiceStub(channel).GetModelMetadata(request, timeout=10.0, wait_for_ready=True)
+        except grpc.RpcError as problem:
+            raise RuntimeError(
+                f"the model server at {address} does not tell the signatures of version {fitted.version} of "
+                f"{config.model!r}: {problem.code().name}: {problem.details()}"
+            ) from problem
     found = SignatureDefMap()
     response.metadata["signature_def"].Unpack(found)
     if fitted.vectors is None:
