@@ -8,6 +8,7 @@ import textwrap
 import threading
 from collections import deque
 
+import grpc
 import numpy as np
 import pytest
 from cuvee import Histories, Queries
@@ -64,6 +65,10 @@ def test_trains_publishes_and_is_served_at_once(tmp_path, free_port):
         assert json.loads((tmp_path / "model.json").read_text()) == {"version": 1, "n_items": toy.data.n_items}
     finally:
         fitted.close()
+        fitted.close()
+    # the server that stood in has ended
+    with grpc.insecure_channel(fitted._client.address) as channel, pytest.raises(grpc.FutureTimeoutError):
+        grpc.channel_ready_future(channel).result(timeout=0.5)
 
 
 def test_publishes_the_next_number_whole(trained, tmp_path):

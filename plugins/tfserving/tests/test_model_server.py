@@ -1,7 +1,10 @@
 """The embedded server as a process: swaps under load, reloads, deadlines, an orderly end."""
 
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -187,3 +190,25 @@ def test_configuration_changes_while_it_serves(serving, made, publish, channel_t
         with pytest.raises(grpc.RpcError) as not_here:
             call(b"", timeout=5)
         assert not_here.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+STARTER = """
+import sys
+from cuvee_tfserving.embedded import start
+print(start(["--port", "0", "--model_base_path", "/nowhere"], 90).process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_an_embedded_server_ends_with_the_process_that_started_it():
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    server = Path("/proc") / starter.stdout.readline().strip()
+    assert server.exists()
+    starter.kill()
+    starter.communicate()
+    until = time.monotonic() + 15
+    while server.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not server.exists()

@@ -5,6 +5,7 @@ import gc
 import socket
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
@@ -333,12 +334,14 @@ def test_a_fit_says_that_a_model_is_not_there(recommender, shared):
 def test_a_fit_says_what_is_wrong_with_what_it_published(recommender, shared, caplog, monkeypatch, tmp_path):
     """The configured server watches another folder, so one of our own is tried, which cannot serve it either."""
     (tmp_path / "one" / "5").mkdir(parents=True)
-    monkeypatch.setattr("cuvee_tfserving.trial.start", lambda arguments: replace(shared[0]))
-    monkeypatch.setattr("cuvee_tfserving.trial.atexit.register", lambda stop: None)
+    stopped = []
+    own = SimpleNamespace(address=shared[0].address, stop=lambda: stopped.append(True))
+    monkeypatch.setattr("cuvee_tfserving.trial.start", lambda arguments: own)
     config = recommender("one", model_root=tmp_path, publish_wait=0.5, train=False)._config
     with pytest.raises(RuntimeError, match=r"one/5 cannot be served: version 1: served"):
         TfServing.fit(two_tribes().data, config, lambda done, total, note="": None)
     assert "which was just published" in caplog.text
+    assert stopped == [True]
 
 
 rows = st.lists(st.lists(st.tuples(st.integers(0, 12), st.sampled_from([0.0, 0.5, 1.0])), max_size=9), max_size=5)

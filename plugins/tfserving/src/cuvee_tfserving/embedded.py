@@ -65,12 +65,14 @@ class Embedded:
 def start(arguments: Sequence[str], seconds: float = 60.0) -> Embedded:
     """Start ``cuvee model-server`` with these arguments, and wait until it listens.
 
+    It ends with this process, however that ends.
+
     Raises:
         RuntimeError: it does not; with its log.
     """
     with tempfile.NamedTemporaryFile(prefix="cuvee-model-server-", suffix=".log", delete=False) as log:
         log_file = Path(log.name)
-        command = [sys.executable, "-m", "cuvee_tfserving.model_server", *arguments]
+        command = [sys.executable, "-m", "cuvee_tfserving.model_server", "--with-parent", *arguments]
         process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - this very interpreter
     try:
         address = str(_await(process, log_file, "listening", seconds, {})["address"])

@@ -9,6 +9,7 @@ one that it never saw is as good as any.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from cuvee.recommender import (
 from cuvee_tfserving.artefact import Artefact, beside
 from cuvee_tfserving.client import Asked, ModelClient, Predicted, Status
 from cuvee_tfserving.config import TfServingConfig
+from cuvee_tfserving.embedded import Embedded
 from cuvee_tfserving.failures import invalid
 from cuvee_tfserving.memory import Memory
 from cuvee_tfserving.products import gathered, scored_all
@@ -75,16 +77,21 @@ class TfServing(Recommender[TfServingConfig]):
         config: TfServingConfig,
         fitted: Artefact,
         items: Entities,
-        address: str | None = None,
+        embedded: Embedded | None = None,
         asked: Asked | None = None,
     ) -> None:
-        """``items`` is the catalogue; address and model are the configured ones, if not given."""
+        """``items`` is the catalogue; server and model are the configured ones, if not given.
+
+        A server of our own ends with this instance, or with the process.
+        """
+        address = embedded.address if embedded else config.address
+        self._stop = weakref.finalize(self, embedded.stop) if embedded else None
         self._config = config
         self._fitted = fitted
         self._items = items
         self._asked = asked or _configured(config, fitted.version)
-        self._client = ModelClient(address or config.address, config.deadline)
-        self._status = Status(address or config.address, self._asked)
+        self._client = ModelClient(address, config.deadline)
+        self._status = Status(address, self._asked)
         self._versions = Versions(fitted, config.model_root, self._asked, config.item_signature, self._client, items)
         self._memory: Memory[_Said] = Memory()
         self._answered = fitted.version
@@ -112,8 +119,8 @@ class TfServing(Recommender[TfServingConfig]):
         else:
             version = newest(config.model_root, config.model)
         fitted = Artefact.read(beside(config.model_root, config.model, version), version, data.n_items)
-        address = served_for_fit(config, fitted)
-        return cls(config, fitted, data.catalog.items, address, Asked(config.model))
+        embedded = served_for_fit(config, fitted)
+        return cls(config, fitted, data.catalog.items, embedded, Asked(config.model))
 
     def save(self, directory: Path) -> None:
         """Write the items' vectors and features, and which version they belong to."""
@@ -161,9 +168,11 @@ class TfServing(Recommender[TfServingConfig]):
         return self._status.healthy
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and end a server of our own."""
         self._client.close()
         self._status.close()
+        if self._stop is not None:
+            self._stop()  # once: a finalizer that was called does nothing more
 
     async def _said(self, queries: Queries, only: Ints | None = None) -> _Said:
         """What the model says of a batch, out of memory where it was asked before.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import time
 from typing import Any
@@ -12,7 +11,7 @@ import grpc
 from cuvee_tfserving.artefact import Artefact
 from cuvee_tfserving.client import OPTIONS, Asked, live_versions
 from cuvee_tfserving.config import TfServingConfig
-from cuvee_tfserving.embedded import start
+from cuvee_tfserving.embedded import Embedded, start
 from cuvee_tfserving.protos import (
     GetModelMetadataRequest,
     GetModelStatusRequest,
@@ -28,12 +27,12 @@ PAUSE = 0.1
 log = logging.getLogger(__name__)
 
 
-def served_for_fit(config: TfServingConfig, fitted: Artefact) -> str | None:
-    """Wait until the published version is served, check it, and say where, if not at the configured address.
+def served_for_fit(config: TfServingConfig, fitted: Artefact) -> Embedded | None:
+    """Wait until the published version is served, and check it; gives the server, if it is one of our own.
 
     Where the configured server is not there, or does not serve the version in time, an embedded
-    one is started, which ends with this process: the engine asks a fitted model to calibrate it,
-    a first fit comes before anything is served, and a training must not be lost for that.
+    one is started: the engine asks a fitted model to calibrate it, a first fit comes before
+    anything is served, and a training must not be lost for that.
 
     Raises:
         RuntimeError: the version cannot be served, or its signatures are not what the config says.
@@ -54,12 +53,20 @@ def served_for_fit(config: TfServingConfig, fitted: Artefact) -> str | None:
         )
     base = (config.model_root / config.model).absolute()
     embedded = start(["--port", "0", "--model_name", config.model, "--model_base_path", str(base)])
-    atexit.register(embedded.stop)
-    said = _await(embedded.address, config.model, fitted.version, config.publish_wait)
+    try:
+        _check_own(embedded.address, config, fitted)
+    except BaseException:
+        embedded.stop()
+        raise
+    return embedded
+
+
+def _check_own(address: str, config: TfServingConfig, fitted: Artefact) -> None:
+    said = _await(address, config.model, fitted.version, config.publish_wait)
     if said is not None:
-        raise RuntimeError(f"{base / str(fitted.version)} cannot be served: {said}")
-    check_signatures(embedded.address, config, fitted)
-    return embedded.address
+        folder = config.model_root / config.model / str(fitted.version)
+        raise RuntimeError(f"{folder} cannot be served: {said}")
+    check_signatures(address, config, fitted)
 
 
 def _reached(address: str) -> bool:

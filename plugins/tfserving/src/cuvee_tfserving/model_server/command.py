@@ -57,6 +57,7 @@ def model_server(
     threads: Annotated[
         int, typer.Option("--threads", min=0, help="Batches run at the same time; 0 is one for every two processors.")
     ] = 0,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True, help="End when the parent ends.")] = False,
 ) -> None:
     """Serve SavedModels over TensorFlow Serving's gRPC API, until SIGTERM or Ctrl-C.
 
@@ -86,5 +87,6 @@ def model_server(
         config_poll=config_poll,
         max_batch_size=max_batch_size,
         threads=threads or max(1, (os.cpu_count() or 2) // 2),
+        parent=os.getppid() if with_parent else None,
     )
     serve(models, model_config_file, options)

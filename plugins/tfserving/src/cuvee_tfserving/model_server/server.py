@@ -27,6 +27,8 @@ CALLS = 64
 """Calls that are worked on or wait for their batch."""
 WAITING = 1024
 """Calls that may wait for one of those; beyond, RESOURCE_EXHAUSTED at once."""
+PARENT_EVERY = 1.0
+"""Seconds between two looks whether the parent is still there."""
 GRACE = 10.0
 """Seconds for calls in flight when the server is told to end."""
 
@@ -45,6 +47,8 @@ class Options:
     """Rows of a batch that is made of several requests."""
     threads: int
     """Batches that are run at the same time."""
+    parent: int | None = None
+    """The process to end with; None ends when told to."""
 
 
 def serve(models: Sequence[Model], config_file: Path | None, options: Options) -> None:
@@ -79,8 +83,11 @@ def serve(models: Sequence[Model], config_file: Path | None, options: Options) -
     watches = [_watch(library.refresh, options.poll, ending)]
     if config_file is not None and options.config_poll > 0:
         watches.append(_watch(_Reader(config_file, library).look, options.config_poll, ending))
-    ending.wait()
+    while not ending.wait(PARENT_EVERY):
+        if options.parent is not None and os.getppid() != options.parent:
+            break
     say("ending")
+    ending.set()
     server.stop(GRACE).wait()
     batcher.close()
 
