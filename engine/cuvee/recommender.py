@@ -91,6 +91,10 @@ class Recommender(ABC, Generic[C]):
     """What it has an opinion on. Declared on the class; an instance may narrow it by its config.
     On other queries and items it proposes nothing and scores NaN."""
 
+    needs_server: ClassVar[bool] = False
+    """Whether it answers through a server of its own, which must be running. The contract suite
+    over installed plugins leaves such a one to the plugin's own tests, which start its server."""
+
     @property
     def model_version(self) -> str:
         """The version of the model that answers, where it is not the artefact's own; else empty."""

@@ -42,6 +42,9 @@ plugin = "sleeps_async"
 [recommenders.slow]
 plugin = "sleeps"
 seconds = 0.3
+[recommenders.asleep]
+plugin = "sleeps"
+seconds = 60
 [recommenders.slow_load]
 plugin = "slow_load"
 seconds = 2.0

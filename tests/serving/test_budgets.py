@@ -40,17 +40,20 @@ async def test_plain_functions_run_in_a_thread_and_async_ones_on_the_loop():
 
 
 async def test_each_call_takes_at_most_half_of_what_is_left():
-    started = time.monotonic()
-    ask = budget(slots=8).ask(started + 1.0)
-    for left in (0.5, 0.25, 0.125):
-        assert await asked(ask, time.sleep, 3) is DegradedReason.TIMEOUT
-        assert time.monotonic() - started == pytest.approx(1 - left, abs=0.12)
+    deadline = time.monotonic() + 1.0
+    ask = budget(slots=8).ask(deadline)
+    for _ in range(3):
+        left = deadline - time.monotonic()
+        with pytest.raises(SourceFailure) as failure:
+            await ask(source(), time.sleep, 10)
+        assert failure.value.degraded is DegradedReason.TIMEOUT
+        granted = float(failure.value.detail.removeprefix("no answer within ").removesuffix(" ms")) / 1e3
+        assert 0 < granted <= left / 2 + 0.001
 
 
 async def test_a_sources_own_timeout_counts_where_it_is_shorter():
-    started = time.monotonic()
-    assert await asked(budget().ask(started + 5), time.sleep, 1, timeout=0.05) is DegradedReason.TIMEOUT
-    assert time.monotonic() - started < 0.5
+    with pytest.raises(SourceFailure, match="no answer within 50 ms"):
+        await budget().ask(time.monotonic() + 5)(source(timeout=0.05), time.sleep, 1)
 
 
 async def test_without_time_it_is_not_asked_at_all():
@@ -63,13 +66,13 @@ async def test_one_on_the_loop_that_does_not_stop_is_not_waited_for():
     async def stubborn():
         for _ in range(3):
             try:
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(1)
             except asyncio.CancelledError:
                 continue
 
     started = time.monotonic()
     assert await asked(budget().ask(started + 5), stubborn, timeout=0.05) is DegradedReason.TIMEOUT
-    assert time.monotonic() - started < 0.25
+    assert time.monotonic() - started < 2
 
 
 async def test_stuck_calls_use_up_their_own_slots_alone():
@@ -77,9 +80,7 @@ async def test_stuck_calls_use_up_their_own_slots_alone():
     gate = threading.Event()
     for _ in range(2):
         assert await asked(one.ask(time.monotonic() + 5), gate.wait, timeout=0.02) is DegradedReason.TIMEOUT
-    started = time.monotonic()
-    assert await asked(one.ask(started + 5), gate.wait, timeout=0.02) is DegradedReason.OVERLOADED
-    assert time.monotonic() - started < 0.2
+    assert await asked(one.ask(time.monotonic() + 5), gate.wait, timeout=0.02) is DegradedReason.OVERLOADED
     other = Source("other", None, 10, None, "1")
     assert await one.ask(time.monotonic() + 5)(other, lambda: "well") == "well"
     gate.set()

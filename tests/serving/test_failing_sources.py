@@ -52,7 +52,7 @@ def test_all_the_ways_to_fail_in_one_request(server: RunningServer):
     assert "student" not in server.log, "but nothing of who the users are"
 
 
-@pytest.mark.parametrize("deadline", [0.3, 1.0])
+@pytest.mark.parametrize("deadline", [0.6, 1.5])
 def test_a_source_that_sleeps_without_a_timeout_of_its_own_never_costs_the_deadline(client: Client, deadline: float):
     started = time.monotonic()
     answer = client.recommend("sleeping", "viewer-003", timeout=deadline)

@@ -34,7 +34,7 @@ NAMES = ["", "cuvee.v1.RecommendationService"]
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration with few products, which starts soon."""
-    stuck = PRODUCTS["sleeping"].replace('use = "sleeps"', 'use = "sleeps", timeout = "100ms"')
+    stuck = PRODUCTS["sleeping"].replace('use = "sleeps"', 'use = "asleep", timeout = "100ms"')
     products = {"toy": PRODUCTS["toy"], "slow": PRODUCTS["slow"], "stuck": stuck}
     return fitted(tmp_path_factory.mktemp("small"), products)
 
@@ -146,11 +146,9 @@ async def test_sigterm_under_load_loses_nothing(fresh: RunningServer):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stuck_threads_do_not_hold_up_the_end(fresh: RunningServer, number: signal.Signals):
-    fresh.client.recommend("stuck", "viewer-003")  # leaves a thread asleep for 5 s
-    started = time.monotonic()
+    fresh.client.recommend("stuck", "viewer-003")  # leaves a thread asleep for a minute
     fresh.process.send_signal(number)
-    assert fresh.process.wait(10) == 0
-    assert time.monotonic() - started < 3
+    assert fresh.process.wait(30) == 0
 
 
 def test_it_can_be_told_to_stop_while_it_loads(late: Path):

@@ -139,6 +139,7 @@ def fit_product(settings: Settings, registry: Registry, name: str, progress: Pro
     data = Dataset.load(settings.data_dir / product.dataset)
     root = ArtifactRoot(settings.artifact_url)
     workspace = root.workspace(name)
+    fitted: dict[str, Fitted] = {}
     try:
         fitted = fit_models(data, settings, registry, product.recommenders, progress)
         learnt = calibrate(data, product, registry, {n: f.model for n, f in fitted.items()})
@@ -175,4 +176,7 @@ def fit_product(settings: Settings, registry: Registry, name: str, progress: Pro
     except BaseException:
         shutil.rmtree(workspace, ignore_errors=True)
         raise
+    finally:
+        for one in fitted.values():
+            one.model.close()
     return manifest

@@ -71,6 +71,7 @@ class TfServing(Recommender[TfServingConfig]):
 
     Config = TfServingConfig
     serves = Serves.SESSION | Serves.COLD_ITEM
+    needs_server = True
 
     def __init__(
         self,
