@@ -110,6 +110,17 @@ class Entities:
         """Names of the columns with one of the roles, in the frame's order."""
         return [name for name, role in self.roles.items() if role in roles]
 
+    @cached_property
+    def titles(self) -> pl.Series | None:
+        """The column that people know the rows by, ``title`` or ``name``, if there is one of strings."""
+        schema = self.frame.schema
+        return next((self.frame[n] for n in ("title", "name") if schema.get(n) == pl.String), None)
+
+    def title(self, position: int) -> str:
+        """What to call a row in words: its title or name, or its id without one."""
+        found = self.titles[position] if self.titles is not None else None
+        return str(found or self.frame["id"][position])
+
     def row(self, position: int) -> dict[str, object]:
         """One row as a dict, without its id; nulls left out."""
         row = self.frame.row(position, named=True)

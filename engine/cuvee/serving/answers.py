@@ -125,7 +125,7 @@ def items_of(made: Made) -> list[pb.RecommendedItem]:
     blended = np.flatnonzero(answer.blended.items[b] >= 0)
     filled = np.flatnonzero(answer.fallback.items[b] >= 0)
     items = np.concatenate([answer.blended.items[b, blended], answer.fallback.items[b, filled]])
-    titles = row.served.titles
+    titles = row.served.snapshot.data.catalog.items.titles
     names = [""] * len(items) if titles is None else titles.gather(items).to_list()
     found = [
         pb.RecommendedItem(

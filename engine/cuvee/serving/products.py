@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-
-import polars as pl
+from dataclasses import dataclass
 
 from cuvee.data.catalog import Entities
 from cuvee.data.filters import compile_filter
@@ -63,8 +61,6 @@ class Served:
     revision: str
     """Of the configuration."""
     filters: Filters
-    titles: pl.Series | None = field(repr=False)
-    """The items' display names, where the catalogue has them."""
 
     @classmethod
     def of(cls, snapshot: Snapshot, revision: str) -> Served:
@@ -72,8 +68,7 @@ class Served:
         items = snapshot.data.catalog.items
         items.position("")  # builds the map of ids, which would cost the first request
         snapshot.data.catalog.users.position("")
-        named = (items.frame[n] for n in ("title", "name") if items.frame.schema.get(n) == pl.String)
-        return cls(snapshot, revision, Filters(items), next(named, None))
+        return cls(snapshot, revision, Filters(items))
 
 
 class Products:

@@ -33,7 +33,7 @@ def best_reason(
     from_past = vectors.products_at((past, past_dense), at)[0, 0]
     from_wish = vectors.products_at(wish, at)[0, 0]
     if from_past >= from_wish and (near := _nearest(vectors, liked.indices, liked.data, item)) is not None:
-        return f"like {_title(items, near)}, {config.history_phrase}"
+        return f"like {_short(items.title(near))}, {config.history_phrase}"
     user = (past if from_past >= from_wish else wish[0])[0]
     row = vectors.sparse[[item]]
     terms = row.data * user[row.indices]
@@ -50,14 +50,6 @@ def _nearest(vectors: Vectors, liked: npt.NDArray[Any], weights: npt.NDArray[np.
     likeness = vectors.products_at(row, liked[None])[0]
     spoke = np.where((likeness >= ALIKE) & (liked != item), likeness * weights, 0)
     return int(liked[spoke.argmax()]) if spoke.any() else None
-
-
-def _title(items: Entities, position: int) -> str:
-    """The title or name of an item, or its id."""
-    texts = items.columns(Role.TEXT)
-    column = next((name for name in ("title", "name") if name in items.roles), texts[0] if texts else "id")
-    value = items.frame[column][position]
-    return _short(str(items.frame["id"][position] if value is None else value))
 
 
 def _short(words: str) -> str:

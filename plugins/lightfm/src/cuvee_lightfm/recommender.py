@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from cuvee import Candidates, Catalog, Dataset, Entities, Role
+from cuvee import Candidates, Catalog, Dataset, Entities
 from cuvee.recommender import Histories, Profile, Progress, Queries, Recommender, Serves
 
 from cuvee_lightfm.config import LightFMConfig
@@ -139,7 +139,7 @@ class LightFMRecommender(Recommender[LightFMConfig]):
         cosines = np.divide(near, lengths, out=np.zeros_like(near), where=lengths > 0)
         if not len(liked) or cosines.max() <= 0:
             return None
-        return f"close to {title(self.items, int(liked[cosines.argmax()]))}, which you liked"
+        return f"close to {self.items.title(int(liked[cosines.argmax()]))}, which you liked"
 
     def user_vectors(self, queries: Queries) -> Floats:
         """float32[B, d + 1]: who asks, as a vector and a bias."""
@@ -240,14 +240,6 @@ class LightFMRecommender(Recommender[LightFMConfig]):
         scores: Floats = one @ self.factors.catalog_items.T
         scores += users[:, -1:]
         return scores
-
-
-def title(items: Entities, position: int) -> str:
-    """What to call an item in a reason: its title or name if it has one, else its id."""
-    for name in ("title", "name"):
-        if items.roles.get(name) == Role.TEXT and (text := items.frame[name][position]):
-            return str(text)
-    return str(items.frame["id"][position])
 
 
 def _length(vectors: Floats) -> float:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from cuvee import Candidates, Catalog, Dataset, Entities, Role, load_arrays, save_arrays
+from cuvee import Candidates, Catalog, Dataset, Entities, load_arrays, save_arrays
 from cuvee.recommender import Histories, Progress, Queries, Recommender, Serves
 from scipy import sparse
 
@@ -140,7 +140,7 @@ class Neighbors(Recommender[NeighborsConfig]):
             support = self.model.support(history, queries.users[rows], item)
             best = int(np.argmax(support))
             if support[best] > 0:
-                return REASONS[self.config.model].format(title(self.items, int(history.indices[best])))
+                return REASONS[self.config.model].format(self.items.title(int(history.indices[best])))
         return None
 
     def _blocks(self, queries: Queries) -> Iterator[tuple[Ints, Matrix]]:
@@ -158,14 +158,6 @@ class Neighbors(Recommender[NeighborsConfig]):
             totals = np.asarray(history.sum(axis=1), np.float32).ravel()
             history.data /= np.repeat(totals, np.diff(history.indptr))
             yield rows, history
-
-
-def title(items: Entities, position: int) -> str:
-    """What to call an item in a reason: its title or name if it has one, else its id."""
-    for name in ("title", "name"):
-        if items.roles.get(name) == Role.TEXT and (text := items.frame[name][position]):
-            return str(text)
-    return str(items.frame["id"][position])
 
 
 def _usable(histories: Histories, known: Bools) -> Histories:
