@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from cuvee.testing.toys import chain, two_tribes
+from cuvee_tfserving.training import export, fit
 from cuvee_tfserving.training.__main__ import main
 from cuvee_tfserving.training.config import Architecture, TrainingConfig
 from cuvee_tfserving.training.features import ItemFeatures
 from cuvee_tfserving.training.sequences import token_rows
-
-tf = pytest.importorskip("tensorflow", reason="the training extra is not installed")
-fit = pytest.importorskip("cuvee_tfserving.training.fit", reason="the training extra is not installed")
-export = pytest.importorskip("cuvee_tfserving.training.export", reason="the training extra is not installed")
-prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+from tensorflow_serving.apis import prediction_log_pb2
 
 SMALL: dict[str, Any] = {"layers": 1, "dimensions": 8, "max_history": 6, "batch_size": 32, "epochs": 1}
 

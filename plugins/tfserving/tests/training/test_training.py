@@ -4,15 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from cuvee.testing.measure import separation
 from cuvee.testing.toys import Toy, chain, two_tribes
+from cuvee_tfserving.training import fit, transformer
 from cuvee_tfserving.training.config import Architecture, TrainingConfig
 from cuvee_tfserving.training.sequences import token_rows
-
-keras = pytest.importorskip("keras", reason="the training extra is not installed")
-fit = pytest.importorskip("cuvee_tfserving.training.fit", reason="the training extra is not installed")
 
 LENGTH = 8
 
@@ -157,7 +156,6 @@ def _nan(self: Any, window: Any) -> Any:
 
 
 def test_a_loss_that_is_no_number_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    transformer = pytest.importorskip("cuvee_tfserving.training.transformer")
     monkeypatch.setattr(transformer.Transformer, "cost", _nan)
     with pytest.raises(FloatingPointError, match="learning_rate"):
         trained(chain(), tmp_path, config(epochs=1))
