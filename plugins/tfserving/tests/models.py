@@ -45,8 +45,8 @@ class Deep(tf.Module):
         found = tf.gather(self.vectors, history)
         vector = tf.reduce_sum(found * known, 1) / tf.maximum(tf.reduce_sum(known, 1), 1)
         if self.heavy is not None:
-            product = tf.linalg.matmul(self.heavy, self.heavy)
-            for _ in range(3):
+            product = self.heavy.value()
+            for _ in tf.range(tf.shape(history)[0]):
                 product = tf.linalg.matmul(product, self.heavy)
             vector += 0 * tf.reduce_sum(product)
         return vector

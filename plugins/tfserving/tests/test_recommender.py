@@ -174,7 +174,6 @@ async def test_a_model_without_vectors_scores(recommender, predicts, made, monke
         ("one", {"user_signature": "no_such"}, "ERROR", "no such signature"),
         ("one", {"user_signature": "score"}, "ERROR", "other inputs"),
         ("one", {"max_history": 9}, "ERROR", "other inputs"),
-        ("one", {"deadline": 1e-6}, "TIMEOUT", "in time"),
         ("one", {"address": "127.0.0.1:1"}, "UNAVAILABLE", "cannot be reached"),
     ],
     ids=lambda value: str(value) if isinstance(value, str | dict) else None,
@@ -199,14 +198,27 @@ async def test_a_scoring_model_with_nan_and_an_unknown_model(recommender):
     assert failed.value.degraded is DegradedReason.ERROR
 
 
-async def test_cancelling_reaches_the_call(recommender, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
-        model = recommender(address=f"127.0.0.1:{silent.getsockname()[1]}")
-        call = asyncio.ensure_future(model.candidates(ask([1]), 3))
-        await asyncio.sleep(0.1)
-        call.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await call
+@pytest.fixture
+def silent():
+    """The address of a server that takes connections, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+async def test_no_answer_within_the_deadline(recommender, silent):
+    with pytest.raises(SourceFailure, match="in time") as failed:
+        await recommender(address=silent, deadline=0.1).candidates(ask([1]), 3)
+    assert failed.value.degraded is DegradedReason.TIMEOUT
+    assert isinstance(failed.value.__cause__, grpc.aio.AioRpcError)
+
+
+async def test_cancelling_reaches_the_call(recommender, silent):
+    model = recommender(address=silent)
+    call = asyncio.ensure_future(model.candidates(ask([1]), 3))
+    await asyncio.sleep(0.1)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
 
 
 async def test_it_follows_a_swap_with_the_vectors_of_the_version_that_answers(recommender, made, publish, shared):
@@ -248,14 +260,15 @@ async def test_without_the_vectors_of_the_version_that_answers_it_says_so(recomm
 
 
 async def test_health_is_what_was_heard_last(recommender):
-    async def heard(model):
-        first = model.health()
-        await asyncio.sleep(0.3)
-        return first, model.health()
-
-    assert await heard(recommender()) == (True, True)
-    assert await heard(recommender(fitted=recommender()._fitted, model="no_such_model")) == (True, False)
-    assert await heard(recommender(address="127.0.0.1:1")) == (True, False)
+    well = recommender()
+    assert well.health()
+    for settings in ({"model": "no_such_model"}, {"address": "127.0.0.1:1"}):
+        ill = recommender(fitted=well._fitted, **settings)
+        assert ill.health(), "nothing else was heard yet"
+        async with asyncio.timeout(10):
+            while ill.health():
+                await asyncio.sleep(0.01)
+    assert well.health()
 
 
 async def test_closed(recommender):
