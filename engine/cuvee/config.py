@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
+from cuvee.environment import from_environment
 from cuvee.errors import ConfigError, Mistake
 from cuvee.recommender import RecommenderConfig
 from cuvee.registry import Registry
@@ -349,7 +351,7 @@ def load_settings(file: Path, registry: Registry) -> Settings:
     if not file.is_file():
         raise ConfigError([Mistake(str(file), "", "does not exist; pass --config, or copy deploy/cuvee.toml here")])
     parsed = found.parse(file)
-    raw = parsed or {}
+    raw = from_environment(parsed or {}, os.environ, lambda path, message: found.add(file, path, message))
     found.refuse(file, raw, "root", "relative paths start at the folder of this file")
     instances = _instances(raw.pop("recommenders", {}), file, registry, found)
     known = {*instances, *(m.path.split(".")[1] for m in found.mistakes if m.path.startswith("recommenders."))}
