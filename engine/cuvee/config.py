@@ -14,7 +14,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from cuvee.environment import from_environment
 from cuvee.errors import ConfigError, Mistake
@@ -22,8 +32,8 @@ from cuvee.recommender import RecommenderConfig
 from cuvee.registry import Registry
 
 __all__ = [
-    "BlendConfig", "Duration", "FallbackConfig", "Instance", "PageSize", "Product", "RuleUse", "Settings", "SourceUse",
-    "load_settings",
+    "BlendConfig", "Duration", "EventsConfig", "FallbackConfig", "Instance", "PageSize", "Product", "RuleUse",
+    "Settings", "SourceUse", "StoreConfig", "load_settings",
 ]  # fmt: skip
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
@@ -120,6 +130,31 @@ class FallbackConfig(Table):
     chain: tuple[str, ...] = ()
 
 
+EventName = Literal["view", "click", "favourite", "purchase", "rating", "dismiss"]
+
+
+class EventsConfig(Table):
+    """What the product's stored events say of their items."""
+
+    weights: dict[EventName, Annotated[float, Field(ge=-100, le=100)]] = Field(
+        default_factory=dict, validate_default=True
+    )
+    """Event type -> how much it speaks for the item. Below 0 it takes back what earlier events of
+    the user said for it; 0 is "seen, not liked". Types that are left out weigh as by default."""
+    rating_liked_from: float = 4.0
+    """A rating of this value or more has the weight of ``rating``, one below has 0."""
+    retention_days: int | None = Field(None, ge=1, le=36_500)
+    """Events that happened longer ago are deleted; by default none are."""
+
+    @field_validator("weights", mode="after")
+    @classmethod
+    def _filled(cls, given: dict[EventName, float]) -> dict[EventName, float]:
+        weights: dict[EventName, float] = {
+            "view": 1.0, "click": 1.0, "favourite": 1.0, "purchase": 1.0, "rating": 1.0, "dismiss": -1.0,
+        }  # fmt: skip
+        return weights | given
+
+
 class Product(Table):
     """``products/<name>.toml``: a shop, a feed, a music page."""
 
@@ -132,6 +167,7 @@ class Product(Table):
     blend: BlendConfig = BlendConfig()
     rules: tuple[RuleUse, ...] = (RuleUse(use="exclude_seen"),)
     fallback: FallbackConfig = FallbackConfig()
+    events: EventsConfig = EventsConfig()
     history: int = Field(1000, ge=1, le=10_000)
     """The newest events that recommenders get; ``exclude_seen`` always knows them all."""
 
@@ -169,6 +205,25 @@ class ServerConfig(Table):
     shutdown_grace: Duration = 10.0
 
 
+class StoreConfig(Table):
+    """Where events and the catalogue's changes are kept."""
+
+    url: str = "sqlite:///var/store.db"
+    """``sqlite:///file`` or ``postgresql://user@host/name``; a relative file starts at the folder of
+    ``cuvee.toml``. Passwords are better kept where libpq looks: ``PGPASSWORD``, ``~/.pgpass``.
+    Empty: no store, and the services that need one are not offered."""
+    pool: int = Field(8, ge=1, le=256)
+    """Connections of one process, for writing and as many for reading."""
+    timeout: Duration = 2.0
+    """What a statement, or waiting for a connection or another writer, may take."""
+    refresh: Duration = 0.2
+    """How often a server looks for changes of the catalogue that others wrote."""
+
+    @field_serializer("url")
+    def _without_password(self, url: str) -> str:
+        return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", url)
+
+
 class Instance(Table):
     """A configured recommender: ``[recommenders.<name>]``."""
 
@@ -178,8 +233,12 @@ class Instance(Table):
 
     @property
     def digest(self) -> str:
-        """sha256 of plugin and effective config: a model fitted under another is not used."""
-        dump = json.dumps([self.plugin, self.config.model_dump(mode="json")], sort_keys=True)
+        """sha256 of plugin and effective config: a model fitted under another is not used.
+
+        What only concerns serving (:attr:`RecommenderConfig.serving_only`) may change freely.
+        """
+        fitted = self.config.model_dump(mode="json", exclude=set(self.config.serving_only))
+        dump = json.dumps([self.plugin, fitted], sort_keys=True)
         return hashlib.sha256(dump.encode()).hexdigest()
 
 
@@ -194,6 +253,7 @@ class Settings(Table):
     artifacts: str = "var/artifacts"
     """A folder, or any fsspec URL."""
     server: ServerConfig = ServerConfig()
+    store: StoreConfig = StoreConfig()
     recommenders: Mapping[str, Instance]
     products: Mapping[str, Product]
 
@@ -281,7 +341,7 @@ def _instances(table: object, file: Path, registry: Registry, found: _Collector)
             found.add(file, f"{path}.plugin", _unknown("recommender", raw["plugin"], registry))
             continue
         try:
-            config = registered.component.Config.model_validate(keys)
+            config = registered.component.Config.model_validate(keys, context={"root": file.parent.resolve()})
             instances[name] = Instance(name=name, plugin=raw["plugin"], config=config)
         except ValidationError as problem:
             found.invalid(file, path, problem)

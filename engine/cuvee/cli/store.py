@@ -1,0 +1,49 @@
+"""``cuvee store``: the tables of events and of the catalogue."""
+
+from __future__ import annotations
+
+import typer
+
+from cuvee.cli.options import DEFAULT_CONFIG, ConfigOption, examples, open_settings
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``store`` with its commands."""
+    store = typer.Typer(
+        no_args_is_help=True,
+        help="Look after the store of events and of the catalogue.",
+        epilog=examples("cuvee store migrate    make its tables, or bring them up to date"),
+    )
+    store.command(
+        epilog=examples(
+            "cuvee store migrate                               after each update of cuvee, before its servers start",
+            "cuvee store migrate --config deploy/cuvee.toml    of another configuration",
+        )
+    )(migrate)
+    app.add_typer(store, name="store")
+
+
+def migrate(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Make the store's tables, or bring them up to date; where they are, nothing happens.
+
+    A server does this itself for SQLite. PostgreSQL is changed by this command alone.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from cuvee.data.store.opening import migrate as migrate_tables
+    from cuvee.data.store.opening import open_database, schema_of
+
+    settings, _ = open_settings(config)
+    database = open_database(settings)
+    try:
+        before = schema_of(database)
+        migrate_tables(database)
+        after = schema_of(database)
+    finally:
+        database.close()
+    where = database.url.render_as_string(hide_password=True)
+    said = f"are of version {after} already" if before == after else f"were of version {before or 'none'}, now {after}"
+    Console(highlight=False).print(Text.assemble((where, "bold"), f": its tables {said}"), soft_wrap=True)

@@ -1,0 +1,116 @@
+"""Opening a store: its tables are brought up to date (SQLite) or checked (PostgreSQL)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, text
+
+from cuvee.data.store.database import Database, located
+from cuvee.data.store.store import Store
+from cuvee.errors import OperatorError, UnavailableError
+
+if TYPE_CHECKING:
+    from cuvee.config import Settings
+
+__all__ = ["migrate", "open_database", "open_store", "schema_of"]
+
+log = structlog.get_logger(__name__)
+
+LOCK = 0x6375_7665_65
+"""Held in PostgreSQL while tables are changed, so that two who start at once do not both do it."""
+
+
+def _config(connection: Connection | None = None) -> Config:
+    found = Config()
+    found.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    found.set_main_option("path_separator", "os")
+    found.attributes["connection"] = connection
+    return found
+
+
+def newest() -> str:
+    """The version of the tables that this program works with."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def schema_of(database: Database) -> str | None:
+    """The version of the tables that are there; None where there are none."""
+
+    def look(connection: Connection) -> str | None:
+        return MigrationContext.configure(connection, opts={"version_table": "cuvee_schema"}).get_current_revision()
+
+    return database.read(look)
+
+
+def migrate(database: Database) -> None:
+    """Bring the tables up to date, in one transaction; nothing to do is fine.
+
+    Raises:
+        OperatorError: a newer program has changed them.
+        UnavailableError: the database cannot be reached.
+    """
+
+    def upgrade(connection: Connection) -> None:
+        if not database.sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+            # a version that rewrites a large table takes its time
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        command.upgrade(_config(connection), "head")
+
+    try:
+        database.write(upgrade)
+    except CommandError as problem:
+        raise OperatorError(f"the store was made by a newer version of cuvee ({problem}); update this one") from None
+
+
+def open_database(settings: Settings) -> Database:
+    """The configured database, whatever its tables.
+
+    Raises:
+        OperatorError: none is configured, or it cannot be one of ours.
+    """
+    if not settings.store.url:
+        raise OperatorError('no store is configured; set [store] url = "sqlite:///var/store.db" in cuvee.toml')
+    url = located(settings.store.url, settings.root)
+    return Database(url, pool=settings.store.pool, timeout=settings.store.timeout)
+
+
+def open_store(settings: Settings) -> Store | None:
+    """The configured store, ready; None where ``store.url`` is empty.
+
+    A database that cannot be reached now is no error: it may come back, and until then every call
+    raises :class:`cuvee.errors.UnavailableError`.
+
+    Raises:
+        OperatorError: it cannot be one of ours, or its tables are of another version.
+    """
+    if not settings.store.url:
+        return None
+    database = open_database(settings)
+    try:
+        _make_ready(database)
+    except UnavailableError:
+        log.warning("the store is not there yet; recommendations go on without it")
+    except BaseException:
+        database.close()
+        raise
+    return Store(database)
+
+
+def _make_ready(database: Database) -> None:
+    there = schema_of(database)
+    if there == newest():
+        return
+    if not database.sqlite:
+        raise OperatorError(
+            f"the store's tables are of version {there or 'none'}, not {newest()}; run `cuvee store migrate`"
+        )
+    migrate(database)

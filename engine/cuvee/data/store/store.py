@@ -1,0 +1,105 @@
+"""The store as the server uses it: each method is one transaction or one read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from cuvee.data.store import events, items, users
+from cuvee.data.store.database import Database
+from cuvee.data.store.rows import EventRow, History, ItemChange, ItemRow, Merged, UserRow, UserState
+
+__all__ = ["MOST_EVENTS", "Store"]
+
+MOST_EVENTS = 20_000
+"""Of one user that a request reads, the newest; who has more is no person."""
+
+
+class Store:
+    """All that is stored, by product. Thread-safe; every method may block.
+
+    With ``dry`` a write is not kept: the answer is what it would have been. Every method raises
+    :class:`cuvee.errors.UnavailableError` where the database cannot be reached or is too busy.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._key: bytes | None = None
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self.database.close()
+
+    def write_events(self, rows: Sequence[EventRow], *, dry: bool = False) -> list[bool]:
+        """Store events durably; for each whether it was new. Of several with one id the first is."""
+        return self.database.write(lambda connection: events.write_events(connection, rows), dry=dry)
+
+    def state(self, product: str, user_id: str) -> UserState:
+        """Whether what a reader has of a user still holds: one statement."""
+        if self._key is None:
+            self._key = self.database.write(users.key_of)
+        digest = users.digest_of(self._key, user_id)
+        return self.database.read(lambda connection: users.state_of(connection, product, user_id, digest))
+
+    def history(self, product: str, user_id: str) -> History:
+        """The user's newest :data:`MOST_EVENTS` events, oldest first."""
+        return self.database.read(lambda connection: events.history_of(connection, product, user_id, MOST_EVENTS))
+
+    def merge_users(self, product: str, anonymous_id: str, user_id: str, *, dry: bool = False) -> Merged:
+        """Move all that is stored under one id to another."""
+        return self.database.write(
+            lambda connection: users.merge_users(connection, product, anonymous_id, user_id), dry=dry
+        )
+
+    def user(self, product: str, user_id: str) -> UserRow | None:
+        """One user, or None where nothing is stored."""
+        return self.database.read(lambda connection: users.read_user(connection, product, user_id))
+
+    def users(self, product: str, after: str, most: int) -> list[UserRow]:
+        """Users behind an id, by ascending id."""
+        return self.database.read(lambda connection: users.read_users(connection, product, after, most))
+
+    def write_users(
+        self, product: str, changes: Sequence[tuple[str, Callable[[UserRow | None], UserRow]]], *, dry: bool = False
+    ) -> list[tuple[UserRow, bool, bool]]:
+        """Change profiles; each with whether it was created, and whether it changed."""
+        return self.database.write(lambda connection: users.write_users(connection, product, changes), dry=dry)
+
+    def forget(self, product: str, user_id: str, *, imported: bool, dry: bool = False) -> tuple[int, bool]:
+        """Delete a user; how many events, and whether a profile, there were."""
+        return self.database.write(
+            lambda connection: users.forget(connection, product, user_id, imported=imported), dry=dry
+        )
+
+    def events_of(self, product: str, user_id: str, after: EventRow | None = None) -> list[EventRow]:
+        """A page of a user's events by ascending time, from behind an event on; empty at the end."""
+        return self.database.read(lambda connection: events.events_of(connection, product, user_id, after))
+
+    def prune(self, product: str, before: int) -> int:
+        """Delete a page of events that happened before a time (microseconds); how many there were."""
+        return self.database.write(lambda connection: events.prune_events(connection, product, before))
+
+    def revision(self, product: str) -> int:
+        """The product's newest revision of items."""
+        return self.database.read(lambda connection: items.revision_of(connection, product))
+
+    def items_since(self, product: str, revision: int) -> list[ItemRow]:
+        """Items written after a revision, deleted ones too, in the order in which they came."""
+        return self.database.read(lambda connection: items.items_since(connection, product, revision))
+
+    def item(self, product: str, item_id: str) -> ItemRow | None:
+        """One item that was written, deleted ones too."""
+        return self.database.read(lambda connection: items.read_item(connection, product, item_id))
+
+    def items(self, product: str, after: str, most: int) -> list[ItemRow]:
+        """Items behind an id, by ascending id, deleted ones too."""
+        return self.database.read(lambda connection: items.read_items(connection, product, after, most))
+
+    def write_items(
+        self,
+        product: str,
+        changes: Sequence[tuple[str, Callable[[ItemRow | None], ItemRow | None]]],
+        *,
+        dry: bool = False,
+    ) -> list[ItemChange | None]:
+        """Change items, each from what is stored of it."""
+        return self.database.write(lambda connection: items.write_items(connection, product, changes), dry=dry)

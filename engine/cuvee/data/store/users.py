@@ -1,0 +1,203 @@
+"""Users: their profiles, who is forgotten, and the one read that a request makes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, exists, select, update
+
+from cuvee.data.store.events import insert_into, new_stamp
+from cuvee.data.store.rows import Merged, UserRow, UserState, now
+from cuvee.data.store.tables import EVENTS, FORGOTTEN, SECRETS, USERS
+
+__all__ = ["digest_of", "forget", "key_of", "merge_users", "read_user", "read_users", "state_of", "write_users"]
+
+KEY = "forgotten"
+"""The name of the secret."""
+
+
+def key_of(connection: Connection) -> bytes:
+    """The store's own key for hashes of ids; made by whoever asks first."""
+    query = select(SECRETS.c.value).where(SECRETS.c.name == KEY)
+    found = connection.execute(query).scalar()
+    if found is None:
+        new = insert_into(connection, SECRETS).on_conflict_do_nothing()
+        connection.execute(new, {"name": KEY, "value": secrets.token_hex(32)})
+        found = connection.execute(query).scalar_one()
+    return bytes.fromhex(found)
+
+
+def digest_of(key: bytes, user_id: str) -> str:
+    """A keyed hash: whoever has the table alone cannot find out whose it is."""
+    return hmac.new(key, user_id.encode(), hashlib.sha256).hexdigest()
+
+
+_STATE = select(
+    select(USERS.c.stamp)
+    .where(USERS.c.product == bindparam("product"), USERS.c.user_id == bindparam("user_id"))
+    .scalar_subquery(),
+    exists(
+        select(FORGOTTEN.c.digest).where(
+            FORGOTTEN.c.product == bindparam("product"), FORGOTTEN.c.digest == bindparam("digest")
+        )
+    ),
+)
+
+
+def state_of(connection: Connection, product: str, user_id: str, digest: str) -> UserState:
+    """One statement, two look-ups by key."""
+    stamp, forgotten = connection.execute(_STATE, {"product": product, "user_id": user_id, "digest": digest}).one()
+    return UserState(stamp, bool(forgotten))
+
+
+def _row(found: Any) -> UserRow:
+    profile = json.loads(found.profile) if found.profile else {}
+    return UserRow(
+        found.user_id,
+        profile.get("attributes", {}),
+        profile.get("interests", {}),
+        found.created,
+        found.updated,
+        found.event_count,
+    )
+
+
+def read_user(connection: Connection, product: str, user_id: str) -> UserRow | None:
+    """One user, or None where nothing is stored."""
+    query = select(USERS).where(USERS.c.product == product, USERS.c.user_id == user_id)
+    found = connection.execute(query).one_or_none()
+    return None if found is None else _row(found)
+
+
+def read_users(connection: Connection, product: str, after: str, most: int) -> list[UserRow]:
+    """The users behind an id, by ascending id."""
+    query = (
+        select(USERS).where(USERS.c.product == product, USERS.c.user_id > after).order_by(USERS.c.user_id).limit(most)
+    )
+    return [_row(found) for found in connection.execute(query)]
+
+
+def _packed(row: UserRow) -> str:
+    plain = {"attributes": dict(row.attributes), "interests": {k: list(v) for k, v in row.interests.items()}}
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def write_users(
+    connection: Connection,
+    product: str,
+    changes: Sequence[tuple[str, Callable[[UserRow | None], UserRow]]],
+) -> list[tuple[UserRow, bool, bool]]:
+    """Change users, each from what is stored of him; give each with whether it was created, and changed.
+
+    A change gets the row, or None, and gives the row as it should be; of that only the profile is
+    written.
+    """
+    time = now()
+    ids = sorted({user_id for user_id, _ in changes})
+    # a row that is not there cannot be locked: two who create one user at once would not see each other
+    bare = [
+        {"product": product, "user_id": user_id, "created": time, "event_count": 0, "stamp": new_stamp()}
+        for user_id in ids
+    ]
+    insert = insert_into(connection, USERS).on_conflict_do_nothing().returning(USERS.c.user_id)
+    new_ids = set(connection.execute(insert, bare).scalars())
+    there: dict[str, UserRow | None] = dict(_locked(connection, product, ids))
+    made: list[tuple[UserRow, bool, bool]] = []
+    dirty: dict[str, UserRow] = {}
+    for user_id, change in changes:
+        old = None if user_id in new_ids else there[user_id]
+        new = change(old)
+        before = None if old is None or old.updated is None else _packed(old)
+        changed = before != _packed(new)
+        kept = UserRow(
+            user_id,
+            new.attributes,
+            new.interests,
+            time if old is None else old.created,
+            time if changed or old is None else old.updated,
+            0 if old is None else old.event_count,
+        )
+        made.append((kept, old is None, changed))
+        new_ids.discard(user_id)
+        there[user_id] = kept
+        if changed:
+            dirty[user_id] = kept
+    insert = insert_into(connection, USERS)
+    upsert = insert.on_conflict_do_update(
+        index_elements=[USERS.c.product, USERS.c.user_id],
+        set_={name: insert.excluded[name] for name in ("profile", "updated", "stamp")},
+    )
+    if dirty:
+        connection.execute(
+            upsert,
+            [
+                {
+                    "product": product,
+                    "user_id": user_id,
+                    "profile": _packed(dirty[user_id]),
+                    "created": dirty[user_id].created,
+                    "updated": dirty[user_id].updated,
+                    "event_count": 0,
+                    "stamp": new_stamp(),
+                }
+                for user_id in sorted(dirty)
+            ],
+        )
+    return made
+
+
+def _locked(connection: Connection, product: str, ids: Sequence[str]) -> dict[str, UserRow]:
+    query = (
+        select(USERS)
+        .where(USERS.c.product == product, USERS.c.user_id.in_(ids))
+        .order_by(USERS.c.user_id)
+        .with_for_update()
+    )
+    return {found.user_id: _row(found) for found in connection.execute(query)}
+
+
+def merge_users(connection: Connection, product: str, anonymous_id: str, user_id: str) -> Merged:
+    """Move all that is stored under one id to another; a key of the profile that both have stays."""
+    there = _locked(connection, product, [anonymous_id, user_id])
+    moved = connection.execute(
+        update(EVENTS).where(EVENTS.c.product == product, EVENTS.c.owner == anonymous_id).values(owner=user_id)
+    ).rowcount
+    anonymous, known = there.get(anonymous_id), there.get(user_id)
+    has_profile = anonymous is not None and anonymous.updated is not None
+    if anonymous is None:
+        return Merged(0, profile=False)
+    connection.execute(delete(USERS).where(USERS.c.product == product, USERS.c.user_id == anonymous_id))
+    row = known or UserRow(user_id, created=anonymous.created)
+    values: dict[str, object] = {"stamp": new_stamp()}
+    if has_profile:
+        both = UserRow(user_id, {**anonymous.attributes, **row.attributes}, {**anonymous.interests, **row.interests})
+        values |= {"profile": _packed(both), "updated": now()}
+    insert = insert_into(connection, USERS)
+    upsert = insert.values(product=product, user_id=user_id, created=row.created, event_count=moved, **values)
+    connection.execute(
+        upsert.on_conflict_do_update(
+            index_elements=[USERS.c.product, USERS.c.user_id],
+            set_={"event_count": USERS.c.event_count + moved, **values},
+        )
+    )
+    return Merged(moved, profile=has_profile)
+
+
+def forget(connection: Connection, product: str, user_id: str, *, imported: bool) -> tuple[int, bool]:
+    """Delete a user's events and profile; how many events, and whether there was a profile.
+
+    With ``imported`` remember, by a keyed hash, not to use what was imported of the user.
+    """
+    there = _locked(connection, product, [user_id]).get(user_id)
+    events = connection.execute(delete(EVENTS).where(EVENTS.c.product == product, EVENTS.c.owner == user_id)).rowcount
+    connection.execute(delete(USERS).where(USERS.c.product == product, USERS.c.user_id == user_id))
+    if imported:
+        digest = digest_of(key_of(connection), user_id)
+        new = insert_into(connection, FORGOTTEN).on_conflict_do_nothing()
+        connection.execute(new, {"product": product, "digest": digest, "time": now()})
+    return events, there is not None and there.updated is not None
