@@ -13,11 +13,11 @@ above the number of items that a model was fitted on is *newer than the model*.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from cuvee.errors import DegradedReason, SourceFailure
 from cuvee.queries import (
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bools",
     "Candidates",
+    "ConfigPath",
     "DegradedReason",
     "Floats",
     "Histories",
@@ -71,6 +72,20 @@ class RecommenderConfig(BaseModel):
     """Parent of every recommender's ``Config``: frozen, unknown keys refused, numbers finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    serving_only: ClassVar[frozenset[str]] = frozenset()
+    """Names of the fields that ``fit`` does not depend on: addresses, deadlines, where files lie. A
+    model stays valid when they change; a change of any other field asks for a new fit."""
+
+
+def _from_root(path: Path, info: ValidationInfo) -> Path:
+    return Path(info.context["root"]) / path if info.context and "root" in info.context else path
+
+
+ConfigPath = Annotated[Path, AfterValidator(_from_root), Field(validate_default=True)]
+"""A path in a recommender's ``Config``: a relative one starts at the folder of ``cuvee.toml`` (where
+the config was made in Python, at the working directory). The effective config has it absolute, so a
+field of this kind is usually one of ``serving_only``."""
 
 
 C = TypeVar("C", bound=RecommenderConfig)
@@ -135,9 +150,12 @@ class Recommender(ABC, Generic[C]):
         What is excluded from ``candidates`` is scored like any other item.
         """
 
-    def explain(self, queries: Queries, item: int) -> str | None:
-        """Why this item for this query (``queries`` holds one), in a few words; None for no word."""
-        return None
+    def explain(self, queries: Queries, items: Ints) -> Sequence[str | None]:
+        """Why these items for this query, in a few words each; None for no word.
+
+        ``queries`` holds one; ``items`` is int32[k], positions in the catalogue. One answer per item.
+        """
+        return [None] * len(items)
 
     def health(self) -> bool:
         """Whether it can answer at present. Cheap: a flag, no call to a server."""

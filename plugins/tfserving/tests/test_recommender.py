@@ -11,7 +11,9 @@ import grpc
 import numpy as np
 import pytest
 from cuvee import Catalog, Entities, Histories, Queries, Ragged
+from cuvee.config import load_settings
 from cuvee.recommender import DegradedReason, Serves, SourceFailure
+from cuvee.registry import Registry
 from cuvee.testing import two_tribes
 from cuvee_tfserving import TfServing, TfServingConfig
 from cuvee_tfserving import recommender as module
@@ -355,6 +357,31 @@ def test_a_fit_says_what_is_wrong_with_what_it_published(recommender, shared, ca
         TfServing.fit(two_tribes().data, config, lambda done, total, note="": None)
     assert "which was just published" in caplog.text
     assert stopped == [True]
+
+
+CUVEE = """
+[recommenders.deep]
+plugin = "tfserving"
+{settings}
+"""
+
+
+def configured(folder, settings=""):
+    """The instance of a ``cuvee.toml`` with one product."""
+    (folder / "products").mkdir(parents=True, exist_ok=True)
+    (folder / "products/toy.toml").write_text('sources = [{ use = "deep" }]')
+    (folder / "cuvee.toml").write_text(CUVEE.format(settings=settings))
+    return load_settings(folder / "cuvee.toml", Registry.load()).recommenders["deep"]
+
+
+def test_models_lie_beside_the_configuration_and_outlive_a_move_of_the_server(tmp_path):
+    one = configured(tmp_path / "one")
+    assert one.config.model_root == tmp_path / "one" / "models"
+    served_elsewhere = 'address = "models:8500"\nversion_label = "stable"\ndeadline = 2.0\nmodel_root = "/srv/models"'
+    assert configured(tmp_path / "two", served_elsewhere).digest == one.digest
+    assert configured(tmp_path / "two", "version = 3\npublish_wait = 5.0").digest == one.digest
+    assert configured(tmp_path / "two", "training = { epochs = 41 }").digest != one.digest
+    assert configured(tmp_path / "two", "train = false").digest != one.digest
 
 
 rows = st.lists(st.lists(st.tuples(st.integers(0, 12), st.sampled_from([0.0, 0.5, 1.0])), max_size=9), max_size=5)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from cuvee.recommender import RecommenderConfig
+from cuvee.recommender import ConfigPath, RecommenderConfig
 from pydantic import PositiveFloat, PositiveInt, StringConstraints, model_validator
 
 from cuvee_tfserving.training.config import TrainingConfig
@@ -17,6 +17,10 @@ Name = Annotated[str, StringConstraints(min_length=1, pattern=r"^[A-Za-z0-9._-]+
 
 class TfServingConfig(RecommenderConfig):
     """Which model is asked, where, and how it is trained."""
+
+    serving_only: ClassVar[frozenset[str]] = frozenset(
+        {"address", "version", "version_label", "deadline", "model_root", "publish_wait"}
+    )
 
     address: Annotated[str, StringConstraints(min_length=1)] = "127.0.0.1:8500"
     """host:port of the model server (gRPC), or any target that gRPC resolves (``dns:///models:8500``)."""
@@ -37,9 +41,10 @@ class TfServingConfig(RecommenderConfig):
     """``features`` float32[M, F] -> ``vector`` float32[M, d]: of models with an item tower."""
     deadline: PositiveFloat = 1.0
     """Seconds after which a call is given up, where the request leaves it so long."""
-    model_root: Path = Path("models")
+    model_root: ConfigPath = Path("models")
     """Where ``cuvee fit`` publishes ``<model>/<version>/``, and where the item vectors of a version
-    newer than the artefact are read; the model server's base path is ``<model_root>/<model>``."""
+    newer than the artefact are read; the model server's base path is ``<model_root>/<model>``. A
+    relative path starts at the folder of ``cuvee.toml``."""
     publish_wait: PositiveFloat = 60.0
     """Seconds that ``cuvee fit`` waits until the server serves the version that it published."""
     train: bool = True
