@@ -20,10 +20,10 @@ install: .venv/.installed ## set up .venv with everything
 	@touch $@
 
 demo: .venv/.installed ## the main job on MovieLens 100k, from download to attribution, under 5 minutes
-	$(BIN)/python deploy/demo/demo.py
+	$(BIN)/python -m deploy.demo
 
 serve: .venv/.installed ## the demo, then leave the server running
-	$(BIN)/python deploy/demo/demo.py --keep
+	$(BIN)/python -m deploy.demo --keep
 
 test: .venv/.installed ## all tests
 	$(BIN)/python -m pytest -q
