@@ -415,14 +415,26 @@ class ProposesTheWorst(Together):
 
 @breaks("explains_in_a_few_words")
 class Rambles(Together):
-    def explain(self, queries, item):
-        return "because " * 100
+    def explain(self, queries, items):
+        return ["because " * 100] * len(items)
 
 
 @breaks("explains_in_a_few_words")
 class CannotExplainNewItems(Together):
-    def explain(self, queries, item):
-        return f"{self.pairs[item].sum():.0f} others"
+    def explain(self, queries, items):
+        return [f"{self.pairs[item].sum():.0f} others" for item in items]
+
+
+@breaks("explains_in_a_few_words")
+class ExplainsTheFirstAlone(Together):
+    def explain(self, queries, items):
+        return ["seen together"]
+
+
+@breaks("explains_in_a_few_words")
+class ExplainsByRank(Together):
+    def explain(self, queries, items):
+        return [f"number {rank}" for rank in range(len(items))]
 
 
 @breaks("health_is_a_quick_yes_or_no")

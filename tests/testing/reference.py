@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -61,8 +62,8 @@ class Together(Recommender[Settings]):
         scores = np.take_along_axis(self.all_scores(queries), np.where(known, items, 0), axis=1)
         return np.where(known, scores, np.float32(np.nan))
 
-    def explain(self, queries: Queries, item: int) -> str | None:
-        return "seen together" if item < len(self.pairs) else None
+    def explain(self, queries: Queries, items: Ints) -> Sequence[str | None]:
+        return ["seen together" if item < len(self.pairs) else None for item in items]
 
 
 class Newest(Recommender[RecommenderConfig]):

@@ -6,6 +6,7 @@ beside this file names the entry point.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -66,8 +67,9 @@ class ToyPopular(_Toy):
     def _dense(self, queries: cuvee.Queries) -> Floats:
         return np.tile(self.counts, (len(queries), 1))
 
-    def explain(self, queries: cuvee.Queries, item: int) -> str | None:
-        return f"liked {self.counts[item]:.0f} times" if item < len(self.counts) else None
+    def explain(self, queries: cuvee.Queries, items: Ints) -> Sequence[str | None]:
+        n = len(self.counts)
+        return [f"liked {self.counts[item]:.0f} times" if item < n else None for item in items]
 
 
 class ToyPairs(_Toy):

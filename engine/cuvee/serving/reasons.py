@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import structlog
 
+from cuvee.errors import DegradedReason, SourceFailure
 from cuvee.ranking.ask import Ask
 from cuvee.ranking.pipeline import Answer
 from cuvee.ranking.plan import Plan, Source
@@ -44,19 +47,23 @@ def _choices(plan: Plan, answer: Answer, b: int, at: int) -> list[Source]:
 
 
 def _words(source: Source, asked: dict[int, Queries], wanted: Sequence[tuple[int, int]], until: float) -> list[str]:
-    """Runs in the source's own thread, over all items that it is asked about, as far as time allows.
+    """Runs in the source's own thread, a row of the batch at a time, as far as time allows.
 
-    Ends by itself: a thread that was given up would go on for nobody.
+    Ends by itself: a thread that was given up would go on for nobody. What is missing at the end
+    was not asked.
     """
-    words = [""] * len(wanted)
+    words: list[str] = []
     recommender = source.recommender
     if recommender is None:
         return words
-    for at, (b, item) in enumerate(wanted):
+    for b, of_row in groupby(wanted, key=itemgetter(0)):
         if left_until(until) <= 0:
             break
-        said = recommender.explain(asked[b], item)
-        words[at] = said[:LONGEST] if isinstance(said, str) else ""
+        items = np.asarray([item for _, item in of_row], np.int32)
+        said = recommender.explain(asked[b], items)
+        if len(said) != len(items):
+            raise SourceFailure(DegradedReason.INVALID_OUTPUT, f"explain() gave {len(said)} answers of {len(items)}")
+        words += [word[:LONGEST] if isinstance(word, str) else "" for word in said]
     return words
 
 
@@ -90,7 +97,7 @@ async def explain(plan: Plan, queries: Queries, answer: Answer, ask: Ask, deadli
             except Exception as problem:  # noqa: BLE001 - a list without reasons is better than no list
                 log.warning("no reasons", source=name, problem=repr(problem))
                 continue
-            for (b, item), said in zip(wanted, words, strict=True):
+            for (b, item), said in zip(wanted, words, strict=False):
                 if said:
                     reasons[b][item] = said
     return reasons

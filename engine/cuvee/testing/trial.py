@@ -208,10 +208,10 @@ class Trial:
         check_proposed(proposed, len(queries))
         return proposed
 
-    def explain(self, instance: Recommender[Any], queries: Queries, item: int) -> Any:
+    def explain(self, instance: Recommender[Any], queries: Queries, items: Ints) -> Any:
         """What ``explain`` answers, unchecked."""
-        with _Told(f"explain() of item {item}"):
-            return instance.explain(queries, item)
+        with _Told(f"explain() of items {items.tolist()}"):
+            return instance.explain(queries, items)
 
     def close_one(self, instance: Recommender[Any]) -> None:
         """Close an instance, which the trial then leaves alone."""

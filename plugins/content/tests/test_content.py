@@ -44,6 +44,11 @@ def wish(*interests, history=()):
     return session(*[history] * len(interests), profiles=[Profile(interests=i) for i in interests])
 
 
+def why(model, queries, item):
+    (word,) = model.explain(queries, np.asarray([item], np.int32))
+    return word
+
+
 def scores(model, queries, n=8):
     return model.score(queries, np.tile(np.arange(n, dtype=np.int32), (len(queries), 1)))
 
@@ -184,8 +189,8 @@ def test_ready_made_vectors(tmp_path, shape):
     assert got[:2] == pytest.approx([1.0, 0.9 / np.hypot(0.9, 0.1)], abs=1e-6)
     assert np.isnan(got[[2, 5, 6, 7]]).all()
     assert got[3] == got[4] == 0
-    assert model.explain(session([0]), 1) == "like Alien, from your history"
-    assert model.explain(session([0]), 3) is None
+    assert why(model, session([0]), 1) == "like Alien, from your history"
+    assert why(model, session([0]), 3) is None
     model.save(tmp_path)
     new = pl.DataFrame({"id": ["f8"], "poster": [[2.0, 0.0, 0.0]]}, schema_overrides={"poster": shape})
     later = Content.load(tmp_path, model.config, Catalog(data.catalog.items.upsert(new), data.catalog.users))
@@ -207,18 +212,18 @@ def test_ngrams_and_stop_words():
 
 def test_explanations():
     model = fit(history_phrase="which you watched")
-    assert model.explain(session([TOY, ALIEN]), FARM) == "like Toy Farm, which you watched"
-    assert model.explain(session([ALIEN]), DARK) == "genre: SF"
-    assert model.explain(wish({"genres": ("Noir",)}), NIGHT) == "genre: Noir"
-    assert model.explain(wish({"year": ("1946",)}), NIGHT) == "year: around 1946"
-    assert model.explain(session([NIGHT]), TOY) is None
-    assert model.explain(session([]), ALIEN) is None
-    assert model.explain(session([ALIEN]), BLANK) is None
-    assert model.explain(session([ALIEN]), 99) is None
+    assert why(model, session([TOY, ALIEN]), FARM) == "like Toy Farm, which you watched"
+    assert why(model, session([ALIEN]), DARK) == "genre: SF"
+    assert why(model, wish({"genres": ("Noir",)}), NIGHT) == "genre: Noir"
+    assert why(model, wish({"year": ("1946",)}), NIGHT) == "year: around 1946"
+    assert why(model, session([NIGHT]), TOY) is None
+    assert why(model, session([]), ALIEN) is None
+    assert why(model, session([ALIEN]), BLANK) is None
+    assert why(model, session([ALIEN]), 99) is None
 
 
 def test_an_item_is_not_explained_by_itself():
-    assert fit().explain(session([TOY]), TOY) in {"genre: Kids", "title: toy", "title: farm"}
+    assert why(fit(), session([TOY]), TOY) in {"genre: Kids", "title: toy", "title: farm"}
 
 
 def test_saved_equals_fitted_to_the_bit(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -141,7 +142,7 @@ class SlowLoad(Counts):
 
 
 class BadExplainer(Counts):
-    def explain(self, queries: cuvee.Queries, item: int) -> str | None:
+    def explain(self, queries: cuvee.Queries, items: Ints) -> Sequence[str | None]:
         raise RuntimeError("no words")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from cuvee_content.config import ContentConfig
 from cuvee_content.space import Space
 from cuvee_content.vectors import Vectors
 
-__all__ = ["best_reason"]
+__all__ = ["best_reasons"]
 
 ALIKE = 0.4
 """The product of two vectors from which two items are said to be like each other."""
@@ -21,35 +22,58 @@ LONGEST = 80
 """Characters of a title."""
 
 
-def best_reason(
-    space: Space, vectors: Vectors, items: Entities, config: ContentConfig, queries: Queries, item: int
-) -> str | None:
-    """One reason for one query: the history's or the interests', whichever brought more; None for none."""
+def best_reasons(
+    space: Space,
+    vectors: Vectors,
+    items: Entities,
+    config: ContentConfig,
+    queries: Queries,
+    asked: npt.NDArray[np.int32],
+) -> Sequence[str | None]:
+    """One reason for each item asked for, int32[k], of one query; None for none.
+
+    The history's or the interests', whichever brought more.
+    """
     liked = queries.histories.matrix(len(vectors), config.half_life)
-    past, past_dense = vectors.mean(liked)
-    wish = space.profiles(queries.profiles)
-    wish = (config.interests_weight * wish[0], config.interests_weight * wish[1])
-    at = np.asarray([[item]])
-    from_past = vectors.products_at((past, past_dense), at)[0, 0]
-    from_wish = vectors.products_at(wish, at)[0, 0]
-    if from_past >= from_wish and (near := _nearest(vectors, liked.indices, liked.data, item)) is not None:
-        return f"like {_short(items.title(near))}, {config.history_phrase}"
-    user = (past if from_past >= from_wish else wish[0])[0]
-    row = vectors.sparse[[item]]
-    terms = row.data * user[row.indices]
+    past = vectors.mean(liked)
+    wish_thin, wish_thick = space.profiles(queries.profiles)
+    wish = (config.interests_weight * wish_thin, config.interests_weight * wish_thick)
+    from_past, from_wish = (vectors.products_at(user, asked[None])[0] for user in (past, wish))
+    by_past = from_past >= from_wish
+    nearest = _nearest(vectors, liked.indices, liked.data, asked)
+    rows = vectors.sparse[asked]
+    words: list[str | None] = []
+    for at, near in enumerate(nearest.tolist()):
+        if by_past[at] and near >= 0:
+            words.append(f"like {_short(items.title(near))}, {config.history_phrase}")
+            continue
+        entries = slice(rows.indptr[at], rows.indptr[at + 1])
+        user = (past if by_past[at] else wish)[0][0]
+        words.append(_feature(space, items, rows.indices[entries], rows.data[entries] * user[rows.indices[entries]]))
+    return words
+
+
+def _feature(space: Space, items: Entities, features: npt.NDArray[Any], terms: npt.NDArray[np.float32]) -> str | None:
+    """The sparse feature that brought most, "genre: noir"."""
     if not len(terms) or terms.max() <= 0:
         return None
-    column, word = space.feature(int(row.indices[terms.argmax()]))
+    column, word = space.feature(int(features[terms.argmax()]))
     name = _one_of(column) if items.roles.get(column) == Role.CATEGORIES else column
     return _short(f"{name}: {word}")
 
 
-def _nearest(vectors: Vectors, liked: npt.NDArray[Any], weights: npt.NDArray[np.float32], item: int) -> int | None:
-    """Of the liked items that are like this one, and not itself, the one that spoke most for it."""
-    row = vectors.sparse[[item]].toarray(), vectors.dense[[item]]
-    likeness = vectors.products_at(row, liked[None])[0]
-    spoke = np.where((likeness >= ALIKE) & (liked != item), likeness * weights, 0)
-    return int(liked[spoke.argmax()]) if spoke.any() else None
+def _nearest(
+    vectors: Vectors, liked: npt.NDArray[Any], weights: npt.NDArray[np.float32], asked: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int64]:
+    """int64[k]: of the liked items that are like each, and not itself, the one that spoke most for it; or -1."""
+    if not len(liked):
+        return np.full(len(asked), -1)
+    likeness = (vectors.sparse[asked] @ vectors.sparse[liked].T).toarray()
+    likeness += vectors.dense[asked] @ vectors.dense[liked].T
+    spoke = np.where((likeness >= ALIKE) & (liked != asked[:, None]), likeness * weights, 0)
+    # rounded, so that of equals the first is named whichever others are asked for
+    best = np.round(spoke, 5).argmax(axis=1)
+    return np.where(spoke.any(axis=1), liked[best], -1)
 
 
 def _short(words: str) -> str:

@@ -8,7 +8,7 @@ It needs no user or item of the fit: sessions, cold users and cold items are its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -20,7 +20,7 @@ from cuvee.recommender import Progress, Queries, Recommender, Serves
 from scipy import sparse
 
 from cuvee_content.config import ContentConfig
-from cuvee_content.reasons import best_reason
+from cuvee_content.reasons import best_reasons
 from cuvee_content.space import Space
 from cuvee_content.vectors import Vectors
 
@@ -110,11 +110,12 @@ class Content(Recommender[ContentConfig]):
             scores[rows] = np.where(found, self.vectors.products_at(users, at), np.float32(np.nan))
         return scores
 
-    def explain(self, queries: Queries, item: int) -> str | None:
+    def explain(self, queries: Queries, items: npt.NDArray[np.int32]) -> Sequence[str | None]:
         """Say "like Alien, which you watched", or "genre: Film-Noir"."""
-        if not 0 <= item < len(self.vectors) or not self.known[item]:
-            return None
-        return best_reason(self.space, self.vectors, self.catalog, self.config, queries, item)
+        inside = (items >= 0) & (items < len(self.vectors))
+        inside[inside] = self.known[items[inside]]
+        said = iter(best_reasons(self.space, self.vectors, self.catalog, self.config, queries, items[inside]))
+        return [next(said) if known else None for known in inside]
 
     def users(self, queries: Queries) -> tuple[tuple[Floats, Floats], npt.NDArray[np.bool_]]:
         """Unit vectors in two parts, float32[B, F] and float32[B, D]; bool[B]: of whom anything is known."""

@@ -11,6 +11,7 @@ that he declares; without any of these the first part stands alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -126,20 +127,25 @@ class LightFMRecommender(Recommender[LightFMConfig]):
             scores[at != items] = np.nan
         return scores
 
-    def explain(self, queries: Queries, item: int) -> str | None:
+    def explain(self, queries: Queries, items: Ints) -> Sequence[str | None]:
         """The liked item of the history that is nearest by cosine: "close to Alien, which you liked"."""
-        table = self.factors.catalog_items
-        if not 0 <= item < len(table):
-            return None
-        history = queries.histories
-        liked = np.unique(history.items[(history.weights > 0) & (history.items != item)])
+        table, history = self.factors.catalog_items, queries.histories
+        liked = np.unique(history.items[history.weights > 0])
+        inside = (items >= 0) & (items < len(table))
+        if not len(liked) or not inside.any():
+            return [None] * len(items)
+        one, other = table[np.where(inside, items, 0), :-1], table[liked, :-1]
         # what nothing is known of is near to nothing
-        near = np.nan_to_num(table[liked, :-1] @ table[item, :-1])
-        lengths = np.linalg.norm(table[liked, :-1], axis=1) * np.linalg.norm(table[item, :-1])
+        near = np.nan_to_num((one[:, None, :] * other).sum(axis=2))
+        lengths = np.linalg.norm(one, axis=1)[:, None] * np.linalg.norm(other, axis=1)
         cosines = np.divide(near, lengths, out=np.zeros_like(near), where=lengths > 0)
-        if not len(liked) or cosines.max() <= 0:
-            return None
-        return f"close to {self.items.title(int(liked[cosines.argmax()]))}, which you liked"
+        cosines[(liked == items[:, None]) | ~inside[:, None]] = 0
+        nearest = liked[cosines.argmax(axis=1)].tolist()
+        told = cosines.max(axis=1) > 0
+        return [
+            f"close to {self.items.title(item)}, which you liked" if say else None
+            for item, say in zip(nearest, told, strict=True)
+        ]
 
     def user_vectors(self, queries: Queries) -> Floats:
         """float32[B, d + 1]: who asks, as a vector and a bias."""

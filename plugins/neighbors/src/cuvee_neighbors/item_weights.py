@@ -52,11 +52,13 @@ class ItemWeights:
             return out
         return np.take_along_axis(self.scores(history, users), items, axis=1)
 
-    def support(self, history: Matrix, users: Ints, item: int) -> Floats:
-        """float32[nnz of the only row]: what each item of the history adds to one item's score."""
+    def support(self, history: Matrix, users: Ints, items: Ints) -> Floats:
+        """float32[k, nnz of the only row]: what each item of the history adds to each of k items' scores."""
         del users
-        column = self.weights[history.indices, [item] * len(history.indices)]
-        return history.data * np.asarray(column, np.float32).ravel()
+        told = self.weights[history.indices[:, None], items[None, :]]
+        if not isinstance(self.weights, np.ndarray):
+            told = sparse.csr_array(told).toarray()
+        return np.asarray(told.T * history.data, np.float32)
 
     def save(self, directory: Path, name: str) -> None:
         """Write ``<name>.npy``, or its three parts where sparse."""

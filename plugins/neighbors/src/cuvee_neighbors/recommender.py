@@ -6,7 +6,7 @@ the model never saw are served.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeAlias
@@ -55,8 +55,8 @@ class Model(Protocol):
     def at(self, history: Matrix, users: Ints, items: Ints) -> Floats:
         """float32[B, M]: the scores of given items."""
 
-    def support(self, history: Matrix, users: Ints, item: int) -> Floats:
-        """float32[nnz]: what each item of the only history does for one item."""
+    def support(self, history: Matrix, users: Ints, items: Ints) -> Floats:
+        """float32[k, nnz]: what each item of the only history does for each of k items."""
 
     def save(self, directory: Path, name: str) -> None:
         """Write the model under a name."""
@@ -132,16 +132,19 @@ class Neighbors(Recommender[NeighborsConfig]):
             scores[rows] = np.where(inside[rows], found, np.float32(np.nan))
         return scores
 
-    def explain(self, queries: Queries, item: int) -> str | None:
+    def explain(self, queries: Queries, items: Ints) -> Sequence[str | None]:
         """By which item of the history, "because you liked Alien"."""
-        if not (0 <= item < len(self.known) and self.known[item]):
-            return None
+        words: list[str | None] = [None] * len(items)
+        inside = (items >= 0) & (items < len(self.known))
+        inside[inside] = self.known[items[inside]]
+        asked = np.flatnonzero(inside)
         for rows, history in self._blocks(queries):
-            support = self.model.support(history, queries.users[rows], item)
-            best = int(np.argmax(support))
-            if support[best] > 0:
-                return REASONS[self.config.model].format(self.items.title(int(history.indices[best])))
-        return None
+            support = self.model.support(history, queries.users[rows], items[asked])
+            best = support.argmax(axis=1)
+            for at, column, most in zip(asked.tolist(), best.tolist(), support.max(axis=1).tolist(), strict=True):
+                if most > 0:
+                    words[at] = REASONS[self.config.model].format(self.items.title(int(history.indices[column])))
+        return words
 
     def _blocks(self, queries: Queries) -> Iterator[tuple[Ints, Matrix]]:
         """The rows that can be served, a block at a time: int64[b] and their histories, float32[b, N].

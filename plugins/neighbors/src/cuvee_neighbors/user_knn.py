@@ -86,12 +86,13 @@ class UserNeighbours:
         """float32[B, M]: the scores of valid items, int[B, M]."""
         return np.take_along_axis(self.scores(history, users), items, axis=1)
 
-    def support(self, history: Matrix, users: Ints, item: int) -> Floats:
-        """float32[nnz of the only row]: what each item of the history shares with those who like the item."""
+    def support(self, history: Matrix, users: Ints, items: Ints) -> Floats:
+        """float32[k, nnz of the only row]: what each item of the history shares with those who like each of k."""
         near = self.nearest(history, users)
-        fans = near.multiply(self.liked_by[[item], :])
-        both = np.asarray((fans @ self.liked).toarray(), np.float32).ravel()
-        return history.data * both[history.indices]
+        # neighbours are few, so only their rows of the likes are looked at
+        theirs = self.liked[near.indices]
+        fans = sparse.csr_array(theirs[:, items].multiply(near.data[:, None])).T.tocsr()
+        return np.asarray((fans @ theirs[:, history.indices]).toarray() * history.data, np.float32)
 
     def save(self, directory: Path, name: str) -> None:
         """Write the likes, both ways round."""

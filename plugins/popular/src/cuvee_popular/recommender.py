@@ -11,6 +11,7 @@ towards the global one. Each term is a table looked up by position, so scoring i
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -110,11 +111,15 @@ class Popular(Recommender[PopularConfig]):
                 scores += self.lifts[rows[:, None], at]
         return scores
 
-    def explain(self, queries: Queries, item: int) -> str | None:
+    def explain(self, queries: Queries, items: npt.NDArray[np.int32]) -> Sequence[str | None]:
         """Say "popular with artists aged 25-34", "rising", or "popular now"."""
+        rows = self.segments.of_profiles(queries.profiles)[0]
+        return [self._reason(rows, item) for item in items.tolist()]
+
+    def _reason(self, rows: npt.NDArray[np.int64], item: int) -> str | None:
+        """Of one item for a user of the given segments, int64[C]."""
         if not 0 <= item < len(self.share) or np.isnan(self.share[item]):
             return None
-        rows = self.segments.of_profiles(queries.profiles)[0]
         lifts = self.lifts[rows, item]
         trend = float(self.trend[item]) if len(self.trend) else 0.0
         if trend > max(NOTABLE, float(lifts.sum())):
