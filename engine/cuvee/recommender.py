@@ -77,6 +77,15 @@ class RecommenderConfig(BaseModel):
     """Names of the fields that ``fit`` does not depend on: addresses, deadlines, where files lie. A
     model stays valid when they change; a change of any other field asks for a new fit."""
 
+    def apart(self, folder: Path) -> Self:
+        """The same settings for a fit that is not to be served: an evaluation, a search for weights.
+
+        What the fit would publish for others goes below ``folder`` (which lasts as long as the fit
+        is kept), and a recommender that ``needs_server`` brings one of its own, in ``load`` too. Only
+        ``serving_only`` fields may differ.
+        """
+        return self
+
 
 def _from_root(path: Path, info: ValidationInfo) -> Path:
     return Path(info.context["root"]) / path if info.context and "root" in info.context else path

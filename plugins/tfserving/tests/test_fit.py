@@ -54,10 +54,10 @@ def test_trains_publishes_and_is_served_at_once(tmp_path, free_port):
         assert "ndcg" in steps[-1][2]
         queries = Queries.build(Histories.build([toy.data.events.row(0), [], [3, 5]]))
 
-        async def ask():
-            return await fitted.candidates(queries, 5), fitted.model_version
+        async def ask(model):
+            return await model.candidates(queries, 5), model.model_version
 
-        proposed, version = asyncio.run(ask())
+        proposed, version = asyncio.run(ask(fitted))
         assert version == "1"
         assert (proposed.items[[0, 2]] >= 0).all()
         assert (proposed.items[1] == -1).all()
@@ -66,7 +66,12 @@ def test_trains_publishes_and_is_served_at_once(tmp_path, free_port):
     finally:
         fitted.close()
         fitted.close()
-    # the server that stood in has ended
+    # apart from all that is served, it comes up with a server of its own and the fitted version, the newest or not
+    (tmp_path / "deep" / "2").mkdir()
+    again = TfServing.load(tmp_path, config.apart(tmp_path), toy.data.catalog)
+    np.testing.assert_array_equal(asyncio.run(ask(again))[0].items, proposed.items)
+    again.close()
+    # the servers that stood in have ended
     with grpc.insecure_channel(fitted._client.address) as channel, pytest.raises(grpc.FutureTimeoutError):
         grpc.channel_ready_future(channel).result(timeout=0.5)
 

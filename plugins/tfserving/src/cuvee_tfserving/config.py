@@ -10,7 +10,10 @@ from pydantic import PositiveFloat, PositiveInt, StringConstraints, model_valida
 
 from cuvee_tfserving.training.config import TrainingConfig
 
-__all__ = ["TfServingConfig"]
+__all__ = ["EMBEDDED", "TfServingConfig"]
+
+EMBEDDED = "embedded"
+"""The address of a model server of one's own."""
 
 Name = Annotated[str, StringConstraints(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
 
@@ -23,7 +26,8 @@ class TfServingConfig(RecommenderConfig):
     )
 
     address: Annotated[str, StringConstraints(min_length=1)] = "127.0.0.1:8500"
-    """host:port of the model server (gRPC), or any target that gRPC resolves (``dns:///models:8500``)."""
+    """host:port of the model server (gRPC), or any target that gRPC resolves (``dns:///models:8500``).
+    ``embedded``: a server of its own, for as long as the recommender is loaded, of the fitted version."""
     model: Name = "deep"
     """The model's name on the server, and its folder under ``model_root``."""
     version: PositiveInt | Literal["latest", "fitted"] = "latest"
@@ -59,6 +63,11 @@ class TfServingConfig(RecommenderConfig):
         if self.version_label and self.version != "latest":
             raise ValueError("set version or version_label, not both")
         return self
+
+    def apart(self, folder: Path) -> Self:
+        """Published below ``folder``, and served from there by a server of its own."""
+        apart = {"address": EMBEDDED, "model_root": folder, "version": "latest", "version_label": ""}
+        return self.model_copy(update=apart)
 
     @property
     def length(self) -> int:

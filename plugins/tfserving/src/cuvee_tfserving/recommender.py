@@ -30,7 +30,7 @@ from cuvee.recommender import (
 
 from cuvee_tfserving.artefact import Artefact, beside
 from cuvee_tfserving.client import Asked, ModelClient, Predicted, Status
-from cuvee_tfserving.config import TfServingConfig
+from cuvee_tfserving.config import EMBEDDED, TfServingConfig
 from cuvee_tfserving.embedded import Embedded
 from cuvee_tfserving.failures import invalid
 from cuvee_tfserving.memory import Memory
@@ -38,7 +38,7 @@ from cuvee_tfserving.products import gathered, scored_all
 from cuvee_tfserving.publishing import newest, publish
 from cuvee_tfserving.sequences import sequences
 from cuvee_tfserving.trainer import train
-from cuvee_tfserving.trial import served_for_fit
+from cuvee_tfserving.trial import serve_own, served_for_fit
 from cuvee_tfserving.versions import Versions
 
 __all__ = ["TfServing"]
@@ -129,8 +129,15 @@ class TfServing(Recommender[TfServingConfig]):
 
     @classmethod
     def load(cls, directory: Path, config: TfServingConfig, catalog: Catalog) -> Self:
-        """Map the items' vectors. The model server is not asked yet: it may come up later."""
-        return cls(config, Artefact.load(directory), catalog.items)
+        """Map the items' vectors. The model server is not asked yet: it may come up later.
+
+        Raises:
+            RuntimeError: the server is to be one of its own, and cannot serve the fitted version.
+        """
+        fitted = Artefact.load(directory)
+        if config.address != EMBEDDED:
+            return cls(config, fitted, catalog.items)
+        return cls(config, fitted, catalog.items, serve_own(config, fitted), Asked(config.model, fitted.version))
 
     async def candidates(self, queries: Queries, k: int) -> Candidates:
         """The items with the largest products, exactly; one Predict."""

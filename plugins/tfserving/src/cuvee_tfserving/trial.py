@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import grpc
 
 from cuvee_tfserving.artefact import Artefact
 from cuvee_tfserving.client import OPTIONS, Asked, live_versions
-from cuvee_tfserving.config import TfServingConfig
+from cuvee_tfserving.config import EMBEDDED, TfServingConfig
 from cuvee_tfserving.embedded import Embedded, start
 from cuvee_tfserving.protos import (
     GetModelMetadataRequest,
@@ -20,9 +22,12 @@ from cuvee_tfserving.protos import (
     SignatureDefMap,
 )
 
-__all__ = ["check_signatures", "served_for_fit"]
+__all__ = ["check_signatures", "serve_own", "served_for_fit"]
 
 PAUSE = 0.1
+ONE_VERSION = """model_config_list {{ config {{ name: "{name}" base_path: "{base}" model_platform: "tensorflow"
+  model_version_policy {{ specific {{ versions: {version} }} }} }} }}
+"""
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +35,14 @@ log = logging.getLogger(__name__)
 def served_for_fit(config: TfServingConfig, fitted: Artefact) -> Embedded | None:
     """Wait until the published version is served, and check it; gives the server, if it is one of our own.
 
-    Where the configured server is not there, or does not serve the version in time, an embedded
+    Where none is configured, or it is not there, or does not serve the version in time, an embedded
     one is started: the engine asks a fitted model to calibrate it, a first fit comes before
     anything is served, and a training must not be lost for that.
 
     Raises:
         RuntimeError: the version cannot be served, or its signatures are not what the config says.
     """
-    if _reached(config.address):
+    if config.address != EMBEDDED and _reached(config.address):
         said = _await(config.address, config.model, fitted.version, config.publish_wait)
         if said is None:
             check_signatures(config.address, config, fitted)
@@ -51,8 +56,20 @@ def served_for_fit(config: TfServingConfig, fitted: Artefact) -> Embedded | None
             said,
             config.model_root / config.model,
         )
+    return serve_own(config, fitted)
+
+
+def serve_own(config: TfServingConfig, fitted: Artefact) -> Embedded:
+    """A server of our own with the fitted version, checked.
+
+    Raises:
+        RuntimeError: as :func:`served_for_fit`.
+    """
     base = (config.model_root / config.model).absolute()
-    embedded = start(["--port", "0", "--model_name", config.model, "--model_base_path", str(base)])
+    with tempfile.TemporaryDirectory(prefix="cuvee-model-server-") as folder:
+        file = Path(folder) / "models.config"
+        file.write_text(ONE_VERSION.format(name=config.model, base=base, version=fitted.version))
+        embedded = start(["--port", "0", "--model_config_file", str(file)])
     try:
         _check_own(embedded.address, config, fitted)
     except BaseException:
