@@ -56,6 +56,14 @@ class Blender(ABC):
         self.options = options
         self.missing = missing
 
+    @property
+    def linear(self) -> bool:
+        """Whether a contribution is the weight times something that no weight changes.
+
+        Tuning then needs to blend only once, and multiplies.
+        """
+        return False
+
     @abstractmethod
     def contributions(self, opinions: Opinions) -> Floats:
         """float32[p, B, M], finite; 0 on padding."""
@@ -78,6 +86,11 @@ class WeightedSum(Blender):
 
     Source: Fox and Shaw, "Combination of Multiple Searches", TREC-2, 1994.
     """
+
+    @property
+    def linear(self) -> bool:
+        """All but ``skip``, which shares out weights by who has an opinion."""
+        return self.missing != "skip"
 
     def contributions(self, opinions: Opinions) -> Floats:
         """Weight x calibrated, the missing ones by the policy."""
@@ -111,6 +124,7 @@ class ReciprocalRankFusion(Blender):
 
     Options = RrfOptions
     ranks_only = True
+    linear = True
 
     def contributions(self, opinions: Opinions) -> Floats:
         """Ranks are found per source and row."""

@@ -1,0 +1,145 @@
+"""Opinions whose right answers are known: what every source says of the candidates of every case.
+
+Asked once, through the very pipeline that serves, kept as float32, and then weighed again and
+again: 6,000 cases of 600 candidates and 7 sources take 100 MB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cuvee.data.catalog import Catalog
+from cuvee.ranking.ask import ask_directly
+from cuvee.ranking.blend import Blender, Opinions
+from cuvee.ranking.calibrate import Calibrator
+from cuvee.ranking.pipeline import make_lists
+from cuvee.ranking.plan import Plan, Question
+from cuvee.recommender import Bools, Floats, Ints, Offsets, Progress, Queries, Ragged
+from cuvee.training.cases import Cases
+from cuvee.training.objective import Block
+from cuvee.training.questions import profile_of
+
+__all__ = ["Judged", "gather_opinions", "to_block"]
+
+BATCH = 256
+"""Cases that are asked about, and later weighed, at once."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What p sources say of the M candidates of some cases, and which candidates are right."""
+
+    cases: Offsets
+    """int64[b]: which cases."""
+    items: Ints
+    """int32[b, M], rising, -1 pads."""
+    raw: Floats
+    """float32[p, b, M], NaN = no opinion."""
+    ranks: Ints
+    """int32[p, b, M]: 1-based place in the source's own candidates, 0 = not proposed by it."""
+    lengths: Offsets
+    """int64[b]: liked events in the history."""
+    relevant: Bools
+    """bool[b, M]: whether a candidate was held out."""
+    n_relevant: Offsets
+    """int64[b]: how many were held out, found among the candidates or not."""
+
+
+def in_fold_batches(cases: Cases, folds: Ints) -> Iterator[Offsets]:
+    """int64[at most BATCH] case numbers: of one fold each, by the length of the history."""
+    lengths = cases.histories.liked
+    order = np.lexsort((lengths, folds))
+    for fold in np.unique(folds):
+        mine = order[folds[order] == fold]
+        for start in range(0, len(mine), BATCH):
+            yield mine[start : start + BATCH]
+
+
+def gather_opinions(
+    plan: Plan, catalog: Catalog, cases: Cases, folds: Ints, now: float, history: int, progress: Progress
+) -> list[Judged]:
+    """Ask every source about every case, as if all had a weight.
+
+    ``folds`` (int32[B]) keeps cases of different folds in different batches; ``now`` is the time of
+    the questions (seconds since the epoch), ``history`` how many of the newest events sources get.
+
+    Raises whatever a source raises: offline nothing may hide behind a degraded answer.
+    """
+    asked = replace(plan, weights={}, fallback=())
+    found = []
+    done = 0
+    for rows in in_fold_batches(cases, folds):
+        batch = cases.select(rows)
+        profiles = [profile_of(catalog, int(person)) for person in batch.people]
+        queries = Queries.build(batch.histories.last(history), batch.people, profiles, now)
+        seen = Ragged(batch.histories.offsets, batch.histories.items)
+        answer = asyncio.run(make_lists(asked, Question(queries, seen, plan.max_candidates), ask_directly))
+        failed = next((r.failure for r in answer.reports if r.failure), None)
+        if failed is not None:
+            raise failed
+        items = answer.blended.items
+        by_position = np.argsort(np.where(items < 0, np.iinfo(np.int32).max, items), axis=1).astype(np.int32)
+        everything = answer.blended.take(by_position)
+        n = len(catalog.items)
+        keys = np.arange(len(rows))[:, None] * np.int64(n) + everything.items
+        right = np.isin(keys, batch.held_out.rows * n + batch.held_out.items) & (everything.items >= 0)
+        found.append(
+            Judged(
+                rows,
+                everything.items,
+                everything.raw,
+                everything.ranks,
+                batch.histories.liked,
+                right,
+                batch.held_out.lengths,
+            )
+        )
+        done += len(rows)
+        progress(done, len(cases))
+    return found
+
+
+def to_block(
+    judged: Judged, plan: Plan, blender: Blender, calibrators: Mapping[str, Calibrator], shares: Floats
+) -> Block:
+    """A batch made ready to be weighed by a blender; ``shares`` is float32[S, b].
+
+    Cases with nothing right among the candidates are left out: no weights help them.
+    """
+    kept = np.flatnonzero(judged.relevant.any(axis=1))
+    items = judged.items[kept]
+    width = int((items >= 0).sum(axis=1).max(initial=0))
+    items = items[:, :width]
+    raw = judged.raw[:, kept, :width]
+    present = items >= 0
+    calibrated = np.stack([calibrators[s.name].calibrate(raw[i]) for i, s in enumerate(plan.sources)])
+    live = np.asarray((~np.isnan(raw)).any(axis=2))
+
+    ones = np.ones((len(raw), len(kept)), np.float32)
+    basis = blender.contributions(Opinions(calibrated, ones, present)) if blender.linear else None
+
+    def scores(weights: Floats) -> Floats:
+        summed: Floats = blender.contributions(Opinions(calibrated, weights, present)).sum(axis=0)
+        return summed
+
+    rows, columns = np.nonzero(judged.relevant[kept][:, :width])
+    return Block(
+        cases=judged.cases[kept],
+        shares=shares[:, kept],
+        live=live,
+        basis=basis,
+        scores=None if blender.linear else scores,
+        absent=~present,
+        right=(rows.astype(np.int64), columns.astype(np.int64)),
+        n_relevant=judged.n_relevant[kept],
+    )
+
+
+def sources_of(judged: Sequence[Judged], shares: Sequence[Floats]) -> Bools:
+    """bool[p, S]: which sources have an opinion on any case of each segment."""
+    heard = [(~np.isnan(j.raw)).any(axis=2) @ (s > 0).T for j, s in zip(judged, shares, strict=True)]
+    return np.asarray(np.any(heard, axis=0))
