@@ -1,11 +1,12 @@
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from cuvee import Histories
 from cuvee.testing.toys import two_tribes
-from cuvee_tfserving.training.sequences import hold_out, liked, token_rows, windows
+from cuvee_tfserving.training.sequences import hold_out, lead, lessons, liked, token_rows, windows
 from cuvee_tfserving.training.starting import cooccurrence_vectors
 from cuvee_tfserving.training.validation import hit_rate, ndcg, rank_answers
 
@@ -61,6 +62,49 @@ def test_windows_repeat_with_the_seed_and_differ_by_epoch() -> None:
     first, same, other = (list(windows(events, 6, 4, 1, epoch)) for epoch in (0, 0, 1))
     np.testing.assert_array_equal(first, same)
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=False))
+
+
+ROWS = [(100 * u + np.arange(n)).tolist() for u, n in enumerate([0, 1, 2, 9, 10, 11, 12, 19, 40, 77])]
+
+
+def learnt(length: int, seed: int, epoch: int, look_ahead: float = 0.0) -> Iterator[tuple[list[int], int]]:
+    """Every context with what it is to name."""
+    for inputs, labels in lessons(Histories.build(ROWS), length, 4, seed, epoch, look_ahead):
+        assert inputs.shape == labels.shape == (4, length)
+        assert inputs.dtype == labels.dtype == np.int32
+        for row, column in np.argwhere(labels):
+            context = inputs[row, : column + 1]
+            yield (context[context > 0] - 1).tolist(), int(labels[row, column]) - 1
+
+
+@pytest.mark.parametrize("epoch", range(4))
+def test_every_transition_is_learnt_with_a_context_that_is_long_or_a_true_beginning(epoch: int) -> None:
+    seen: Counter[tuple[int, int]] = Counter()
+    for context, label in learnt(10, 3, epoch):
+        assert label == context[-1] + 1
+        assert context[0] % 100 == 0 or len(context) > lead(10) == 2
+        seen[context[-1], label] += 1
+    assert set(seen) == {pair for row in ROWS for pair in pairwise(row)}
+    assert max(seen.values()) <= 2
+    begun = [pair for row in ROWS for pair in list(pairwise(row))[:3]]
+    assert all(seen[pair] for pair in begun), "whoever has a history is a newcomer once in an epoch"
+
+
+def test_the_first_places_look_further_ahead_and_no_other() -> None:
+    ahead: Counter[tuple[int, int]] = Counter()
+    for epoch in range(40):
+        for context, label in learnt(10, 3, epoch, look_ahead=0.5):
+            ahead[len(context) if context[0] % 100 == 0 else 99, label - context[-1]] += 1
+    assert {steps for place, steps in ahead if place == 99} == {1}
+    first = {steps: times for (place, steps), times in ahead.items() if place == 1}
+    assert set(first) == set(range(1, 11))
+    assert 0.45 < first[1] / sum(first.values()) < 0.75, "half of them name the next, and of the others some"
+    assert all(0 < first[steps] < first[1] / 2 for steps in range(2, 11))
+
+
+def test_lessons_repeat_with_the_seed() -> None:
+    assert list(learnt(10, 3, 1, 0.5)) == list(learnt(10, 3, 1, 0.5))
+    assert list(learnt(10, 3, 1, 0.5)) != list(learnt(10, 3, 2, 0.5))
 
 
 def test_cooccurrence_brings_neighbours_near() -> None:

@@ -151,7 +151,7 @@ def test_data_without_a_next_item_is_refused(tmp_path: Path) -> None:
         fit.train(alone, config(), tmp_path / "checkpoint", lambda line: None)
 
 
-def _nan(self: Any, window: Any) -> Any:
+def _nan(self: Any, *batch: Any) -> Any:
     return sum(keras.ops.sum(weight) for weight in self.trainable_variables) * float("nan")
 
 

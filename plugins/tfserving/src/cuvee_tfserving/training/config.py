@@ -42,6 +42,13 @@ class TrainingConfig(BaseModel):
     """Hashed words of items' texts, as so many numbers of the item tower's input."""
     max_categories: Annotated[int, Field(ge=0, le=20_000)] = 500
     """The most frequent labels of all category columns that the item tower reads."""
+    newcomers: Annotated[float, Field(ge=1, le=1000)] = 15.0
+    """Weight in the transformer's loss of what follows a history's first event; that of what follows
+    the n-th is the n-th part, but no less than 1. Beginnings are rare in long histories, and what a
+    new user is shown depends on them alone. 1: all weigh the same."""
+    look_ahead: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """Share of the first ten places of a history at which the model is to name any one of the next
+    ten events rather than the very next."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.002
     warmup_steps: Annotated[int, Field(ge=0)] = 100

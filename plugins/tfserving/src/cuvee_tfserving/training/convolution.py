@@ -18,7 +18,7 @@ from keras import ops
 
 from cuvee_tfserving.training.config import TrainingConfig
 from cuvee_tfserving.training.network import Network, Tensor, draw_negatives, logistic_cost
-from cuvee_tfserving.training.sequences import count_windows, windows
+from cuvee_tfserving.training.sequences import count_windows, lead, lessons
 
 __all__ = ["Convolution"]
 
@@ -48,16 +48,19 @@ class Convolution(Network):
         self.drop = keras.layers.Dropout(config.dropout)
 
     def batches(self, events: Histories, epoch: int) -> Iterator[tuple[Ints, ...]]:
-        """Windows of one more than ``max_history``, and for each next item its own negatives."""
+        """Histories, what comes next at each place, and for each next item its own negatives."""
         config = self.config
         rng = np.random.default_rng((config.seed, epoch, 1))
-        for window in windows(events, config.max_history + 1, config.batch_size, config.seed, epoch):
-            shape = (config.batch_size, config.max_history, config.negatives or 4)
-            yield window, draw_negatives(rng, self.choices, shape)
+        shape = (config.batch_size, config.max_history, config.negatives or 4)
+        for inputs, labels in lessons(
+            events, config.max_history, config.batch_size, config.seed, epoch, config.look_ahead
+        ):
+            yield inputs, labels, draw_negatives(rng, self.choices, shape)
 
     def steps(self, events: Histories) -> int:
-        """As many as windows that do not overlap would be."""
-        return -(-count_windows(events, self.config.max_history + 1) // self.config.batch_size)
+        """As many as the windows of an epoch fill."""
+        length = self.config.max_history
+        return -(-count_windows(events, length + 1, lead(length)) // self.config.batch_size)
 
     def states(self, tokens: Tensor, training: bool = False) -> Tensor:
         """int32[B, L] -> float32[B, L, d]: what the convolutions make of each event and those before it."""
@@ -72,11 +75,10 @@ class Convolution(Network):
         met = states[:, :, None] * ops.take(self.wanted, items, axis=0)
         return self.meet(met)[..., 0] + ops.sum(met, axis=-1) + ops.take(self.bias, items, axis=0)
 
-    def cost(self, window: Tensor, negatives: Tensor) -> Tensor:
+    def cost(self, inputs: Tensor, labels: Tensor, negatives: Tensor) -> Tensor:
         """Binary cross-entropy of each next item and of its negatives."""
-        inputs, labels = window[:, :-1], window[:, 1:]
         asked = ops.concatenate([labels[..., None], negatives], axis=-1)
-        return logistic_cost(self.logits(self.states(inputs, training=True), asked), inputs, labels, negatives)
+        return logistic_cost(self.logits(self.states(inputs, training=True), asked), labels, negatives)
 
     def scores(self, history: Tensor, items: Tensor) -> Tensor:
         """Probabilities, 0 to 1."""

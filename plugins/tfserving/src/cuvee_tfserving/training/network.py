@@ -80,14 +80,14 @@ def draw_negatives(rng: np.random.Generator, choices: Ints, shape: tuple[int, ..
     return (choices[rng.integers(0, len(choices), shape)] + 1).astype(np.int32)
 
 
-def logistic_cost(logits: Tensor, inputs: Tensor, labels: Tensor, negatives: Tensor) -> Tensor:
+def logistic_cost(logits: Tensor, labels: Tensor, negatives: Tensor) -> Tensor:
     """Mean binary cross-entropy of float32[B, L, 1 + K]: the next item first, then K negatives.
 
-    A negative that happens to be the next item does not count, nor does a place without an event.
+    A negative that happens to be the next item does not count, nor does a place without a label (0).
     """
     targets = ops.one_hot(ops.zeros(ops.shape(labels), "int32"), logits.shape[-1])
     losses = ops.relu(logits) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))
-    real = ops.cast((labels > 0) & (inputs > 0), "float32")[..., None]
+    real = ops.cast(labels > 0, "float32")[..., None]
     apart = ops.cast(negatives != labels[..., None], "float32")
     counted = ops.concatenate([real, apart * real], axis=-1)
     return ops.sum(losses * counted) / ops.maximum(ops.sum(real), 1.0)

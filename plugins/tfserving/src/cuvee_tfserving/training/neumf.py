@@ -20,7 +20,7 @@ from keras import ops
 
 from cuvee_tfserving.training.config import TrainingConfig
 from cuvee_tfserving.training.network import Network, Tensor, draw_negatives, logistic_cost
-from cuvee_tfserving.training.sequences import count_windows, windows
+from cuvee_tfserving.training.sequences import count_windows, lead, lessons
 
 __all__ = ["NeuMF"]
 
@@ -63,16 +63,19 @@ class NeuMF(Network):
         self.past = ops.convert_to_tensor((at[:, None] >= at[None, :]).astype(np.float32))
 
     def batches(self, events: Histories, epoch: int) -> Iterator[tuple[Ints, ...]]:
-        """Windows of one more than ``max_history``, and for each next item its own negatives."""
+        """Histories, what comes next at each place, and for each next item its own negatives."""
         config = self.config
         rng = np.random.default_rng((config.seed, epoch, 1))
-        for window in windows(events, config.max_history + 1, config.batch_size, config.seed, epoch):
-            shape = (config.batch_size, config.max_history, config.negatives or 4)
-            yield window, draw_negatives(rng, self.choices, shape)
+        shape = (config.batch_size, config.max_history, config.negatives or 4)
+        for inputs, labels in lessons(
+            events, config.max_history, config.batch_size, config.seed, epoch, config.look_ahead
+        ):
+            yield inputs, labels, draw_negatives(rng, self.choices, shape)
 
     def steps(self, events: Histories) -> int:
-        """As many as windows that do not overlap would be."""
-        return -(-count_windows(events, self.config.max_history + 1) // self.config.batch_size)
+        """As many as the windows of an epoch fill."""
+        length = self.config.max_history
+        return -(-count_windows(events, length + 1, lead(length)) // self.config.batch_size)
 
     def users(self, tokens: Tensor, newest_only: bool) -> Tensor:
         """int32[B, L] -> the heads' means after each event float32[B, L, heads * d], or after the last, L = 1."""
@@ -98,11 +101,10 @@ class NeuMF(Network):
             deep = layer(deep)
         return (product + self.out_perceptron(deep))[..., 0] + ops.take(self.bias, items, axis=0)
 
-    def cost(self, window: Tensor, negatives: Tensor) -> Tensor:
+    def cost(self, inputs: Tensor, labels: Tensor, negatives: Tensor) -> Tensor:
         """Binary cross-entropy of each next item and of its negatives."""
-        inputs, labels = window[:, :-1], window[:, 1:]
         asked = ops.concatenate([labels[..., None], negatives], axis=-1)
-        return logistic_cost(self.logits(self.users(inputs, False), asked, training=True), inputs, labels, negatives)
+        return logistic_cost(self.logits(self.users(inputs, False), asked, training=True), labels, negatives)
 
     def scores(self, history: Tensor, items: Tensor) -> Tensor:
         """The log-odds."""

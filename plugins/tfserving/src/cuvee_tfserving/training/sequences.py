@@ -12,9 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from cuvee import Dataset, Histories
-from cuvee.recommender import Bools, Ints
+from cuvee.recommender import Bools, Ints, Offsets
 
-__all__ = ["Held", "count_windows", "hold_out", "liked", "token_rows", "windows"]
+__all__ = ["Held", "count_windows", "hold_out", "lead", "lessons", "liked", "token_rows", "windows"]
+
+
+BEGINNING = 10
+"""Events up to which a history is a newcomer's, and how far ahead he is thought of."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,9 @@ def token_rows(events: Histories, length: int, n_items: int | None = None) -> In
     return tokens
 
 
-def count_windows(events: Histories, length: int) -> int:
+def count_windows(events: Histories, length: int, lead: int = 0) -> int:
     """How many windows of tokens an epoch has, but for the one more that a moved cut may add."""
-    return int((-(-np.maximum(events.lengths - 1, 0) // (length - 1))).sum())
+    return int(_counts(events.lengths, length, length - 1 - lead).sum())
 
 
 def windows(events: Histories, length: int, batch_size: int, seed: int, epoch: int) -> Iterator[Ints]:
@@ -77,18 +81,70 @@ def windows(events: Histories, length: int, batch_size: int, seed: int, epoch: i
     share one event, so that each transition is learnt. The last batch is filled with empty rows, so
     that all have one shape.
     """
+    for window, _ in _windows(events, length, 0, batch_size, seed, epoch):
+        yield window
+
+
+def lessons(
+    events: Histories, length: int, batch_size: int, seed: int, epoch: int, look_ahead: float = 0.0
+) -> Iterator[tuple[Ints, Ints]]:
+    """Inputs and labels, int32[batch_size, length] each: what comes after each event, 0 where it is not learnt here.
+
+    Windows as in :func:`windows`, of ``length`` inputs, with two differences. A window that begins
+    in the midst of a history learns nothing in its first :func:`lead` places, where the model would
+    see a few events and take them for a newcomer's, who begins otherwise. Those transitions are
+    learnt in the neighbouring window, which reaches so much further; so a short context in the
+    training is always the true beginning of somebody, and each beginning is in every epoch.
+
+    And of a history's first ten places, a share of ``look_ahead`` names one of the next ten events,
+    drawn anew in each epoch, instead of the very next: a newcomer is shown a list that is to serve
+    him for a while (Pancha et al., PinnerFormer, KDD 2022, call it the dense all-action loss).
+    """
+    apart = lead(length)
+    rng = np.random.default_rng((seed, epoch, 2))
+    for window, middle in _windows(events, length + 1, apart, batch_size, seed, epoch):
+        inputs, labels = window[:, :-1], window[:, 1:] * (window[:, :-1] > 0)
+        labels[middle, :apart] = 0
+        if look_ahead:
+            _look_ahead(window, labels, np.flatnonzero(~middle).astype(np.int64), look_ahead, rng)
+        yield inputs, labels
+
+
+def _look_ahead(window: Ints, labels: Ints, rows: Offsets, share: float, rng: np.random.Generator) -> None:
+    at = (window[rows] == 0).sum(axis=1)[:, None] + np.arange(BEGINNING)
+    reach = np.minimum(BEGINNING, labels.shape[1] - at)
+    further = 1 + (rng.random(at.shape) * reach).astype(np.int64)
+    row, place = np.nonzero((reach > 0) & (rng.random(at.shape) < share))
+    labels[rows[row], at[row, place]] = window[rows[row], at[row, place] + further[row, place]]
+
+
+def lead(length: int) -> int:
+    """How many places of a window of ``length`` inputs are there to be read, not learnt: a fifth."""
+    return length // 5
+
+
+def _counts(lengths: Offsets, length: int, stride: int) -> Offsets:
+    """Windows of each row: the newest one, and as many more as its older transitions need."""
+    return np.where(lengths < 2, 0, 1 + -(-np.maximum(lengths - length, 0) // stride))
+
+
+def _windows(
+    events: Histories, length: int, lead: int, batch_size: int, seed: int, epoch: int
+) -> Iterator[tuple[Ints, Bools]]:
+    """Windows of which the first ``lead`` transitions are in the neighbour, too; and which begin in mid-history."""
     rng = np.random.default_rng((seed, epoch))
-    stride = length - 1
+    stride = length - 1 - lead
     lengths = events.lengths
     phase = rng.integers(0, stride, len(lengths))
     phase = np.where(lengths > length, phase, 0)
-    counts = np.where(lengths < 2, 0, -(-np.maximum(lengths - 1 - phase, 0) // stride) + (phase > 0))
+    counts = _counts(lengths - phase, length, stride) + (phase > 0)
     users = np.repeat(np.arange(len(lengths)), counts)
     nth = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)
-    # window 0 ends at the end; window 1 so much before it that it holds up to ``phase`` events less
+    # window 0 ends at the end; window 1 up to a stride before it, where the cut of this epoch lies
     back = np.where((nth > 0) & (phase[users] > 0), phase[users] + (nth - 1) * stride, nth * stride)
     ends = events.offsets[1:][users] - back
-    starts = np.maximum(ends - length, events.offsets[:-1][users])
+    begins = events.offsets[:-1][users]
+    starts = np.maximum(ends - length, begins)
     order = rng.permutation(len(users))
     columns = np.arange(length)
     for first in range(0, len(order), batch_size):
@@ -97,4 +153,6 @@ def windows(events: Histories, length: int, batch_size: int, seed: int, epoch: i
         tokens = np.zeros((batch_size, length), np.int32)
         inside = at >= starts[picked, None]
         tokens[: len(picked)][inside] = events.items[at[inside]] + 1
-        yield tokens
+        middle = np.zeros(batch_size, np.bool_)
+        middle[: len(picked)] = starts[picked] > begins[picked]
+        yield tokens, middle

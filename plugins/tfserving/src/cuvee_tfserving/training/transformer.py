@@ -24,7 +24,7 @@ from keras import ops
 
 from cuvee_tfserving.training.config import TrainingConfig
 from cuvee_tfserving.training.network import Network, Tensor, draw_negatives
-from cuvee_tfserving.training.sequences import count_windows, windows
+from cuvee_tfserving.training.sequences import count_windows, lead, lessons
 
 __all__ = ["Transformer"]
 
@@ -87,7 +87,6 @@ class Transformer(Network):
         trained[self.choices + 1] = 1
         # an item that nobody had has its features alone, and is nobody's negative
         self.trained = ops.convert_to_tensor(trained)
-        self.barred = ops.convert_to_tensor((trained[1:] - 1) * 1e9)
         start = np.random.default_rng(config.seed).normal(size=(self.n_items + 1, d)) * 0.5
         if initial is not None:
             start[1:] = np.where(initial.any(axis=1, keepdims=True), initial, start[1:])
@@ -110,15 +109,16 @@ class Transformer(Network):
         self.future = ops.convert_to_tensor(np.triu(np.full((1, 1, length, length), -1e9, np.float32), 1))
 
     def batches(self, events: Histories, epoch: int) -> Iterator[tuple[Ints, ...]]:
-        """Windows of one more than ``max_history``, and the negatives of the batch where they are sampled."""
+        """Histories, what comes next at each place, and the negatives of the batch where they are sampled."""
         config = self.config
         rng = np.random.default_rng((config.seed, epoch, 1))
-        for window in windows(events, config.max_history + 1, config.batch_size, config.seed, epoch):
-            yield (window, draw_negatives(rng, self.choices, (config.negatives,))) if config.negatives else (window,)
+        for lesson in lessons(events, config.max_history, config.batch_size, config.seed, epoch, config.look_ahead):
+            yield (*lesson, draw_negatives(rng, self.choices, (config.negatives,))) if config.negatives else lesson
 
     def steps(self, events: Histories) -> int:
-        """As many as windows that do not overlap would be."""
-        return -(-count_windows(events, self.config.max_history + 1) // self.config.batch_size)
+        """As many as the windows of an epoch fill."""
+        length = self.config.max_history
+        return -(-count_windows(events, length + 1, lead(length)) // self.config.batch_size)
 
     def tower_vectors(self, features: Tensor) -> Tensor:
         """float32[n, F] -> float32[n, d]: an item's vector by its features alone."""
@@ -138,7 +138,10 @@ class Transformer(Network):
         """Tokens int32[B, L] with their vectors float32[B, L, d] -> a state after each, float32[B, L, d]."""
         there = ops.cast(tokens > 0, "float32")
         bias = self.future + (1 - there[:, None, None, :]) * -1e9
-        x = x * math.sqrt(self.config.dimensions) + self.places
+        # places are counted from the first event on: a newcomer's few events, though they stand at the
+        # right, look as the beginnings of histories did in training
+        places = ops.cast(ops.maximum(ops.cumsum(there, axis=1) - 1, 0), "int32")
+        x = (x + ops.take(self.places, places, axis=0)) * math.sqrt(self.config.dimensions)
         x = self.drop(x * there[..., None], training=training)
         for block in self.blocks:
             x = block(x, bias, training=training)
@@ -167,8 +170,8 @@ class Transformer(Network):
         """float32[N + 1, d]: by token, worked out anew unless frozen."""
         return self.all_vectors() if self.frozen is None else ops.convert_to_tensor(self.frozen)
 
-    def cost(self, window: Tensor, negatives: Tensor | None = None) -> Tensor:
-        """The mean cross-entropy of each next item in int32[B, L + 1].
+    def cost(self, inputs: Tensor, labels: Tensor, negatives: Tensor | None = None) -> Tensor:
+        """The weighted mean cross-entropy of the labels, int32[B, L] each; a label of 0 does not count.
 
         Against all items, or against ``negatives`` int32[S]: uniform draws shared by the batch. The
         draws stand for the rest of the catalogue, so they are weighed up to its size.
@@ -178,22 +181,25 @@ class Transformer(Network):
         if config.id_dropout:
             drawn = keras.random.uniform((self.n_items + 1,), seed=self.seeds)
             known = self.trained * ops.cast(drawn >= config.id_dropout, "float32")
-        inputs, labels = window[:, :-1], window[:, 1:]
-        counted = ops.cast((labels > 0) & (inputs > 0), "float32")
+        # only the places that count meet the items: in a batch of short histories most do not
+        (counted,) = ops.nonzero(ops.reshape(labels, (-1,)))
+        labels = ops.take(ops.reshape(labels, (-1,)), counted)
+        nth = ops.maximum(ops.cumsum(ops.cast(inputs > 0, "float32"), axis=1), 1.0)
+        weights = ops.take(ops.reshape(ops.maximum(config.newcomers / nth, 1.0), (-1,)), counted)
         if negatives is None:
             table = self.all_vectors(known)
             states = self.encode(inputs, ops.take(table, inputs, axis=0), training=True)
-            logits = ops.matmul(states, ops.transpose(table[1:])) + self.barred
+            states = ops.take(ops.reshape(states, (-1, config.dimensions)), counted, axis=0)
+            logits = ops.matmul(states, ops.transpose(ops.take(table, self.choices + 1, axis=0)))
             # log-sum-exp and a pick: a one-hot of the size of the logits would double the memory
             own = ops.sum(states * ops.take(table, labels, axis=0), axis=-1)
             losses = ops.logsumexp(logits, axis=-1) - own
         else:
-            rows = self.vectors(window, known)
-            others = self.vectors(negatives, known)
-            states = self.encode(inputs, rows[:, :-1], training=True)
-            own = ops.sum(states * rows[:, 1:], axis=-1)
-            logits = ops.matmul(states, ops.transpose(others))
-            logits = ops.where(labels[..., None] == negatives, -1e9, logits)
+            states = self.encode(inputs, self.vectors(inputs, known), training=True)
+            states = ops.take(ops.reshape(states, (-1, config.dimensions)), counted, axis=0)
+            own = ops.sum(states * self.vectors(labels, known), axis=-1)
+            logits = ops.matmul(states, ops.transpose(self.vectors(negatives, known)))
+            logits = ops.where(labels[:, None] == negatives, -1e9, logits)
             logits = logits + math.log(max(1.0, (len(self.choices) - 1) / negatives.shape[0]))
             losses = ops.logaddexp(ops.logsumexp(logits, axis=-1), own) - own
-        return ops.sum(losses * counted) / ops.maximum(ops.sum(counted), 1.0)
+        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0)
