@@ -9,8 +9,12 @@
     async with AsyncClient("localhost:50051") as cuvee:
         answer = await cuvee.recommend("movies", context_item_ids=["50", "181"])
 
-Methods return the messages of ``cuvee.v1`` and raise ``grpc.RpcError``; :func:`failure_of` reads
-what such an error says.
+    with Client("localhost:50051") as cuvee:
+        event = Event(product="movies", user_id="196", item_id="50", type=EVENT_TYPE_VIEW, event_id="a1")
+        cuvee.events.WriteEvents(WriteEventsRequest(events=[event]), timeout=2)
+
+``events`` and ``catalog`` are the generated stubs of those services. Methods return the messages of
+``cuvee.v1`` and raise ``grpc.RpcError``; :func:`failure_of` reads what such an error says.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cuvee.v1 import catalog_pb2_grpc, events_pb2_grpc
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
 
@@ -247,6 +252,8 @@ class Client(
         )
         self._stub = rpc.RecommendationServiceStub(self.channel)
         self._health = health_pb2_grpc.HealthStub(self.channel)
+        self.events = events_pb2_grpc.EventServiceStub(self.channel)
+        self.catalog = catalog_pb2_grpc.CatalogServiceStub(self.channel)
 
     def close(self) -> None:
         """Close the connection."""
@@ -281,6 +288,8 @@ class AsyncClient(
         )
         self._stub = rpc.RecommendationServiceStub(self.channel)
         self._health = health_pb2_grpc.HealthStub(self.channel)
+        self.events: events_pb2_grpc.EventServiceAsyncStub = events_pb2_grpc.EventServiceStub(self.channel)
+        self.catalog: catalog_pb2_grpc.CatalogServiceAsyncStub = catalog_pb2_grpc.CatalogServiceStub(self.channel)
 
     async def close(self) -> None:
         """Close the connection."""

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from cuvee.client import Client
+from cuvee.data.store import Database
+from cuvee.data.store.database import located
+from cuvee.data.store.opening import migrate
 from cuvee.testing import Toy, two_tribes
 from cuvee.testing.server import RunningServer, run_server
 
@@ -178,3 +181,53 @@ def server(config: Path) -> Iterator[RunningServer]:
 @pytest.fixture(scope="session")
 def client(server: RunningServer) -> Client:
     return server.client
+
+
+def stored(config: Path, url: str, name: str, more: str = "") -> Path:
+    """The fitted configuration with one product alone, and a store: a file beside it."""
+    folder = config.with_name("stored-products")
+    folder.mkdir(exist_ok=True)
+    (folder / "toy.toml").write_text(config.with_name("products").joinpath("toy.toml").read_text() + EVENTS)
+    found = config.with_name(f"{name}.toml")
+    found.write_text(f'products = "stored-products"\n{more}\n[store]\nurl = "{url}"\n' + config.read_text())
+    return found
+
+
+EVENTS = """
+[events]
+weights = { view = 0.5, dismiss = -1.0 }
+rating_liked_from = 3.5
+"""
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of a database with tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}"
+    return with_tables(request.getfixturevalue("postgres").url, "serving")
+
+
+def with_tables(url: str, name: str) -> str:
+    """A new database of a PostgreSQL server, its tables made."""
+    import psycopg  # noqa: PLC0415 - the driver is an extra
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = url.removesuffix("postgres") + name
+    database = Database(located(url, HERE))
+    migrate(database)
+    database.close()
+    return url
+
+
+@pytest.fixture(scope="session")
+def stored_config(config: Path, store_url: str) -> Path:
+    return stored(config, store_url, "stored-" + store_url.partition(":")[0])
+
+
+@pytest.fixture(scope="session")
+def stored_server(stored_config: Path) -> Iterator[RunningServer]:
+    """A server of one product over a store that its tests may write to."""
+    with run_server(stored_config, environment=ENVIRONMENT) as running:
+        yield running

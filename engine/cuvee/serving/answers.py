@@ -20,6 +20,8 @@ __all__ = ["only_checked", "ranked", "recommended", "similar"]
 
 HISTORY_HOOK = "load_history"
 """The entry in ``sources`` that says that a user's history could not be loaded."""
+STORE = "store"
+"""The entry that says that the user's stored events could not be read."""
 
 _STATUS = {
     Status.LIVE: pb.SourceStatus.STATUS_LIVE,
@@ -61,8 +63,8 @@ def _chain_reports(made: Made, plan: Plan) -> Iterator[Report]:
 def sources_of(made: Made) -> list[pb.SourceStatus]:
     """One entry per source in the order of the configuration, and after them what else has a say.
 
-    That is one entry per source that only the fallback chain has and that was asked, and one for a
-    history that could not be loaded.
+    That is one entry per source that only the fallback chain has and that was asked, one for a
+    history that could not be loaded, and one for a store that could not be read.
 
     A report is of a batch; of a query that a source was not asked about it says nothing.
     """
@@ -81,6 +83,8 @@ def sources_of(made: Made) -> list[pb.SourceStatus]:
     if made.row.history_failed:
         failed = Report(HISTORY_HOOK, Status.DEGRADED, DegradedReason.ERROR, "the user's history could not be loaded")
         found[HISTORY_HOOK] = _status(failed, 0)
+    if (trouble := made.row.store_failed) is not None:
+        found[STORE] = _status(Report(STORE, Status.DEGRADED, trouble.reason, trouble.detail), 0)
     return list(found.values())
 
 

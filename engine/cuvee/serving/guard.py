@@ -22,7 +22,7 @@ from grpc_status import rpc_status
 from cuvee.errors import DeadlineExceeded, InvalidArgument, UnavailableError
 from cuvee.serving.status import code_of, status_of
 
-__all__ = ["Guard", "deadline_of", "incident_of"]
+__all__ = ["Guard", "Malformed", "deadline_of", "incident_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +47,13 @@ def incident_of(problem: BaseException, method: str) -> str:
     return incident
 
 
-class _Malformed:
+class Malformed:
     """Stands for a message that could not be read: gRPC itself would answer UNKNOWN."""
+
+    @staticmethod
+    def problem() -> InvalidArgument:
+        """What the caller is told."""
+        return InvalidArgument("request", "cannot be read as a message of this rpc; was it made from another proto?")
 
 
 def _reader(read: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
@@ -59,7 +64,7 @@ def _reader(read: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | Non
         try:
             return read(data)
         except DecodeError:
-            return _Malformed()
+            return Malformed()
 
     return forgiving
 
@@ -71,7 +76,8 @@ class Guard(grpc.aio.ServerInterceptor):
         """``longest``: seconds that a call with one answer may take, whatever its caller allows."""
         self._longest = longest
         self._going = 0
-        self._leaving = False
+        self.leaving = asyncio.Event()
+        """Set when the server is to stop: what has no end of its own ends now."""
         self._last_call = 0.0
 
     async def drain(self, seconds: float) -> None:
@@ -80,7 +86,7 @@ class Guard(grpc.aio.ServerInterceptor):
         gRPC's own stop cancels calls that it has received and not yet handed over; so callers are
         first sent away by an answer that tells them to try elsewhere.
         """
-        self._leaving = True
+        self.leaving.set()
         self._last_call = time.monotonic()
         until = time.monotonic() + seconds
         while time.monotonic() < until and (self._going or time.monotonic() < self._last_call + QUIET):
@@ -88,11 +94,11 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def _enter(self, request: Any) -> None:
         """What every call must pass."""
-        if self._leaving:
+        if self.leaving.is_set():
             self._last_call = time.monotonic()
             raise UnavailableError("this server is shutting down; ask another one, or try again")
-        if isinstance(request, _Malformed):
-            raise InvalidArgument("request", "cannot be read as a message of this rpc; was it made from another proto?")
+        if isinstance(request, Malformed):
+            raise Malformed.problem()
 
     async def intercept_service(
         self,
@@ -110,6 +116,9 @@ class Guard(grpc.aio.ServerInterceptor):
             return grpc.unary_unary_rpc_method_handler(wrapped, read, write)
         if handler.unary_stream and inspect.isasyncgenfunction(handler.unary_stream):
             return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, method), read, write)
+        if handler.stream_stream and inspect.isasyncgenfunction(handler.stream_stream):
+            # each message may be malformed by itself: the handler gets it as such, and goes on
+            return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream, method), read, write)
         return handler
 
     def _unary(self, answer: Callable[[Any, Any], Awaitable[Any]], method: str) -> Any:

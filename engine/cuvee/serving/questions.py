@@ -29,8 +29,10 @@ from cuvee.serving.checks import (
     declared,
     length_of,
 )
+from cuvee.serving.event_weights import settled, weights_of
 from cuvee.serving.hooks import HistoryFailed, Hooks
 from cuvee.serving.products import Served
+from cuvee.serving.stored import Known, StoredUsers, StoreFailed
 from cuvee.serving.threads import AllTaken, Threads
 from cuvee.training.questions import profile_of
 from cuvee.v1 import recommendation_pb2 as pb
@@ -59,6 +61,16 @@ class _Events:
             np.concatenate([self.times, np.full(n, when)]),
         )
 
+    def and_stored(self, items: Ints, weights: Floats, times: Times) -> _Events:
+        """With stored events behind them, whenever they happened; dislikes take earlier likes back."""
+        if not len(items):
+            return self
+        weights = np.concatenate([self.weights, weights])
+        items = np.concatenate([self.items, items])
+        if (weights < 0).any():
+            weights = settled(items, weights)
+        return _Events(items, weights, np.maximum.accumulate(np.concatenate([self.times, times])))
+
 
 NOTHING = _Events(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.float64))
 
@@ -83,6 +95,8 @@ class Row:
     user_known: bool = False
     history_failed: bool = False
     """The hook that loads histories failed: what the engine has itself was taken."""
+    store_failed: StoreFailed | None = None
+    """The store could not be read: what was read of it last was taken."""
     basic: bool = False
     """The caller wants no attributions."""
 
@@ -121,8 +135,10 @@ def assemble(rows: Sequence[Row]) -> Question:
 class Edge:
     """Makes rows of requests."""
 
-    def __init__(self, hooks: Hooks, slots: int) -> None:
+    def __init__(self, hooks: Hooks, slots: int, stored: StoredUsers | None = None) -> None:
+        """Without ``stored``, what was imported is all that is known of a user."""
         self._hooks = hooks
+        self._stored = stored
         self._compiling = Threads("filters", slots)
 
     async def recommend(self, request: pb.RecommendRequest, served: Served, deadline: float) -> Row:
@@ -186,25 +202,36 @@ class Edge:
         told, nulls = declared(request.profile, catalog.users.frame.schema)
         if not (user_id or context or request.profile.attributes or request.profile.interests):
             raise InvalidArgument("user_id", "is empty, and neither context_item_ids nor profile says who is asking")
-        user = catalog.users.position(user_id) if user_id else -1
-        stored = profile_of(catalog, user)
-        attributes = {n: v for n, v in {**stored.attributes, **told.attributes}.items() if n not in nulls}
+        known, store_failed = await self._stored_of(served, user_id, deadline)
+        user = catalog.users.position(user_id) if user_id and not known.forgotten else -1
+        profile = _profile(known, profile_of(catalog, user))
+        attributes = {n: v for n, v in {**profile.attributes, **told.attributes}.items() if n not in nulls}
         failed, loaded = False, None
         try:
             loaded = await self._loaded(served, user_id, deadline)
         except HistoryFailed:
             failed = True
-        events = _stored(served, user) if loaded is None else loaded
+        events = _with_stored(served, _imported(served, user), known) if loaded is None else loaded
         return Row(
             served,
             k,
             events.then(_known(catalog.items.positions(context)), time.time()),
             user=user,
-            profile=Profile(attributes, {**stored.interests, **told.interests}),
-            user_known=user >= 0 or loaded is not None,
+            profile=Profile(attributes, {**profile.interests, **told.interests}),
+            user_known=user >= 0 or loaded is not None or known.stamp is not None,
             history_failed=failed,
+            store_failed=store_failed,
             basic=_basic(request.view),
         )
+
+    async def _stored_of(self, served: Served, user_id: str, deadline: float) -> tuple[Known, StoreFailed | None]:
+        """What is stored of the user, and what went wrong with finding out."""
+        if self._stored is None or not user_id:
+            return Known(), None
+        try:
+            return await self._stored.read(served.snapshot.product.name, user_id, deadline), None
+        except StoreFailed as failed:
+            return failed.known, failed
 
     async def _loaded(self, served: Served, user_id: str, deadline: float) -> _Events | None:
         """What the hook knows; raises HistoryFailed."""
@@ -238,7 +265,26 @@ class Edge:
         self._compiling.close()
 
 
-def _stored(served: Served, user: int) -> _Events:
+def _profile(known: Known, imported: Profile) -> Profile:
+    """The stored profile; the imported one where none is stored."""
+    if known.profile is None:
+        return imported
+    plain = {n: tuple(v) if isinstance(v, list) else v for n, v in known.profile.attributes.items()}
+    return Profile(plain, {n: tuple(v) for n, v in known.profile.interests.items()})
+
+
+def _with_stored(served: Served, imported: _Events, known: Known) -> _Events:
+    """The imported events, and behind them the stored ones whose items the catalogue knows."""
+    history = known.history
+    if not len(history):
+        return imported
+    items = served.snapshot.data.catalog.items.positions(history.item_ids)
+    there = items >= 0
+    weights = weights_of(served.snapshot.product.events, history.types, history.values)
+    return imported.and_stored(items[there], weights[there], np.asarray(history.times, np.float64)[there] / 1e6)
+
+
+def _imported(served: Served, user: int) -> _Events:
     if user < 0:
         return NOTHING
     events = served.snapshot.data.events

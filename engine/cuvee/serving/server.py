@@ -23,6 +23,7 @@ from cuvee.serving.health import SERVICE, Health
 from cuvee.serving.probe import probe
 from cuvee.serving.products import Products, Served
 from cuvee.serving.servicer import RecommendationServicer
+from cuvee.serving.store_services import StoreServices
 from cuvee.serving.threads import Threads
 from cuvee.training.snapshot import Snapshot, load_snapshot
 from cuvee.v1 import recommendation_pb2_grpc as rpc
@@ -142,12 +143,16 @@ async def serve(
     products = Products(settings.products)
     guard = Guard(config.limits.deadline)
     server = grpc.aio.server(interceptors=[guard], options=_options(config, reuse_port=reuse_port))
-    servicer = RecommendationServicer(settings, registry, products)
+    stored = StoreServices(settings, products, guard.leaving)
+    servicer = RecommendationServicer(settings, registry, products, stored.users)
+    stored.attach(server)
     rpc.add_RecommendationServiceServicer_to_server(servicer, server)
     state = Health(settings.products)
     await state.attach(server)
     if config.reflection:
-        reflection.enable_server_reflection([SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+        reflection.enable_server_reflection(
+            [SERVICE, *stored.names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+        )
     address = _bind(server, listen or config.listen, settings)
     stop = _stop_on_signals()
     await server.start()
@@ -175,6 +180,7 @@ async def serve(
         stopping.cancel()
         await server.stop(max(ends - time.monotonic(), 0))
         servicer.close()
+        stored.close()
         for served in products.served.values():
             if served is not None:
                 served.snapshot.close()

@@ -21,6 +21,7 @@ from cuvee.serving.products import Products, Served
 from cuvee.serving.questions import Edge, Row
 from cuvee.serving.runs import BULK_PATIENCE, Runs
 from cuvee.serving.status import problem_of
+from cuvee.serving.stored import StoredUsers
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
 
@@ -30,12 +31,14 @@ __all__ = ["RecommendationServicer"]
 class RecommendationServicer(rpc.RecommendationServiceServicer):
     """Answers what can be asked about lists."""
 
-    def __init__(self, settings: Settings, registry: Registry, products: Products) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, products: Products, stored: StoredUsers | None = None
+    ) -> None:
         limits = settings.server.limits
         self._products = products
         self._longest = limits.deadline
         self._hooks = Hooks(registry, limits.threads)
-        self._edge = Edge(self._hooks, limits.threads)
+        self._edge = Edge(self._hooks, limits.threads, stored)
         self._runs: Mapping[str, Runs] = {name: Runs(name, limits, self._hooks) for name in products.served}
 
     def _current(self, product: str) -> Served:

@@ -119,7 +119,8 @@ class Event(_message.Message):
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened, to the microsecond; finer digits are cut. Default: when
-        the server received it. More than 5 minutes in the future is rejected.
+        the server received it. More than 5 minutes in the future is rejected, and so
+        is a time before 1970.
         """
 
     def __init__(
@@ -245,12 +246,17 @@ class EventResult(_message.Message):
     EVENT_ID_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    ITEM_UNKNOWN_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """The event's id: the caller's, or the one that the server made up. Empty for a
     rejected event that had none.
     """
     outcome: Global___EventResult.Outcome.ValueType
     """What became of the event."""
+    item_unknown: _builtins.bool
+    """True when the catalogue does not know the item. The event counts from the
+    moment when it does.
+    """
     @_builtins.property
     def problem(self) -> _recommendation_pb2.Problem:
         """Why it was rejected. Unset otherwise."""
@@ -261,10 +267,11 @@ class EventResult(_message.Message):
         event_id: _builtins.str = ...,
         outcome: Global___EventResult.Outcome.ValueType = ...,
         problem: _recommendation_pb2.Problem | None = ...,
+        item_unknown: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["problem", b"problem"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "outcome", b"outcome", "problem", b"problem"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "item_unknown", b"item_unknown", "outcome", b"outcome", "problem", b"problem"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ Conventions of all four files in this package:
 
 - Ids are the caller's own: opaque UTF-8 text, case-sensitive, 1 to 256
   characters. A product id is a file name in `products/` without `.toml`.
+  Nothing that is stored may hold the character NUL.
 - An id that the catalogue or the store does not know is data in a request
   for recommendations (see `unknown_item_ids`, `user_known`), and NOT_FOUND
   only where the rpc is about that one resource.
@@ -377,8 +378,9 @@ class RecommendResponse(_message.Message):
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceStatus]:
         """One entry for each source in the product's configuration, in its order,
         whether or not it took part. Behind them, one for each source of the fallback
-        chain that was asked and is not among them, and one named `load_history` where
-        a plugin that loads histories failed.
+        chain that was asked and is not among them, one named `load_history` where a
+        plugin that loads histories failed, and one named `store` where the user's
+        stored events could not be read: those that were read last are used instead.
         """
 
     @_builtins.property

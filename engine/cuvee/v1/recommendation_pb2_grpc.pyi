@@ -7,6 +7,7 @@ Conventions of all four files in this package:
 
 - Ids are the caller's own: opaque UTF-8 text, case-sensitive, 1 to 256
   characters. A product id is a file name in `products/` without `.toml`.
+  Nothing that is stored may hold the character NUL.
 - An id that the catalogue or the store does not know is data in a request
   for recommendations (see `unknown_item_ids`, `user_known`), and NOT_FOUND
   only where the rpc is about that one resource.

@@ -1,0 +1,60 @@
+"""What stored events say of their items: weights by type, and dislikes that take likes back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from cuvee.config import EventsConfig
+from cuvee.data.store.rows import EventType
+from cuvee.recommender import Floats, Ints
+
+__all__ = ["settled", "weights_of"]
+
+
+def weights_of(config: EventsConfig, types: Sequence[int], values: Sequence[float]) -> Floats:
+    """float32[n]: what each event counts; may be negative.
+
+    The type's weight, times the event's value where that is a part of a whole (how much of a film
+    was watched). Pieces bought do not multiply it, and a rating counts wholly or not at all.
+    """
+    by_type = np.zeros(max(EventType) + 1, np.float32)
+    for kind in EventType:
+        by_type[kind] = config.weights[kind.name.lower()]  # type: ignore[index]
+    kinds, given = np.asarray(types, np.int64), np.asarray(values, np.float64)
+    times: npt.NDArray[np.float64] = given.copy()
+    times[kinds == EventType.PURCHASE] = 1.0
+    rated = kinds == EventType.RATING
+    times[rated] = given[rated] >= config.rating_liked_from
+    return np.asarray(by_type[kinds] * np.clip(times, 0, 1e6), np.float32)
+
+
+def settled(items: Ints, weights: Floats) -> Floats:
+    """float32[n], never negative: recommenders know "liked, so much" and "seen, not liked".
+
+    A negative event takes its weight back from the earlier events with the same item, the newest
+    first, down to 0, and counts 0 itself. What comes later counts anew.
+
+    Args:
+        items: int32[n], oldest first.
+        weights: float32[n], what each event counts.
+    """
+    left = weights.copy()
+    concerned = np.isin(items, items[weights < 0])
+    behind: defaultdict[int, list[int]] = defaultdict(list)
+    for at in np.flatnonzero(concerned).tolist():
+        earlier, owed = behind[int(items[at])], -float(weights[at])
+        if owed <= 0:
+            earlier.append(at)
+            continue
+        left[at] = 0
+        while earlier and owed > 0:
+            taken = min(owed, float(left[earlier[-1]]))
+            left[earlier[-1]] -= taken
+            owed -= taken
+            if left[earlier[-1]] <= 0:
+                earlier.pop()
+    return left

@@ -1,0 +1,37 @@
+"""Calls of the store from the event loop: in threads of their own, so that nothing waits for a disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from cuvee.errors import UnavailableError
+from cuvee.serving.threads import AllTaken, Threads
+
+__all__ = ["StoreCalls"]
+
+T = TypeVar("T")
+
+
+class StoreCalls:
+    """The threads in which services ask the store; reading for recommendations has others."""
+
+    def __init__(self, slots: int, seconds: float) -> None:
+        """``seconds`` that a call may wait for its turn and take; the database has limits of its own."""
+        self._threads = Threads("store", slots)
+        self._seconds = seconds
+
+    async def ask(self, call: Callable[[], T]) -> T:
+        """Call in a thread.
+
+        Raises:
+            UnavailableError: the store does not answer in time.
+        """
+        try:
+            return await self._threads.in_turn(self._seconds, call)
+        except (TimeoutError, AllTaken):
+            raise UnavailableError("the store does not answer in time; try again") from None
+
+    def close(self) -> None:
+        """Let idle threads go."""
+        self._threads.close()
