@@ -33,7 +33,8 @@ from cuvee.registry import Registry
 
 __all__ = [
     "BlendConfig", "Duration", "EventsConfig", "FallbackConfig", "Instance", "PageSize", "Product", "RuleUse",
-    "Settings", "SourceUse", "StoreConfig", "load_settings",
+    "Settings", "SourceUse", "StoreConfig", "TuneConfig",
+    "load_settings",
 ]  # fmt: skip
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
@@ -124,6 +125,17 @@ class RuleUse(Table):
         return dict(self.model_extra or {})
 
 
+class TuneConfig(Table):
+    """What ``cuvee tune`` learns the weights for."""
+
+    metric: Literal["ndcg", "hit_rate", "recall", "mrr"] = "ndcg"
+    k: int = Field(10, ge=1, le=1000)
+    """Of the first so many items."""
+    window: Literal["validation", "global-time"] = "validation"
+    """``validation``: each user's event before the last. ``global-time``: a stretch of time, for
+    products whose items come and go."""
+
+
 class FallbackConfig(Table):
     """What fills a list that the blend leaves short."""
 
@@ -165,6 +177,7 @@ class Product(Table):
     page_size: PageSize = PageSize()
     sources: tuple[SourceUse, ...] = Field(min_length=1)
     blend: BlendConfig = BlendConfig()
+    tune: TuneConfig = TuneConfig()
     rules: tuple[RuleUse, ...] = (RuleUse(use="exclude_seen"),)
     fallback: FallbackConfig = FallbackConfig()
     events: EventsConfig = EventsConfig()
