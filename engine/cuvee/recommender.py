@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, Protocol, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
 from cuvee.errors import DegradedReason, SourceFailure
 from cuvee.queries import (
@@ -71,7 +71,7 @@ class Progress(Protocol):
 class RecommenderConfig(BaseModel):
     """Parent of every recommender's ``Config``: frozen, unknown keys refused, numbers finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     serving_only: ClassVar[frozenset[str]] = frozenset()
     """Names of the fields that ``fit`` does not depend on: addresses, deadlines, where files lie. A
@@ -91,7 +91,7 @@ def _from_root(path: Path, info: ValidationInfo) -> Path:
     return Path(info.context["root"]) / path if info.context and "root" in info.context else path
 
 
-ConfigPath = Annotated[Path, AfterValidator(_from_root), Field(validate_default=True)]
+ConfigPath = Annotated[Path, AfterValidator(_from_root)]
 """A path in a recommender's ``Config``: a relative one starts at the folder of ``cuvee.toml`` (where
 the config was made in Python, at the working directory). The effective config has it absolute, so a
 field of this kind is usually one of ``serving_only``."""

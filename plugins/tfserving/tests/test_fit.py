@@ -47,7 +47,7 @@ def test_trains_publishes_and_is_served_at_once(tmp_path, free_port):
     fitted = TfServing.fit(toy.data, config, told(steps))
     try:
         assert versions(tmp_path, "deep") == [1]
-        assert not list((tmp_path / ".training").iterdir())
+        assert not list((tmp_path / ".training").iterdir()), "a finished training leaves nothing"
         assert 0 < steps[0][0] <= 1
         assert steps[-1][:2] == (3, 3)
         assert "loss" in steps[-1][2]
@@ -156,6 +156,16 @@ def test_an_interrupted_training_is_taken_up_again(tmp_path, monkeypatch):
         assert (out / "checkpoint").exists()
     assert not out.exists()
     assert steps == [(2, 2, "loss 0.5000")]
+
+
+def test_a_fit_apart_goes_on_from_the_same_checkpoints(tmp_path):
+    config = TfServingConfig(model_root=tmp_path / "models", address="there:1", version=3)
+    apart = config.apart(tmp_path / "kept")
+    assert (apart.address, apart.model_root, apart.version) == ("embedded", tmp_path / "kept", "latest")
+    assert apart.unfinished == config.unfinished == tmp_path / "models" / ".training"
+    assert apart.apart(tmp_path / "other").unfinished == config.unfinished
+    changed = {name for name in config.model_dump() if getattr(config, name) != getattr(apart, name)}
+    assert changed <= TfServingConfig.serving_only
 
 
 def test_a_run_is_known_by_data_and_config():

@@ -379,7 +379,7 @@ def test_models_lie_beside_the_configuration_and_outlive_a_move_of_the_server(tm
     assert one.config.model_root == tmp_path / "one" / "models"
     served_elsewhere = 'address = "models:8500"\nversion_label = "stable"\ndeadline = 2.0\nmodel_root = "/srv/models"'
     assert configured(tmp_path / "two", served_elsewhere).digest == one.digest
-    assert configured(tmp_path / "two", "version = 3\npublish_wait = 5.0").digest == one.digest
+    assert configured(tmp_path / "two", 'version = 3\npublish_wait = 5.0\ncheckpoints = "var"').digest == one.digest
     assert configured(tmp_path / "two", "training = { epochs = 41 }").digest != one.digest
     assert configured(tmp_path / "two", "train = false").digest != one.digest
 

@@ -22,7 +22,7 @@ class TfServingConfig(RecommenderConfig):
     """Which model is asked, where, and how it is trained."""
 
     serving_only: ClassVar[frozenset[str]] = frozenset(
-        {"address", "version", "version_label", "deadline", "model_root", "publish_wait"}
+        {"address", "version", "version_label", "deadline", "model_root", "publish_wait", "checkpoints"}
     )
 
     address: Annotated[str, StringConstraints(min_length=1)] = "127.0.0.1:8500"
@@ -49,6 +49,9 @@ class TfServingConfig(RecommenderConfig):
     """Where ``cuvee fit`` publishes ``<model>/<version>/``, and where the item vectors of a version
     newer than the artefact are read; the model server's base path is ``<model_root>/<model>``. A
     relative path starts at the folder of ``cuvee.toml``."""
+    checkpoints: ConfigPath | None = None
+    """Where a training that is interrupted leaves off, to be taken up by the next equal fit; by
+    default ``<model_root>/.training``."""
     publish_wait: PositiveFloat = 60.0
     """Seconds that ``cuvee fit`` waits until the server serves the version that it published."""
     train: bool = True
@@ -65,9 +68,14 @@ class TfServingConfig(RecommenderConfig):
         return self
 
     def apart(self, folder: Path) -> Self:
-        """Published below ``folder``, and served from there by a server of its own."""
+        """Published below ``folder``, and served from there by a server of its own; checkpoints stay where they are."""
         apart = {"address": EMBEDDED, "model_root": folder, "version": "latest", "version_label": ""}
-        return self.model_copy(update=apart)
+        return self.model_copy(update={**apart, "checkpoints": self.unfinished})
+
+    @property
+    def unfinished(self) -> Path:
+        """The folder of trainings that go on."""
+        return self.checkpoints or self.model_root / ".training"
 
     @property
     def length(self) -> int:

@@ -115,7 +115,7 @@ class TfServing(Recommender[TfServingConfig]):
             RuntimeError: the training failed, or what came out of it cannot be served or asked.
         """
         if config.train:
-            with train(data, config.training, config.model_root, progress) as trained:
+            with train(data, config.training, config.unfinished, progress) as trained:
                 version = publish(trained, config.model_root, config.model)
         else:
             version = newest(config.model_root, config.model)

@@ -28,16 +28,16 @@ TOLD = 30
 
 
 @contextmanager
-def train(data: Dataset, config: TrainingConfig, root: Path, progress: Progress) -> Iterator[Path]:
+def train(data: Dataset, config: TrainingConfig, unfinished: Path, progress: Progress) -> Iterator[Path]:
     """Train, and give the folder with what came out of it; it goes at the end of the context.
 
-    The folder's name is a digest of data and config: a run that was interrupted left it there, with
-    its checkpoints, and the next equal run goes on from them.
+    It lies in ``unfinished`` and is named by a digest of data and config: a run that was interrupted
+    left it there, with its checkpoints, and the next equal run goes on from them.
 
     Raises:
         RuntimeError: the training failed; with the end of its log.
     """
-    out = root / ".training" / digest(data, config)
+    out = unfinished / digest(data, config)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cuvee-training-") as folder:
         inputs = Path(folder)
