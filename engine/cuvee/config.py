@@ -243,15 +243,17 @@ class Instance(Table):
     name: Name
     plugin: str
     config: RecommenderConfig
+    vectors: Mapping[str, str] = Field(default_factory=dict)
+    """The recommenders whose item vectors it is fitted on, with their digests."""
 
     @property
     def digest(self) -> str:
-        """sha256 of plugin and effective config: a model fitted under another is not used.
+        """sha256 of plugin, effective config and whose vectors it needs: a model fitted under another is not used.
 
         What only concerns serving (:attr:`RecommenderConfig.serving_only`) may change freely.
         """
         fitted = self.config.model_dump(mode="json", exclude=set(self.config.serving_only))
-        dump = json.dumps([self.plugin, fitted], sort_keys=True)
+        dump = json.dumps([self.plugin, fitted, *([dict(self.vectors)] if self.vectors else [])], sort_keys=True)
         return hashlib.sha256(dump.encode()).hexdigest()
 
 
@@ -361,6 +363,37 @@ def _instances(table: object, file: Path, registry: Registry, found: _Collector)
     return instances
 
 
+def _with_vectors(
+    instances: dict[str, Instance], known: set[str], file: Path, found: _Collector
+) -> dict[str, Instance]:
+    """The same instances, those that need the vectors of others with the digests of these."""
+    ready: dict[str, Instance] = {}
+
+    def settle(name: str, waiting: tuple[str, ...]) -> Instance | None:
+        if name not in instances or name in ready:
+            return ready.get(name)
+        vectors = {}
+        for field in sorted(instances[name].config.vectors_from):
+            other, path = getattr(instances[name].config, field), f"recommenders.{name}.{field}"
+            if other is None:
+                continue
+            if other not in known:
+                there = ", ".join(sorted(known - {name})) or "none"
+                found.add(file, path, f"there is no [recommenders.{other}]; there are: {there}")
+            elif other in (*waiting, name):
+                round_trip = (*waiting, name)
+                circle = " -> ".join([*round_trip[round_trip.index(other) :], other])
+                found.add(file, path, f"nobody can be fitted first of those that need each other's vectors: {circle}")
+            elif (source := settle(other, (*waiting, name))) is not None:
+                vectors[other] = source.digest
+        ready[name] = instances[name].model_copy(update={"vectors": vectors})
+        return ready[name]
+
+    for name in instances:
+        settle(name, ())
+    return {name: ready[name] for name in instances}
+
+
 def _unknown(kind: str, name: str, registry: Registry) -> str:
     there = ", ".join(getattr(registry, f"{kind}s"))
     broken = "".join(f"; {b.distribution} could not be loaded ({b.problem})" for b in registry.broken)
@@ -428,6 +461,7 @@ def load_settings(file: Path, registry: Registry) -> Settings:
     found.refuse(file, raw, "root", "relative paths start at the folder of this file")
     instances = _instances(raw.pop("recommenders", {}), file, registry, found)
     known = {*instances, *(m.path.split(".")[1] for m in found.mistakes if m.path.startswith("recommenders."))}
+    instances = _with_vectors(instances, known, file, found)
     folder = file.parent / str(raw.pop("products", "products"))
     products: dict[str, Product] = {}
     for path in sorted(folder.glob("*.toml")):

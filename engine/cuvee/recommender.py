@@ -77,6 +77,16 @@ class RecommenderConfig(BaseModel):
     """Names of the fields that ``fit`` does not depend on: addresses, deadlines, where files lie. A
     model stays valid when they change; a change of any other field asks for a new fit."""
 
+    vectors_from: ClassVar[frozenset[str]] = frozenset()
+    """Names of the fields that hold the name of another ``[recommenders.<name>]``, or None: ``fit``
+    finds that one's :meth:`Recommender.item_vectors` in ``data.vectors`` under this name."""
+
+    @property
+    def needs_vectors_of(self) -> tuple[str, ...]:
+        """The recommenders that must be fitted before this one."""
+        named = (getattr(self, field) for field in sorted(self.vectors_from))
+        return tuple(dict.fromkeys(name for name in named if name is not None))
+
     def apart(self, folder: Path) -> Self:
         """The same settings for a fit that is not to be served: an evaluation, a search for weights.
 
@@ -165,6 +175,14 @@ class Recommender(ABC, Generic[C]):
         ``queries`` holds one; ``items`` is int32[k], positions in the catalogue. One answer per item.
         """
         return [None] * len(items)
+
+    def item_vectors(self) -> Floats | None:
+        """float32[n, d]: the items as this model sees them, for others to learn from; None where it has none.
+
+        Row i is the item at position i; n may end before the catalogue does. Items of like vectors
+        (by cosine) are alike. A row of zeros: nothing is known of the item. Finite.
+        """
+        return None
 
     def health(self) -> bool:
         """Whether it can answer at present. Cheap: a flag, no call to a server."""

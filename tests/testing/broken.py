@@ -413,6 +413,30 @@ class ProposesTheWorst(Together):
 # The rest
 
 
+@breaks("item_vectors_are_of_the_catalogue")
+class VectorsOfNobody(Together):
+    def item_vectors(self):
+        return np.ones((len(self.pairs) + 100, 2), np.float32)
+
+
+@breaks("item_vectors_are_of_the_catalogue")
+class VectorsInDoubles(Together):
+    def item_vectors(self):
+        return np.ones((len(self.pairs), 2))
+
+
+@breaks("item_vectors_are_of_the_catalogue")
+class VectorsWithGaps(Together):
+    def item_vectors(self):
+        return np.full((len(self.pairs), 2), np.nan, np.float32)
+
+
+@breaks("item_vectors_are_of_the_catalogue")
+class VectorsForgotten(Together):
+    def item_vectors(self):
+        return np.ones((len(self.pairs), 2), np.float32) if self.pairs.flags.writeable else None
+
+
 @breaks("explains_in_a_few_words")
 class Rambles(Together):
     def explain(self, queries, items):

@@ -19,3 +19,8 @@ class TestToyPopular(RecommenderContract):
 
 class TestToyPairs(RecommenderContract):
     recommender = toyplugin.ToyPairs
+
+
+class TestToyNear(RecommenderContract):
+    recommender = toyplugin.ToyNear
+    configs = ({"vectors_of": "another"},)

@@ -1,4 +1,4 @@
-"""Two recommenders small enough to read at a glance, for the engine's own tests.
+"""Three recommenders small enough to read at a glance, for the engine's own tests.
 
 Put this folder on ``PYTHONPATH`` and they are installed, as any plugin is: the ``.dist-info``
 beside this file names the entry point.
@@ -92,7 +92,29 @@ class ToyPairs(_Toy):
         scores[queries.histories.liked == 0] = np.nan
         return scores
 
+    def item_vectors(self) -> Floats:
+        return self.counts
+
+
+class ToyNearConfig(ToyConfig):
+    """Whose vectors it looks at."""
+
+    vectors_from: ClassVar[frozenset[str]] = frozenset({"vectors_of"})
+    vectors_of: str | None = None
+
+
+class ToyNear(ToyPairs):
+    """Pairs again, but of items whose vectors in another model are alike."""
+
+    Config = ToyNearConfig
+
+    @classmethod
+    def fit(cls, data: cuvee.Dataset, config: ToyConfig, progress: cuvee.Progress) -> Self:
+        progress(1, 1)
+        vectors = sum(data.vectors.values(), np.zeros((data.n_items, 1), np.float32))
+        return cls((vectors @ vectors.T).astype(np.float32))
+
 
 @cuvee.hookimpl
 def register_recommenders() -> dict[str, type[_Toy]]:
-    return {"toy_popular": ToyPopular, "toy_pairs": ToyPairs}
+    return {"toy_popular": ToyPopular, "toy_pairs": ToyPairs, "toy_near": ToyNear}

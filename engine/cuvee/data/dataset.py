@@ -6,8 +6,8 @@ The one type that ``fit`` learns from, evaluation splits, and the server reads h
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from scipy import sparse
 
 from cuvee.data.catalog import Catalog
 from cuvee.errors import DataError
-from cuvee.recommender import Histories
+from cuvee.recommender import Floats, Histories
 
 __all__ = ["Dataset"]
 
@@ -29,6 +29,9 @@ class Dataset:
     catalog: Catalog
     events: Histories
     """U rows, U being the number of users of the catalogue."""
+    vectors: Mapping[str, Floats] = field(default_factory=dict)
+    """Item vectors of other recommenders, float32[N, d] by name: those that a recommender's config
+    asks for by ``needs_vectors_of``. Only in ``fit``; never saved."""
 
     @classmethod
     def build(
@@ -113,7 +116,7 @@ class Dataset:
         """The same events over a catalogue that has grown at its end."""
         grown = len(catalog.users) - self.n_users
         offsets = np.concatenate([self.events.offsets, np.full(grown, self.events.offsets[-1])])
-        return Dataset(catalog, replace(self.events, offsets=offsets))
+        return replace(self, catalog=catalog, events=replace(self.events, offsets=offsets))
 
     def save(self, directory: Path) -> None:
         """Write the dataset into a directory, replacing one that is there as a whole when all is written.

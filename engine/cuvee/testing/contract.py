@@ -300,6 +300,26 @@ class RecommenderContract:
             allowed = eligible[proposed.items[proposed.items >= 0]]
             promise(allowed.all(), "candidates must leave out items that queries.eligible does not mark")
 
+    def test_item_vectors_are_of_the_catalogue(self, trial: Trial) -> None:
+        """``item_vectors`` gives None, or a row of finite numbers for each item; the same after load."""
+        made = {
+            "fit": (trial.fitted.item_vectors(), trial.n_items),
+            "load": (trial.loaded.item_vectors(), trial.n_items),
+            "load with a catalogue that has grown": (trial.grown.item_vectors(), len(trial.toy.grown.items)),
+        }
+        for when, (vectors, n) in made.items():
+            right = vectors is None or (
+                isinstance(vectors, np.ndarray)
+                and vectors.dtype == np.float32
+                and vectors.ndim == 2
+                and len(vectors) <= n
+                and bool(np.isfinite(vectors).all())
+            )
+            promise(right, f"item_vectors after {when} must be None or finite float32[n, d], n up to the {n} items")
+        one, two = made["fit"][0], made["load"][0]
+        same = one is two if one is None or two is None else one.shape == two.shape and self._alike(one, two)
+        promise(same, "item_vectors after load must equal those after fit")
+
     # How it is called
 
     def test_inputs_stay_untouched(self, trial: Trial) -> None:

@@ -98,6 +98,13 @@ def questions(toy: Toy, *, grown: bool = False) -> Questions:
     return Questions(queries, labels)
 
 
+def _likes_as_vectors(data: Dataset) -> Floats:
+    """float32[N, d]: the items by who likes them, in the 8 directions that say most: a source's item vectors."""
+    likes = data.matrix().toarray()
+    _, lengths, directions = np.linalg.svd(likes, full_matrices=False)
+    return np.ascontiguousarray(directions[:8].T * lengths[:8], np.float32)
+
+
 def copy_read_only(queries: Queries) -> Queries:
     """The same questions in arrays and mappings of their own, none of which can be written to."""
     kept, out = queries.histories, queries.excluded
@@ -151,6 +158,8 @@ class Trial:
         data = self.toy.data
         if read_only:
             data = Dataset(data.catalog, _locked_histories(data.events))
+        if isinstance(self.config, RecommenderConfig) and (needed := self.config.needs_vectors_of):
+            data = replace(data, vectors=dict.fromkeys(needed, _locked(_likes_as_vectors(data))))
         with _Told(f"fit() on the toy {self.toy.name!r}"):
             return self._kept(self.recommender.fit(data, self.config, _progress))
 

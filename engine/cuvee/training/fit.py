@@ -27,8 +27,9 @@ from cuvee.registry import Registry
 from cuvee.training.artifacts import ArtifactRoot, Manifest, ModelEntry, describe_files, new_version
 from cuvee.training.questions import ask_about, in_batches
 from cuvee.training.snapshot import compile_plan
+from cuvee.training.vectors import order_of_fits, with_vectors
 
-__all__ = ["Fitted", "calibrate", "fit_models", "fit_product"]
+__all__ = ["Fitted", "ProgressFor", "calibrate", "fit_models", "fit_one", "fit_product"]
 
 CALIBRATION_USERS = 512
 """Sampled users whose unions of candidates a source's score distribution is learnt from."""
@@ -78,25 +79,42 @@ class _MemoryWatch(AbstractContextManager["_MemoryWatch"]):
 def fit_models(
     data: Dataset, settings: Settings, registry: Registry, names: tuple[str, ...], progress: ProgressFor
 ) -> dict[str, Fitted]:
-    """Fit the named instances on a dataset, one after another.
+    """Fit the named instances on a dataset, one after another, each after those whose vectors it needs.
 
     Raises:
         PluginError: a recommender cannot be fitted; names it and keeps its error as the cause.
     """
-    fitted = {}
-    for name in names:
-        instance = settings.recommenders[name]
-        component = registry.recommenders[instance.plugin].component
-        started = time.perf_counter()
-        with _MemoryWatch() as memory:
-            try:
-                model = component.fit(data, instance.config, progress(name))
-            except CuveeError:
-                raise
-            except Exception as problem:
-                raise PluginError(f"{name} ({instance.plugin}) cannot be fitted: {problem!r}") from problem
-        fitted[name] = Fitted(instance, model, time.perf_counter() - started, memory.peak)
-    return fitted
+    fitted: dict[str, Fitted] = {}
+    try:
+        for name in order_of_fits(settings, names):
+            instance = settings.recommenders[name]
+            component = registry.recommenders[instance.plugin].component
+            given = with_vectors(data, instance, {n: f.model for n, f in fitted.items()})
+            fitted[name] = fit_one(given, instance, component, progress(name))
+    except BaseException:
+        for one in fitted.values():
+            one.model.close()
+        raise
+    for name in fitted.keys() - set(names):  # fitted for their vectors alone
+        fitted[name].model.close()
+    return {name: fitted[name] for name in names}
+
+
+def fit_one(data: Dataset, instance: Instance, component: type[Recommender[Any]], told: Progress) -> Fitted:
+    """Fit one instance, timed.
+
+    Raises:
+        PluginError: it cannot be fitted; names it and keeps its error as the cause.
+    """
+    started = time.perf_counter()
+    with _MemoryWatch() as memory:
+        try:
+            model = component.fit(data, instance.config, told)
+        except CuveeError:
+            raise
+        except Exception as problem:
+            raise PluginError(f"{instance.name} ({instance.plugin}) cannot be fitted: {problem!r}") from problem
+    return Fitted(instance, model, time.perf_counter() - started, memory.peak)
 
 
 def calibrate(

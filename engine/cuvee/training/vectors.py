@@ -1,0 +1,44 @@
+"""Recommenders that learn from the item vectors of others: who is fitted first, and what is handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from cuvee.config import Instance, Settings
+from cuvee.data.dataset import Dataset
+from cuvee.errors import PluginError
+from cuvee.recommender import Floats, Recommender
+
+__all__ = ["order_of_fits", "with_vectors"]
+
+
+def order_of_fits(settings: Settings, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The named instances, each after those whose vectors it needs; these are among them, named or not."""
+    order: dict[str, None] = {}
+
+    def add(name: str) -> None:
+        # load_settings has made sure that nobody waits for himself
+        for other in settings.recommenders[name].config.needs_vectors_of:
+            add(other)
+        order.setdefault(name)
+
+    for name in names:
+        add(name)
+    return tuple(order)
+
+
+def with_vectors(data: Dataset, instance: Instance, models: Mapping[str, Recommender[Any]]) -> Dataset:
+    """The dataset as an instance is to be fitted on it: with the vectors that it needs, of models already fitted.
+
+    Raises:
+        PluginError: one of these has no vectors.
+    """
+    found: dict[str, Floats] = {}
+    for name in instance.config.needs_vectors_of:
+        vectors = models[name].item_vectors()
+        if vectors is None:
+            raise PluginError(f"{instance.name} is to be fitted on the item vectors of {name}, which has none")
+        found[name] = vectors
+    return replace(data, vectors=found) if found else data
