@@ -9,7 +9,7 @@ were after their first 0, 1, 2, 3, ... events, as new users will be.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -19,10 +19,12 @@ from cuvee.errors import DataError
 from cuvee.recommender import Bools, Histories, Ints, Offsets, Ragged
 from cuvee.training.splits import Split, leave_last_out
 
-__all__ = ["Cases", "Window", "beginnings", "depths", "global_time_window", "validation_window"]
+__all__ = ["Cases", "Window", "beginnings", "depths", "global_time_window", "sampled", "validation_window"]
 
 HORIZON = 5
 """How many of the next liked items are right, where a history was cut: one alone is mostly chance."""
+STRETCH = 0.1
+"""Share of all events that a window of time holds."""
 
 
 @dataclass(frozen=True)
@@ -163,22 +165,30 @@ def validation_window(data: Dataset, segments: Sequence[tuple[str, int]], withho
     return _asked(Window("validation", train, Cases.join(parts), len(new)))
 
 
-def global_time_window(
-    data: Dataset, segments: Sequence[tuple[str, int]], start: float, end: float, withhold: int
-) -> Window:
-    """What happens from ``start`` on and before ``end`` (seconds since the epoch), learnt from what was before.
+def global_time_window(data: Dataset, segments: Sequence[tuple[str, int]], withhold: int) -> Window:
+    """A stretch of time: the tenth of all events that comes before the last tenth, which is the test's.
 
-    The people who come in that window are the new users; ``withhold`` is the most that are asked about.
+    What was before is learnt from. Those who come in that stretch are the new users; ``withhold`` is
+    the most that are asked about.
 
     Raises:
         DataError: nobody does anything there.
     """
-    past, inside = data.where(data.events.times < start), data.where(_within(data, start, end))
+    start, end = np.quantile(data.events.times, [1 - 2 * STRETCH, 1 - STRETCH]) if len(data) else (0.0, 0.0)
+    past, inside = data.where(data.events.times < start), data.where(_within(data, float(start), float(end)))
     users = np.flatnonzero(inside.events.liked > 0).astype(np.int32)
     split = _new_to_them(past, inside, users[past.events.liked[users] > 0])
     new = users[past.events.liked[users] == 0][:withhold]
     parts = [Cases.of(split), *(beginnings(inside, new, depth) for depth in depths(segments) if len(new))]
     return _asked(Window("global-time", past, Cases.join(parts), len(new)))
+
+
+def sampled(window: Window, people: int, seed: int = 0) -> Window:
+    """With a random sample of at most so many people among those who are asked about with their whole history."""
+    cases = window.cases
+    whole = np.unique(cases.people[~cases.cut])
+    kept = np.random.default_rng(seed).permutation(whole)[:people]
+    return replace(window, cases=cases.select(np.flatnonzero(cases.cut | np.isin(cases.people, kept))))
 
 
 def _within(data: Dataset, start: float, end: float) -> Bools:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +42,8 @@ class SegmentCurves:
 
 def curves_of(
     objective: Objective, weights: Weights, allowed: Bools, segment: int, sources: Sequence[str]
-) -> tuple[Sequence[Curve], Mapping[str, float]]:
-    """The curves of a segment's sources (``allowed`` is bool[p, S]), and the metric of each alone.
+) -> Sequence[Curve]:
+    """The curves of a segment's sources (``allowed`` is bool[p, S]).
 
     Where the learnt weights are one source's alone, the others share what it leaves equally.
     """
@@ -52,7 +52,7 @@ def curves_of(
     for block in blocks:
         share[block.cases] = block.shares[segment]
     share /= max(share.sum(), 1e-12)
-    curves, alone = [], {}
+    curves = []
     for source, name in enumerate(sources):
         if not allowed[source, segment]:
             continue
@@ -68,6 +68,5 @@ def curves_of(
             tried[:, segment] = (1 - x) * others / max(others.sum(), 1e-12)
             tried[source, segment] = x
             values.append(float(share @ objective.values(tried, blocks)))
-        alone[name] = values[-1]
         curves.append(Curve(name, grid, values, float(weights[source, segment])))
-    return curves, alone
+    return curves

@@ -23,7 +23,7 @@ from cuvee.training.cases import Cases
 from cuvee.training.objective import Block
 from cuvee.training.questions import profile_of
 
-__all__ = ["Judged", "gather_opinions", "to_block"]
+__all__ = ["Judged", "gather_opinions", "question_of", "sources_of", "to_block"]
 
 BATCH = 256
 """Cases that are asked about, and later weighed, at once."""
@@ -59,6 +59,13 @@ def in_fold_batches(cases: Cases, folds: Ints) -> Iterator[Offsets]:
             yield mine[start : start + BATCH]
 
 
+def question_of(cases: Cases, catalog: Catalog, now: float, history: int, k: int) -> Question:
+    """Ask for k items for each case: ``now`` is seconds since the epoch, ``history`` how many events sources get."""
+    profiles = [profile_of(catalog, int(person)) for person in cases.people]
+    queries = Queries.build(cases.histories.last(history), cases.people, profiles, now)
+    return Question(queries, Ragged(cases.histories.offsets, cases.histories.items), k)
+
+
 def gather_opinions(
     plan: Plan, catalog: Catalog, cases: Cases, folds: Ints, now: float, history: int, progress: Progress
 ) -> list[Judged]:
@@ -74,10 +81,8 @@ def gather_opinions(
     done = 0
     for rows in in_fold_batches(cases, folds):
         batch = cases.select(rows)
-        profiles = [profile_of(catalog, int(person)) for person in batch.people]
-        queries = Queries.build(batch.histories.last(history), batch.people, profiles, now)
-        seen = Ragged(batch.histories.offsets, batch.histories.items)
-        answer = asyncio.run(make_lists(asked, Question(queries, seen, plan.max_candidates), ask_directly))
+        question = question_of(batch, catalog, now, history, plan.max_candidates)
+        answer = asyncio.run(make_lists(asked, question, ask_directly))
         failed = next((r.failure for r in answer.reports if r.failure), None)
         if failed is not None:
             raise failed

@@ -1,0 +1,226 @@
+"""Tune: learn how much each source counts, by how much history a user has, and prove that it pays.
+
+1. Fit every source on a window of the past, and ask all of them about its cases, once.
+2. Learn the weights of each segment on some people and measure them on others.
+3. A segment whose blend is not better than its best member gets that member alone.
+4. The blend as a whole must be better than the best member by more than chance allows; otherwise
+   nothing is proposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cuvee.config import Settings
+from cuvee.ranking.blend import Missing
+from cuvee.recommender import Bools
+from cuvee.registry import Registry
+from cuvee.training.bench import Bench, Recipe
+from cuvee.training.cases import Window
+from cuvee.training.comparison import compared
+from cuvee.training.crossfit import CrossFit, cross_fit, deal, steps, weighted_mean
+from cuvee.training.curves import SegmentCurves, curves_of
+from cuvee.training.fit import ProgressFor, calibrate
+from cuvee.training.fits import FitStore
+from cuvee.training.objective import Measure, Objective, PerCase, Weights
+from cuvee.training.opinions import gather_opinions
+from cuvee.training.snapshot import compile_plan
+from cuvee.training.tuning import SegmentTuning, Tuning
+
+__all__ = ["AUTO", "tune"]
+
+LEAST_PEOPLE = 50
+"""A segment with fewer people keeps the weights that it has."""
+AUTO = "auto"
+"""In place of a calibrator: try them all."""
+
+
+def tune(
+    settings: Settings,
+    registry: Registry,
+    name: str,
+    window: Window,
+    measure: Measure,
+    progress: ProgressFor,
+    *,
+    method: str | None = None,
+    calibrate_by: str | None = None,
+    missing: Missing | None = None,
+    compare: bool = False,
+    refit: Collection[str] = (),
+) -> Tuning:
+    """Learn a product's weights on a window.
+
+    ``method``, ``calibrate_by`` (a calibrator, or ``auto`` to choose one here) and ``missing`` are
+    the product's own by default. With ``compare``, the methods of
+    :mod:`cuvee.training.comparison` are tried, too. Those in ``refit`` are fitted anew.
+
+    Raises:
+        PluginError: a recommender cannot be fitted.
+    """
+    product = settings.products[name]
+    data = window.train
+    names = product.recommenders
+    with FitStore.of(settings).fitted(data, settings, registry, names, progress, refit=refit) as kept:
+        models = {n: one.model for n, one in kept.items()}
+        learnt = calibrate(data, product, registry, models)
+        component = registry.calibrators[product.blend.calibrate].component
+        own = {s.use: component(learnt.get(s.use, {}).get(product.blend.calibrate, {})) for s in product.sources}
+        plan = compile_plan(product, registry, data.catalog, models, own, "")
+        folds = deal(window.cases.people)
+        now = float(data.events.times.max(initial=0.0))
+        judged = gather_opinions(
+            plan, data.catalog, window.cases, folds, now, product.history, progress("opinions of every source")
+        )
+        bench = Bench(registry, plan, learnt, window.cases, judged, folds, measure)
+        served = Recipe.of(product.blend)
+        recipe = replace(
+            served,
+            method=method or served.method,
+            missing=missing or served.missing,
+            options=served.options if method in (None, served.method) else {},
+        )
+        calibrators: dict[str, float] = {}
+        if calibrate_by == AUTO:
+            calibrators = _calibrators(bench, recipe, registry, progress)
+            recipe = replace(recipe, calibrate=max(calibrators, key=calibrators.__getitem__))
+        elif calibrate_by:
+            recipe = replace(recipe, calibrate=calibrate_by)
+        found = _tuned(bench, name, window, served, recipe, calibrators, progress)
+        return compared(bench, found, now, product.history, progress) if compare else found
+
+
+def _calibrators(bench: Bench, recipe: Recipe, registry: Registry, progress: ProgressFor) -> dict[str, float]:
+    """Calibrator -> metric out of fold, by the recipe's method."""
+    found = {}
+    for kind in registry.calibrators:
+        objective = bench.objective(replace(recipe, calibrate=kind))
+        learnt = cross_fit(objective, bench.allowed, bench.folds, steps(progress, f"weights by {kind}"))
+        found[kind] = weighted_mean(learnt.values(objective, bench.folds), bench.natural)
+    return found
+
+
+def _tuned(
+    bench: Bench,
+    name: str,
+    window: Window,
+    served: Recipe,
+    recipe: Recipe,
+    calibrators: Mapping[str, float],
+    progress: ProgressFor,
+) -> Tuning:
+    before = bench.objective(served).values(bench.table())
+    objective = bench.objective(recipe)
+    members = [bench.member(objective, source) for source in range(len(bench.sources))]
+    learnt = cross_fit(objective, bench.allowed, bench.folds, steps(progress, f"weights, {recipe.method}"))
+    learnt, alone = _decided(bench, objective, learnt, members)
+    after = learnt.values(objective, bench.folds)
+    final = _beside_the_silent(learnt.final, bench.table(), bench.allowed)
+    told = progress("metric against weight")
+    segments, curves = [], []
+    for at in range(len(bench.plan.segments)):
+        segments.append(_segment(bench, at, before, after, members, learnt, final, alone=alone[at]))
+        curves.append(_curves(bench, objective, at, segments[-1], final))
+        told(at + 1, len(bench.plan.segments))
+    means = [weighted_mean(values, bench.natural) for values in members]
+    best = int(np.argmax(means))
+    return Tuning(
+        product=name,
+        measure=bench.measure,
+        window=window.name,
+        people=bench.people(bench.natural),
+        withheld=window.withheld,
+        n_cases=len(bench.cases),
+        recipe=recipe,
+        before=weighted_mean(before, bench.natural),
+        after=weighted_mean(after, bench.natural),
+        members=dict(zip(bench.sources, means, strict=True)),
+        best_member=bench.sources[best],
+        against_best=bench.compare(after, members[best], bench.natural),
+        against_before=bench.compare(after, before, bench.natural),
+        segments=segments,
+        curves=curves,
+        tried=(),
+        member_seconds=0.0,
+        calibrators=calibrators,
+    )
+
+
+def _decided(
+    bench: Bench, objective: Objective, learnt: CrossFit, members: Sequence[PerCase]
+) -> tuple[CrossFit, Sequence[bool]]:
+    """The learnt weights where they pay: elsewhere the best member alone, or what the product has."""
+    after = learnt.values(objective, bench.folds)
+    had = bench.table()
+    alone = []
+    for segment, share in enumerate(bench.share):
+        of_members = [weighted_mean(values, share) for values in members]
+        best = int(np.argmax(of_members))
+        few = bench.people(share) < LEAST_PEOPLE
+        alone.append(not few and of_members[best] > weighted_mean(after, share))
+        if few:
+            learnt = learnt.replaced(segment, had[:, segment] / max(had[:, segment].sum(), 1e-12))
+        elif alone[-1]:
+            learnt = learnt.replaced(segment, bench.alone(best)[:, segment])
+    return learnt, alone
+
+
+def _beside_the_silent(learnt: Weights, had: Weights, allowed: Bools) -> Weights:
+    """float64[p, S]: the learnt weights beside those of sources that nobody heard.
+
+    A source that had no opinion on any case of a segment (on new users who declare nothing, one
+    that looks at what they declare) keeps the share that it has, up to a half: nothing was learnt
+    of it.
+    """
+    silent = np.where(allowed, 0, had / np.maximum(had.sum(axis=0), 1e-12))
+    share = silent.sum(axis=0)
+    silent *= np.minimum(share, 0.5) / np.maximum(share, 1e-12)
+    return np.asarray(np.round(learnt * (1 - silent.sum(axis=0)) + silent, 3))
+
+
+def _segment(
+    bench: Bench,
+    at: int,
+    before: PerCase,
+    after: PerCase,
+    members: Sequence[PerCase],
+    learnt: CrossFit,
+    final: Weights,
+    *,
+    alone: bool,
+) -> SegmentTuning:
+    name, least = bench.plan.segments[at]
+    share = bench.share[at]
+    people = bench.people(share)
+    best = int(np.argmax([weighted_mean(values, share) for values in members]))
+    tuned = people >= LEAST_PEOPLE
+    return SegmentTuning(
+        name=name,
+        least=least,
+        people=people,
+        cases=int((share > 0).sum()),
+        cut=int((share[bench.cases.cut] > 0).sum()),
+        before=weighted_mean(before, share),
+        after=weighted_mean(after, share),
+        best_member=bench.sources[best] if people else "",
+        against_best=bench.compare(after, members[best], share, 2000) if people else None,
+        weights={n: float(w) for n, w in zip(bench.sources, final[:, at], strict=True) if w > 0} if tuned else {},
+        spread=dict(zip(bench.sources, learnt.spread[:, at].tolist(), strict=True)),
+        alone=alone,
+    )
+
+
+def _curves(bench: Bench, objective: Objective, at: int, segment: SegmentTuning, final: Weights) -> SegmentCurves:
+    against = segment.against_best
+    events = {0: "no events", 1: "1 event or more"}.get(segment.least, f"{segment.least} events or more")
+    return SegmentCurves(
+        segment=segment.name,
+        title=f"{segment.name}: {events}, {segment.people:,} people",
+        curves=curves_of(objective, final, bench.allowed, at, bench.sources),
+        learnt=weighted_mean(objective.values(final), bench.share[at]),
+        best_member=segment.best_member,
+        best_value=against.second if against else 0.0,
+    )
