@@ -183,13 +183,13 @@ def client(server: RunningServer) -> Client:
     return server.client
 
 
-def stored(config: Path, url: str, name: str, more: str = "") -> Path:
+def stored(config: Path, url: str, name: str) -> Path:
     """The fitted configuration with one product alone, and a store: a file beside it."""
     folder = config.with_name("stored-products")
     folder.mkdir(exist_ok=True)
     (folder / "toy.toml").write_text(config.with_name("products").joinpath("toy.toml").read_text() + EVENTS)
     found = config.with_name(f"{name}.toml")
-    found.write_text(f'products = "stored-products"\n{more}\n[store]\nurl = "{url}"\n' + config.read_text())
+    found.write_text(f'products = "stored-products"\n[store]\nurl = "{url}"\n' + config.read_text())
     return found
 
 
@@ -204,8 +204,16 @@ rating_liked_from = 3.5
 def store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Of a database with tables."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}"
+        return migrated(f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}")
     return with_tables(request.getfixturevalue("postgres").url, "serving")
+
+
+def migrated(url: str) -> str:
+    """Make the tables."""
+    database = Database(located(url, HERE))
+    migrate(database)
+    database.close()
+    return url
 
 
 def with_tables(url: str, name: str) -> str:
@@ -214,11 +222,7 @@ def with_tables(url: str, name: str) -> str:
 
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    url = url.removesuffix("postgres") + name
-    database = Database(located(url, HERE))
-    migrate(database)
-    database.close()
-    return url
+    return migrated(url.removesuffix("postgres") + name)
 
 
 @pytest.fixture(scope="session")
