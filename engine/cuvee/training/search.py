@@ -126,7 +126,8 @@ def _ascend_in(
                         continue
                     tried[:, segment] /= tried[:, segment].sum()
                     found = worth(tried)
-                    if found > best + 1e-9:
+                    # what changes nothing is better left out
+                    if found > best + 1e-9 or (value == 0 and now > 0 and found >= best):
                         best, weights = found, tried
             if best <= before:
                 break
