@@ -56,13 +56,19 @@ def evaluate(
     k: Annotated[int, typer.Option("--k", min=1, max=100, help="Length of the lists.")] = 10,
     users: Annotated[int | None, typer.Option(min=1, help="List a random sample of so many test users.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample, and of random-80-20.")] = 0,
+    refit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RECOMMENDER", help="Learn this one anew, although its fit was kept. Repeatable."),
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
     """Fit on the past, list through the pipeline that serves, compare with what came next.
 
-    Every item that the user has not seen competes. Models are fitted anew; what is published
-    stays as it is.
+    Every item that the user has not seen competes. What is published stays as it is. Models are
+    fitted on what is left of the data, and kept for the next time (and for `cuvee tune`) in the
+    folder `fits` beside the datasets, 5 GB at most: data, settings or a plugin's version that have
+    changed ask for a new fit by themselves.
     """
     import time
     from dataclasses import asdict
@@ -89,6 +95,7 @@ def evaluate(
             bars,
             k=k,
             ideal_over_all=over_all,
+            refit=refit or (),
             clock=time.perf_counter,
         )
     seen_filtered = any(rule.use == "exclude_seen" for rule in table.rules)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,8 @@ from cuvee.ranking.plan import Plan
 from cuvee.recommender import Ints, Progress
 from cuvee.registry import Registry
 from cuvee.training import metrics
-from cuvee.training.fit import ProgressFor, calibrate, fit_models
+from cuvee.training.fit import ProgressFor, calibrate
+from cuvee.training.fits import FitStore
 from cuvee.training.questions import ask_about, in_batches
 from cuvee.training.snapshot import compile_plan
 from cuvee.training.splits import Split
@@ -108,6 +109,7 @@ def evaluate(
     *,
     k: int = 10,
     ideal_over_all: bool = False,
+    refit: Collection[str] = (),
     clock: Callable[[], float],
 ) -> Evaluation:
     """Fit every recommender of a product on the split's past and list all test users.
@@ -120,15 +122,17 @@ def evaluate(
     """
     product = settings.products[name]
     data = split.train
-    fitted = fit_models(data, settings, registry, product.recommenders, progress)
-    models = {n: f.model for n, f in fitted.items()}
-    learnt = calibrate(data, product, registry, models)
     component = registry.calibrators[product.blend.calibrate].component
     rows = []
-    for row, config in [*((n, _alone(product, n)) for n in product.recommenders), (BLEND, product)]:
-        calibrators = {s.use: component(learnt.get(s.use, {}).get(product.blend.calibrate, {})) for s in config.sources}
-        plan = compile_plan(config, registry, data.catalog, models, calibrators, "")
-        started = clock()
-        lists = list_all(plan, data, split.users, k, product.history, progress(f"{row}: lists"))
-        rows.append(measure(lists, split, k, data.n_items, row, clock() - started, ideal_over_all=ideal_over_all))
+    with FitStore.of(settings).fitted(data, settings, registry, product.recommenders, progress, refit=refit) as kept:
+        models = {n: f.model for n, f in kept.items()}
+        learnt = calibrate(data, product, registry, models)
+        for row, config in [*((n, _alone(product, n)) for n in product.recommenders), (BLEND, product)]:
+            calibrators = {
+                s.use: component(learnt.get(s.use, {}).get(product.blend.calibrate, {})) for s in config.sources
+            }
+            plan = compile_plan(config, registry, data.catalog, models, calibrators, "")
+            started = clock()
+            lists = list_all(plan, data, split.users, k, product.history, progress(f"{row}: lists"))
+            rows.append(measure(lists, split, k, data.n_items, row, clock() - started, ideal_over_all=ideal_over_all))
     return Evaluation(name, protocol, k, len(split.users), data.n_items, len(data), tuple(rows))
