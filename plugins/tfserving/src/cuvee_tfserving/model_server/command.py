@@ -68,8 +68,13 @@ def model_server(
         raise typer.BadParameter("give either --model-base-path or --model-config-file")
     # TensorFlow takes seconds to load, reads this when it does, and is nothing for the cuvee command
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow  # noqa: F401, PLC0415 - the real one, before the generated modules
+    import tensorflow  # noqa: PLC0415 - the real one, before the generated modules
 
+    if not hasattr(tensorflow, "saved_model"):
+        raise typer.BadParameter(
+            "this environment has TensorFlow's messages alone; pip install tensorflow, or run the tensorflow/serving "
+            "image with the same folder"
+        )
     from cuvee_tfserving.model_server.configuration import Model, read_models  # noqa: PLC0415 - needs TensorFlow
     from cuvee_tfserving.model_server.refusals import Refused  # noqa: PLC0415
     from cuvee_tfserving.model_server.server import Options, serve  # noqa: PLC0415

@@ -52,9 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # before TensorFlow is imported: it reads these once, and says at length what nobody asked
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    from cuvee_tfserving.training.export import export  # noqa: PLC0415
-    from cuvee_tfserving.training.fit import train  # noqa: PLC0415
-
+    try:
+        from cuvee_tfserving.training.export import export  # noqa: PLC0415
+        from cuvee_tfserving.training.fit import train  # noqa: PLC0415
+    except ImportError as problem:
+        sys.stderr.write(
+            f"training needs Keras and TensorFlow, which are not all here ({problem}): "
+            "pip install 'cuvee-tfserving[training]', or train elsewhere and set train = false\n"
+        )
+        return 2
     given.out.mkdir(parents=True, exist_ok=True)
     try:
         trained = train(Dataset.load(given.data), config, given.out / "checkpoint", report)
