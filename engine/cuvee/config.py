@@ -98,6 +98,9 @@ class BlendConfig(Table):
     """The blender's own keys, such as ``k`` of ``rrf``."""
     segments: dict[str, int] = Field(default_factory=lambda: {"cold": 0, "new": 1, "growing": 3, "warm": 10})
     """Segment name -> least number of events in the history; one must start at 0."""
+    passage: Literal["smooth", "hard"] = "smooth"
+    """``smooth``: weights pass from those of one segment at its beginning to those of the next at its
+    beginning, in proportion to log(1 + events). ``hard``: they change at once."""
     weights: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = Field(default_factory=dict)
     """Segment name (or ``similar``, for SimilarItems) -> source -> weight. A segment without a
     table weighs all sources equally; a source that a table leaves out has weight 0."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -18,7 +19,10 @@ from cuvee.ranking.calibrate import Calibrator
 from cuvee.recommender import Bools, Floats, Ints, Offsets, Queries, Ragged, Recommender
 from cuvee.rules import Rule
 
-__all__ = ["Plan", "Question", "Source"]
+__all__ = ["Passage", "Plan", "Question", "Source"]
+
+Passage: TypeAlias = Literal["smooth", "hard"]
+"""How weights change where a history grows from one segment into the next: bit by bit, or at once."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,49 @@ class Plan:
     max_candidates: int
     """Cap of the union, per query."""
 
+    passage: Passage = "smooth"
+
     def segment_of(self, events: Offsets) -> Ints:
-        """int32[B]: the index of each query's segment, by how many events its history has."""
+        """int32[B]: the index of each query's segment, by how many liked events its history has."""
         least = np.array([n for _, n in self.segments])
         return (np.searchsorted(least, events, side="right") - 1).astype(np.int32)
 
+    def segment_shares(self, events: Offsets) -> Floats:
+        """float32[S, B]: how far each query belongs to each segment; columns add up to 1.
+
+        Under ``smooth``, a query stands between the beginning of its own segment and that of the
+        next, in proportion to log(1 + events): at the beginning of a segment it belongs to that
+        alone, so without any event to the first, and from the last one's on to the last.
+        """
+        own = self.segment_of(events)
+        shares = np.zeros((len(self.segments), len(own)), np.float32)
+        columns = np.arange(len(own))
+        if self.passage == "hard":
+            shares[own, columns] = 1
+            return shares
+        anchors = np.log1p([n for _, n in self.segments])
+        following = np.minimum(own + 1, len(anchors) - 1)
+        gap = anchors[following] - anchors[own]
+        passed = np.where(gap > 0, (np.log1p(events) - anchors[own]) / np.where(gap > 0, gap, 1), 0)
+        shares[following, columns] = passed
+        shares[own, columns] = 1 - shares[following, columns]
+        return shares
+
     def weights_of(self, segment: str) -> Floats:
-        """float32[p]: the sources' weights in a segment."""
+        """float32[p]: the sources' weights in a segment, adding up to 1."""
         table = self.weights.get(segment)
         if table is None:
             return np.full(len(self.sources), 1 / max(len(self.sources), 1), np.float32)
-        return np.array([table.get(s.name, 0.0) for s in self.sources], np.float32)
+        given = np.array([table.get(s.name, 0.0) for s in self.sources], np.float64)
+        return np.asarray(given / max(given.sum(), 1e-300), np.float32)
+
+    @cached_property
+    def table(self) -> Floats:
+        """float32[p, S]: the weights of every segment, each column adding up to 1.
+
+        A query's weights are this times its shares of the segments.
+        """
+        return np.stack([self.weights_of(name) for name, _ in self.segments], axis=1)
 
 
 @dataclass(frozen=True, slots=True)

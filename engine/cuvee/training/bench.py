@@ -12,7 +12,7 @@ from cuvee.config import BlendConfig
 from cuvee.ranking.blend import Blender, Missing
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.plan import Plan
-from cuvee.recommender import Floats, Ints, Offsets
+from cuvee.recommender import Ints
 from cuvee.registry import Registry
 from cuvee.training.bootstrap import PairedDifference, paired_bootstrap
 from cuvee.training.cases import Cases
@@ -57,7 +57,7 @@ class Bench:
         self.registry, self.plan, self.learnt = registry, plan, learnt
         self.cases, self.judged, self.folds, self.measure = cases, judged, folds, measure
         self.sources = [source.name for source in plan.sources]
-        self._shares = [_shares(plan, one.lengths) for one in judged]
+        self._shares = [plan.segment_shares(one.lengths) for one in judged]
         self.allowed = sources_of(judged, self._shares)
         """bool[p, S]: which sources have an opinion in each segment."""
         self.share = np.zeros((len(plan.segments), len(cases)))
@@ -122,8 +122,3 @@ class Bench:
         """The paired bootstrap of float64[B] over people, cases counting by their share."""
         people = self.cases.people
         return paired_bootstrap(of_people(first, share, people), of_people(second, share, people), resamples=resamples)
-
-
-def _shares(plan: Plan, lengths: Offsets) -> Floats:
-    # TODO H3
-    return np.eye(len(plan.segments), dtype=np.float32)[:, plan.segment_of(lengths)]

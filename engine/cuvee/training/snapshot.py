@@ -84,6 +84,7 @@ def compile_plan(
             Source(n, models[n], product.page_size.max, timeouts.get(n), version) for n in product.fallback.chain
         ],
         max_candidates=product.blend.max_candidates,
+        passage=product.blend.passage,
     )
 
 

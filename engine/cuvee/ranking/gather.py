@@ -1,0 +1,165 @@
+"""Gathering opinions: retrieve, union, score, calibrate. Everything up to the blend.
+
+Serving blends what is gathered at once; tuning and learning keep it, and blend it again and again.
+So what weights are learnt from is what they will be used on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cuvee.ranking.ask import Ask, Report, Status, ask_candidates, ask_score
+from cuvee.ranking.blend import live_weights
+from cuvee.ranking.plan import Plan, Question, Source
+from cuvee.ranking.retrieve import join, ranks_in, union
+from cuvee.recommender import Bools, Candidates, Floats, Ints, Offsets, Queries
+
+__all__ = ["Gathered", "gather"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What p sources say of up to M candidates of each of B queries."""
+
+    queries: Queries
+    """With the rules' restrictions added to the caller's own."""
+    lengths: Offsets
+    """int64[B]: liked events in the history."""
+    shares: Floats
+    """float32[S, B]: how far each query belongs to each segment; columns add up to 1."""
+    items: Ints
+    """int32[B, M], in order of position (as the caller listed them, if he did); -1 pads."""
+    raw: Floats
+    """float32[p, B, M], NaN = no opinion."""
+    calibrated: Floats
+    """float32[p, B, M], NaN = no opinion."""
+    ranks: Ints
+    """int32[p, B, M]: 1-based place in the source's own candidates, 0 = not proposed by it."""
+    proposed: Ints
+    """int32[p, B]: how many candidates each source proposed."""
+    weights: Floats
+    """float32[p, B]: the configured weights, renormalised over the sources that have an opinion."""
+    served: Bools
+    """bool[p, B]: which source was asked about which query."""
+    reports: Sequence[Report]
+    """One per source."""
+
+
+def _restricted(plan: Plan, question: Question) -> Queries:
+    """The queries with the rules' restrictions added to the caller's own."""
+    queries = question.queries
+    excluded = [queries.excluded]
+    for rule in plan.rules:
+        found = rule.excluded(queries, question.seen)
+        if found is not None:
+            excluded.append(found)
+    eligible = queries.eligible
+    if plan.eligible is not None:
+        eligible = plan.eligible if eligible is None else eligible & plan.eligible
+    return replace(queries, excluded=join(excluded), eligible=eligible)
+
+
+def _weights(plan: Plan, question: Question, shares: Floats) -> Floats:
+    """float32[p, B], as configured."""
+    if question.segment is not None and question.segment in plan.weights:
+        return np.repeat(plan.weights_of(question.segment)[:, None], shares.shape[1], axis=1)
+    # not a matrix product: its rounding would depend on the batch
+    mixed: Floats = (plan.table[:, :, None] * shares).sum(axis=1)
+    return mixed
+
+
+def _served(plan: Plan, queries: Queries, weights: Floats) -> Bools:
+    """bool[p, B]: which source is asked about which query. One that failed to load is asked, and fails."""
+    served = [
+        queries.served_by(s.recommender.serves) if s.recommender else np.ones(len(queries), np.bool_)
+        for s in plan.sources
+    ]
+    return np.stack(served) & (weights > 0) if served else np.zeros((0, len(queries)), np.bool_)
+
+
+def _not_asked(source: Source, weights: Floats) -> Report:
+    why = "" if weights.any() else "weight 0 in this segment"
+    return Report(source.name, Status.NOT_SERVING, detail=why, model_version=source.version)
+
+
+def _merge(first: Report, then: Report) -> Report:
+    """Two calls of one source as one report: the failure shows, latencies add up."""
+    worse = then if then.status is Status.DEGRADED else first
+    return replace(worse, latency=first.latency + then.latency)
+
+
+def _for_served(proposal: Candidates, served: Bools) -> Candidates:
+    """Without what a source proposes for queries that it was not asked about (bool[B]).
+
+    They are in the batch for the sake of others; alone, they would not have got these candidates.
+    """
+    if served.all():
+        return proposal
+    return replace(proposal, items=np.where(served[:, None], proposal.items, np.int32(-1)))
+
+
+async def _score_all(
+    plan: Plan, queries: Queries, items: Ints, asked: Sequence[int], ask: Ask
+) -> tuple[Floats, dict[int, Report]]:
+    """float32[p, B, M] raw opinions, NaN where a source has none or failed."""
+    raw = np.full((len(plan.sources), *items.shape), np.nan, np.float32)
+    reports: dict[int, Report] = {}
+    if items.shape[1] == 0:
+        return raw, reports
+    replies = await asyncio.gather(*(ask_score(ask, plan.sources[s], queries, items) for s in asked))
+    for s, reply in zip(asked, replies, strict=True):
+        reports[s] = reply.report
+        if reply.value is not None:
+            raw[s] = np.where(items >= 0, reply.value, np.nan)
+    return raw, reports
+
+
+async def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
+    """Ask every source that serves a query and has a weight there; never raises for a failing one.
+
+    With ``question.listed``, opinions on these items alone, and no rule applies. With
+    ``question.only_fallback``, nobody is asked.
+    """
+    listed = question.listed
+    queries = _restricted(plan, question) if listed is None else question.queries
+    n, b, p = len(plan.catalog.items), len(queries), len(plan.sources)
+    lengths = queries.histories.liked
+    shares = plan.segment_shares(lengths)
+    weights = _weights(plan, question, shares)
+    served = _served(plan, queries, weights) & (question.only_fallback is None)
+    asked = [s for s in range(p) if served[s].any()]
+    reports = [_not_asked(s, w) for s, w in zip(plan.sources, weights, strict=True)]
+    proposals: dict[int, Candidates] = {}
+    if listed is None:
+        replies = await asyncio.gather(
+            *(ask_candidates(ask, plan.sources[s], queries, plan.sources[s].candidates, n) for s in asked)
+        )
+        for s, reply in zip(asked, replies, strict=True):
+            reports[s] = reply.report
+            if reply.value is not None:
+                proposals[s] = _for_served(reply.value, served[s])
+        items = union(list(proposals.values()), queries.excluded, queries.eligible, n, plan.max_candidates)
+        raw, scoring = await _score_all(plan, queries, items, list(proposals), ask)
+        for s, report in scoring.items():
+            reports[s] = _merge(reports[s], report)
+    else:
+        items = listed
+        raw, scoring = await _score_all(plan, queries, items, asked, ask)
+        for s, report in scoring.items():
+            reports[s] = report
+
+    ranks = np.zeros((p, *items.shape), np.int32)
+    proposed = np.zeros((p, b), np.int32)
+    for s, proposal in proposals.items():
+        ranks[s] = ranks_in(proposal, items, n)
+        proposed[s] = (proposal.items >= 0).sum(axis=1)
+    raw = np.where(served[:, :, None], raw, np.float32(np.nan))
+    calibrated = np.stack([plan.calibrators[s.name].calibrate(raw[i]) for i, s in enumerate(plan.sources)])
+    live = np.asarray((~np.isnan(raw)).any(axis=2))
+    return Gathered(
+        queries, lengths, shares, items, raw, calibrated, ranks, proposed, live_weights(weights, live), served, reports
+    )
