@@ -99,7 +99,7 @@ class Bench:
 
     def table(self) -> Weights:
         """float64[p, S]: the weights that the product has."""
-        return np.stack([self.plan.weights_of(name) for name, _ in self.plan.segments], axis=1).astype(np.float64)
+        return self.plan.table.astype(np.float64)
 
     def alone(self, source: int) -> Weights:
         """float64[p, S]: all weight on one source."""

@@ -1,6 +1,6 @@
 """Opinions whose right answers are known: what every source says of the candidates of every case.
 
-Asked once, through the very pipeline that serves, kept as float32, and then weighed again and
+Asked once, through the very step of the pipeline that serves, kept as float32, and then weighed again and
 again: 6,000 cases of 600 candidates and 7 sources take 100 MB.
 """
 
@@ -16,7 +16,7 @@ from cuvee.data.catalog import Catalog
 from cuvee.ranking.ask import ask_directly
 from cuvee.ranking.blend import Blender, Opinions
 from cuvee.ranking.calibrate import Calibrator
-from cuvee.ranking.pipeline import make_lists
+from cuvee.ranking.gather import gather
 from cuvee.ranking.plan import Plan, Question
 from cuvee.recommender import Bools, Floats, Ints, Offsets, Progress, Queries, Ragged
 from cuvee.training.cases import Cases
@@ -82,27 +82,14 @@ def gather_opinions(
     for rows in in_fold_batches(cases, folds):
         batch = cases.select(rows)
         question = question_of(batch, catalog, now, history, plan.max_candidates)
-        answer = asyncio.run(make_lists(asked, question, ask_directly))
-        failed = next((r.failure for r in answer.reports if r.failure), None)
+        heard = asyncio.run(gather(asked, question, ask_directly))
+        failed = next((r.failure for r in heard.reports if r.failure), None)
         if failed is not None:
             raise failed
-        items = answer.blended.items
-        by_position = np.argsort(np.where(items < 0, np.iinfo(np.int32).max, items), axis=1).astype(np.int32)
-        everything = answer.blended.take(by_position)
         n = len(catalog.items)
-        keys = np.arange(len(rows))[:, None] * np.int64(n) + everything.items
-        right = np.isin(keys, batch.held_out.rows * n + batch.held_out.items) & (everything.items >= 0)
-        found.append(
-            Judged(
-                rows,
-                everything.items,
-                everything.raw,
-                everything.ranks,
-                batch.histories.liked,
-                right,
-                batch.held_out.lengths,
-            )
-        )
+        keys = np.arange(len(rows))[:, None] * np.int64(n) + heard.items
+        right = np.isin(keys, batch.held_out.rows * n + batch.held_out.items) & (heard.items >= 0)
+        found.append(Judged(rows, heard.items, heard.raw, heard.ranks, heard.lengths, right, batch.held_out.lengths))
         done += len(rows)
         progress(done, len(cases))
     return found

@@ -162,7 +162,7 @@ def _decided(
         few = bench.people(share) < LEAST_PEOPLE
         alone.append(not few and of_members[best] > weighted_mean(after, share))
         if few:
-            learnt = learnt.replaced(segment, had[:, segment] / max(had[:, segment].sum(), 1e-12))
+            learnt = learnt.replaced(segment, had[:, segment])
         elif alone[-1]:
             learnt = learnt.replaced(segment, bench.alone(best)[:, segment])
     return learnt, alone
@@ -175,7 +175,7 @@ def _beside_the_silent(learnt: Weights, had: Weights, allowed: Bools) -> Weights
     that looks at what they declare) keeps the share that it has, up to a half: nothing was learnt
     of it.
     """
-    silent = np.where(allowed, 0, had / np.maximum(had.sum(axis=0), 1e-12))
+    silent = np.where(allowed, 0, had)
     share = silent.sum(axis=0)
     silent *= np.minimum(share, 0.5) / np.maximum(share, 1e-12)
     return np.asarray(np.round(learnt * (1 - silent.sum(axis=0)) + silent, 3))
