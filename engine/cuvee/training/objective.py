@@ -77,10 +77,17 @@ class Block:
     def places(self, scores: Floats) -> Offsets:
         """The place, from 0, of each right candidate: equals stand in order of position, as they are served."""
         rows, columns = self.right
-        shown = np.where(self.absent, -np.inf, scores)[rows]
-        own = np.take_along_axis(shown, columns[:, None], axis=1)
-        before = np.arange(shown.shape[1]) < columns[:, None]
-        return np.asarray(((shown > own) | ((shown == own) & before)).sum(axis=1), np.int64)
+        own = scores[rows, columns]
+        # mostly one right item per case, in order: no need to copy
+        shown = scores if len(rows) == len(scores) and (rows == np.arange(len(rows))).all() else scores[rows]
+        absent = self.absent if shown is scores else self.absent[rows]
+        ahead = ((shown > own[:, None]) & ~absent).sum(axis=1)
+        equal = (shown == own[:, None]) & ~absent
+        tied = np.flatnonzero(equal.sum(axis=1) > 1)
+        if len(tied):
+            before = np.arange(shown.shape[1]) < columns[tied, None]
+            ahead[tied] += (equal[tied] & before).sum(axis=1)
+        return np.asarray(ahead, np.int64)
 
     def measured(self, scores: Floats, measure: Measure) -> PerCase:
         """float64[b]."""

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.optimize import minimize
 
-from cuvee.recommender import Bools
+from cuvee.recommender import Bools, Floats, Offsets
 from cuvee.training.objective import Block, Objective, Weights, weighed
 
 __all__ = ["ascend", "learn_weights", "likeliest", "normalised"]
@@ -30,6 +30,8 @@ ENTRY = 0.05
 """Share at which a source of weight 0 is tried again."""
 SWEEPS = 6
 """Times that all sources are gone through with each factor, at most."""
+ENOUGH = 2000
+"""Cases of a segment that the smooth start looks at."""
 RIDGE = 1e-4
 """Keeps the likeliest weights finite where a source is never wrong."""
 
@@ -47,11 +49,23 @@ def _importance(blocks: Sequence[Block]) -> Weights:
     return np.asarray(np.divide(1.0, total, where=total > 0, out=np.zeros(len(total))))
 
 
+def _enough(blocks: Sequence[Block]) -> Sequence[Block]:
+    """The blocks, or evenly chosen ones where a segment has more than :data:`ENOUGH` cases."""
+    kept: set[int] = set()
+    for segment in range(len(blocks[0].shares) if blocks else 0):
+        mine = [at for at, block in enumerate(blocks) if block.shares[segment].any()]
+        total = sum(float(blocks[at].shares[segment].sum()) for at in mine)
+        wanted = max(1, round(len(mine) * min(1.0, ENOUGH / max(total, 1.0))))
+        kept.update(mine[round(i)] for i in np.linspace(0, len(mine) - 1, wanted) if mine)
+    return [blocks[at] for at in sorted(kept)]
+
+
 def likeliest(blocks: Sequence[Block], allowed: Bools) -> Weights:
     """float64[p, S]: the weights, 0 or more, under which the right items are likeliest.
 
     For blocks with a basis. ``allowed`` (bool[p, S]) marks the weights that may differ from 0.
     """
+    blocks = _enough(blocks)
     importance = _importance(blocks)
     unit = 1 / max(float(np.mean([np.std(b.basis) for b in blocks if b.basis is not None])), 1e-12)
 
@@ -74,9 +88,8 @@ def likeliest(blocks: Sequence[Block], allowed: Bools) -> Weights:
 
 def _surprise(block: Block, weights: Weights, importance: Weights, unit: float) -> tuple[float, Weights]:
     """Minus the log-likelihood of a block's right items, and its gradient by the weights."""
-    if block.basis is None:
-        raise TypeError("the blender is not linear in its weights")
-    scores = unit * weighed(block.basis, (weights @ block.shares).astype(np.float32))
+    basis = _basis(block)
+    scores = unit * weighed(basis, (weights @ block.shares).astype(np.float32))
     scores[block.absent] = -np.inf
     scores -= scores.max(axis=1, keepdims=True)
     worth = np.exp(scores)
@@ -88,8 +101,69 @@ def _surprise(block: Block, weights: Weights, importance: Weights, unit: float) 
     value = float(of_right @ (np.log(sums[rows, 0]) - scores[rows, columns]))
     wrong = worth * (of_case[:, None] / sums).astype(np.float32)
     wrong[rows, columns] -= of_right.astype(np.float32)
-    by_query = unit * np.einsum("bm,pbm->pb", wrong, block.basis)
+    by_query = unit * np.einsum("bm,pbm->pb", wrong, basis)
     return value, np.asarray(by_query @ block.shares.T, np.float64)
+
+
+class _Segment:
+    """The metric of one segment's cases as a function of its own column of weights, the others fixed.
+
+    With a basis, a step on one source costs one product: what the others contribute is kept.
+    """
+
+    def __init__(self, objective: Objective, blocks: Sequence[Block], weights: Weights, segment: int) -> None:
+        self.objective, self.blocks, self.weights, self.segment = objective, blocks, weights.copy(), segment
+        share = np.zeros(objective.n_cases)
+        for block in blocks:
+            share[block.cases] = block.shares[segment]
+        self.share = share / share.sum()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take the column as it is: what it contributes is summed anew."""
+        self.own: list[Floats] = []
+        self.rest: list[Floats | None] = []
+        if not self.objective.linear:
+            return
+        column = self.weights[:, self.segment]
+        others = self.weights.copy()
+        others[:, self.segment] = 0
+        for block in self.blocks:
+            basis = _basis(block)
+            self.own.append(weighed(basis, np.repeat(column[:, None], basis.shape[1], axis=1).astype(np.float32)))
+            mixed = (block.shares[self.segment] < 1).any()
+            self.rest.append(weighed(basis, (others @ block.shares).astype(np.float32)) if mixed else None)
+
+    def worth(self, source: int, value: float) -> float:
+        """The metric with one weight changed, the column adding up to 1 again."""
+        column = self.weights[:, self.segment].copy()
+        step, column[source] = value - column[source], value
+        if column.sum() <= 0:
+            return -1.0
+        if not self.objective.linear:
+            table = self.weights.copy()
+            table[:, self.segment] = column / column.sum()
+            return float(self.share @ self.objective.values(table, self.blocks))
+        total = 0.0
+        for block, own, rest in zip(self.blocks, self.own, self.rest, strict=True):
+            scores = own + np.float32(step) * _basis(block)[source]
+            if rest is not None:
+                scores *= (block.shares[self.segment] / column.sum()).astype(np.float32)[:, None]
+                scores += rest
+            total += float(self.share[block.cases] @ block.measured(scores, self.objective.measure))
+        return total
+
+    def take(self, source: int, value: float) -> None:
+        """Make a change for good."""
+        self.weights[source, self.segment] = value
+        self.weights[:, self.segment] /= self.weights[:, self.segment].sum()
+        self._settle()
+
+
+def _basis(block: Block) -> Floats:
+    if block.basis is None:
+        raise TypeError("the blender is not linear in its weights")
+    return block.basis
 
 
 def ascend(objective: Objective, blocks: Sequence[Block], weights: Weights, allowed: Bools) -> Weights:
@@ -98,40 +172,30 @@ def ascend(objective: Objective, blocks: Sequence[Block], weights: Weights, allo
     for segment in range(weights.shape[1]):
         mine = [block for block in blocks if block.shares[segment].any()]
         if allowed[:, segment].sum() > 1 and mine:
-            weights = _ascend_in(objective, mine, weights, allowed, segment)
+            weights = _ascended(_Segment(objective, mine, weights, segment), np.flatnonzero(allowed[:, segment]))
     return weights
 
 
-def _ascend_in(
-    objective: Objective, blocks: Sequence[Block], weights: Weights, allowed: Bools, segment: int
-) -> Weights:
-    share = np.zeros(objective.n_cases)
-    for block in blocks:
-        share[block.cases] = block.shares[segment]
-    share /= share.sum()
-
-    def worth(table: Weights) -> float:
-        return float(share @ objective.values(table, blocks))
-
-    best = worth(weights)
+def _ascended(at: _Segment, sources: Offsets) -> Weights:
+    """The table with one segment's column improved."""
+    best = at.worth(int(sources[0]), at.weights[sources[0], at.segment])
     for step in STEPS:
         for _ in range(SWEEPS):
             before = best
-            for source in np.flatnonzero(allowed[:, segment]):
-                now = weights[source, segment]
-                for value in (now * step, now / step, 0.0) if now > 0 else (ENTRY * step,):
-                    tried = weights.copy()
-                    tried[source, segment] = value
-                    if not tried[:, segment].any():
-                        continue
-                    tried[:, segment] /= tried[:, segment].sum()
-                    found = worth(tried)
-                    # what changes nothing is better left out
-                    if found > best + 1e-9 or (value == 0 and now > 0 and found >= best):
-                        best, weights = found, tried
+            for source in sources.tolist():
+                now = at.weights[source, at.segment]
+                tried = (now * step, now / step, 0.0) if now > 0 else (ENTRY * step,)
+                found = [at.worth(source, value) for value in tried]
+                top = int(np.argmax(found))
+                # what changes nothing is better left out
+                if now > 0 and found[-1] >= best and found[-1] >= found[top]:
+                    top = len(found) - 1
+                if found[top] > best + 1e-9 or (now > 0 and tried[top] == 0 and found[top] >= best):
+                    best = found[top]
+                    at.take(source, tried[top])
             if best <= before:
                 break
-    return weights
+    return at.weights
 
 
 def learn_weights(
