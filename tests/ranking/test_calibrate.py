@@ -8,6 +8,7 @@ from cuvee.ranking.calibrate import Calibrator, MinMax, Quantile, Rank, ZScore
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import ndtri
 
 KINDS: list[type[Calibrator]] = [Quantile, Rank, MinMax, ZScore]
 
@@ -42,7 +43,7 @@ def test_never_reverses_two_items_of_a_row(kind: type[Calibrator], values: Any) 
         assert (np.diff(after[known][order]) >= -1e-5).all()
 
 
-@pytest.mark.parametrize("kind", [Quantile, Rank, MinMax])
+@pytest.mark.parametrize("kind", [Rank, MinMax])
 @given(values=scores)
 def test_bounded_scales_stay_between_0_and_1(kind: type[Calibrator], values: Any) -> None:
     out = build(kind, values).calibrate(values)
@@ -50,17 +51,57 @@ def test_bounded_scales_stay_between_0_and_1(kind: type[Calibrator], values: Any
     assert ((known >= 0) & (known <= 1)).all()
 
 
-def test_quantile_gives_the_share_of_learnt_scores_below() -> None:
-    learnt = Quantile(Quantile.learn(np.arange(1001, dtype=np.float32)))
-    out = learnt.calibrate(np.array([[-5, 0, 250, 500, 1000, 9999]], np.float32))
-    np.testing.assert_allclose(out, [[0, 0, 0.25, 0.5, 1, 1]], atol=1e-6)
+@given(values=scores, asked=st.lists(st.floats(-2e4, 2e4, width=32), min_size=1, max_size=9))
+def test_a_learnt_scale_holds_for_scores_that_were_never_seen(values: Any, asked: Any) -> None:
+    row = np.array([sorted(asked)], np.float32)
+    out = build(Quantile, values).calibrate(row)
+    assert np.isfinite(out).all()
+    assert (np.diff(out[0]) >= -1e-4 * np.maximum(np.abs(out[0, 1:]), 1)).all()
+
+
+def test_quantile_is_the_normal_score_of_the_share_below() -> None:
+    learnt = Quantile(Quantile.learn(np.random.default_rng(0).permutation(10_001).astype(np.float32)))
+    levels = np.array([0.01, 0.25, 0.5, 0.75, 0.99, 0.997])
+    np.testing.assert_allclose(
+        learnt.calibrate((levels[None] * 10_000).astype(np.float32))[0], ndtri(levels), atol=0.02
+    )
+
+
+def test_quantile_makes_a_skewed_source_even() -> None:
+    normal = np.random.default_rng(0).normal(size=20_000).astype(np.float32)
+    skewed = np.exp(3 * normal)
+    out = Quantile(Quantile.learn(skewed)).calibrate(skewed[None])[0]
+    inside = np.abs(normal) < 3
+    np.testing.assert_allclose(out[inside], normal[inside], atol=0.1)
+
+
+def test_quantile_tells_the_best_apart_and_goes_on_beyond_what_it_saw() -> None:
+    learnt = Quantile(Quantile.learn(np.random.default_rng(1).exponential(size=50_000).astype(np.float32)))
+    top = learnt.calibrate(np.array([[4, 5, 6, 7, 8, 9, 10, 20, 40]], np.float32))[0]
+    assert (np.diff(top) > 0.05).all()
 
 
 def test_quantile_puts_an_atom_at_the_middle_of_its_run() -> None:
-    mostly_zero = np.array([0.0] * 80 + list(range(1, 21)), np.float32)
-    out = Quantile(Quantile.learn(mostly_zero)).calibrate(np.array([[0.0, 20.0]], np.float32))
-    assert out[0, 0] == pytest.approx(0.4, abs=0.01)
-    assert out[0, 1] == pytest.approx(1.0)
+    mostly_zero = np.array([0.0] * 800 + list(range(1, 201)), np.float32)
+    out = Quantile(Quantile.learn(mostly_zero)).calibrate(np.array([[0.0, 200.0]], np.float32))
+    assert out[0, 0] == pytest.approx(ndtri(0.4), abs=0.03)
+    assert out[0, 1] > 2
+
+
+def test_quantile_without_anything_learnt_is_the_zscore() -> None:
+    row = np.array([[1, 2, 3, np.nan]], np.float32)
+    np.testing.assert_array_equal(Quantile({}).calibrate(row), ZScore({}).calibrate(row))
+
+
+@given(values=scores)
+def test_rank_counts_those_below_and_half_of_the_equals(values: Any) -> None:
+    for row, out in zip(values, Rank({}).calibrate(values), strict=True):
+        known = row[~np.isnan(row)]
+        for value, rank in zip(row, out, strict=True):
+            if not np.isnan(value):
+                assert rank == pytest.approx(
+                    ((known < value).sum() + (known == value).sum() / 2) / len(known), abs=1e-6
+                )
 
 
 def test_zscore_centres_and_scales_each_row() -> None:

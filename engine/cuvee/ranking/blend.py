@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from cuvee.ranking.places import places
 from cuvee.recommender import Bools, Floats
 
 __all__ = ["Blender", "Missing", "Opinions", "ReciprocalRankFusion", "WeightedSum", "live_weights"]
@@ -132,14 +133,8 @@ class ReciprocalRankFusion(Blender):
             raise TypeError(f"expected RrfOptions, got {type(self.options).__name__}")
         p, b, m = opinions.calibrated.shape
         known = ~np.isnan(opinions.calibrated) & opinions.present
-        values = np.where(known, -opinions.calibrated, np.inf).reshape(p * b, m)
-        order = np.argsort(values, axis=1, kind="stable")
-        ordered = np.take_along_axis(values, order, axis=1)
-        fresh = np.ones((p * b, m), np.bool_)
-        fresh[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-        places = np.maximum.accumulate(np.where(fresh, np.arange(1, m + 1), 0), axis=1)
-        ranks = np.empty_like(places)
-        np.put_along_axis(ranks, order, places, axis=1)
+        higher, _ = places(np.where(known, opinions.calibrated, np.float32(np.nan)).reshape(p * b, m))
+        ranks = higher + 1
         worth = opinions.weights[:, :, None] / (self.options.k + ranks.reshape(p, b, m))
         fused: Floats = np.where(known, worth, 0).astype(np.float32)
         return fused
