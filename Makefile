@@ -53,6 +53,7 @@ pins:            ## pin requirements/*.txt anew, from every pyproject.toml here 
 	$(BIN)/python requirements/inputs.py dev | $(PIN) -o requirements/dev.txt -
 	$(BIN)/python requirements/inputs.py engine | $(PIN) -c requirements/dev.txt -o requirements/engine.txt -
 	$(BIN)/python requirements/inputs.py runtime | $(PIN) -c requirements/dev.txt -o requirements/runtime.txt -
+	$(BIN)/python requirements/inputs.py build | $(PIN) -c requirements/dev.txt -o requirements/build.txt -
 
 clean:           ## forget everything that was set up, built or fitted
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist var

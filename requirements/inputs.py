@@ -25,6 +25,11 @@ def needed(*projects: Path) -> set[str]:
     return found
 
 
+def back_ends() -> set[str]:
+    """What builds the distributions."""
+    return {w for path in (ENGINE, *PLUGINS) for w in tomllib.loads(path.read_text())["build-system"]["requires"]}
+
+
 def tools() -> set[str]:
     """What the tests and checks need."""
     lines = (ROOT / "requirements" / "dev.in").read_text().splitlines()
@@ -34,6 +39,7 @@ def tools() -> set[str]:
 KINDS = {
     "runtime": lambda: needed(ENGINE, *PLUGINS),  # a server with every plugin
     "engine": lambda: needed(ENGINE) | tools(),  # the engine alone, and its tests
+    "build": back_ends,  # wheels of our own distributions
     "dev": lambda: needed(ENGINE, *PLUGINS) | tools(),  # everything
 }
 

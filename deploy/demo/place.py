@@ -49,6 +49,8 @@ class Place:
         return {
             "CUVEE_CONFIG": str(CONFIG),
             "CUVEE_VAR": str(self.folder),
+            "CUVEE_MODELS": str(self.folder / "models"),
+            "CUVEE_STORE": f"sqlite:///{self.folder}/store.db",
             "CUVEE_LISTEN": self.address,
             "CUVEE_MODEL_SERVER": self.model_server,
             "CUVEE_ADDRESS": self.address,
