@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cuvee.recommender import Bools
-from cuvee.training.objective import Objective, Weights
+from cuvee.training.objective import Objective, PerCase, Weights
 
 __all__ = ["Curve", "SegmentCurves", "curves_of"]
 
@@ -41,17 +41,16 @@ class SegmentCurves:
 
 
 def curves_of(
-    objective: Objective, weights: Weights, allowed: Bools, segment: int, sources: Sequence[str]
+    objective: Objective, weights: Weights, allowed: Bools, share: PerCase, segment: int, sources: Sequence[str]
 ) -> Sequence[Curve]:
-    """The curves of a segment's sources (``allowed`` is bool[p, S]).
+    """The curves of a segment's sources.
+
+    ``allowed`` is bool[p, S]; ``share``, float64[B], how far each case belongs to the segment.
 
     Where the learnt weights are one source's alone, the others share what it leaves equally.
     """
     blocks = [block for block in objective.blocks if block.shares[segment].any()]
-    share = np.zeros(objective.n_cases)
-    for block in blocks:
-        share[block.cases] = block.shares[segment]
-    share /= max(share.sum(), 1e-12)
+    share = share / max(share.sum(), 1e-12)
     curves = []
     for source, name in enumerate(sources):
         if not allowed[source, segment]:

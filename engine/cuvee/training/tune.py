@@ -219,7 +219,7 @@ def _curves(bench: Bench, objective: Objective, at: int, segment: SegmentTuning,
     return SegmentCurves(
         segment=segment.name,
         title=f"{segment.name}: {events}, {segment.people:,} people",
-        curves=curves_of(objective, final, bench.allowed, at, bench.sources),
+        curves=curves_of(objective, final, bench.allowed, bench.share[at], at, bench.sources),
         learnt=weighted_mean(objective.values(final), bench.share[at]),
         best_member=segment.best_member,
         best_value=against.second if against else 0.0,
