@@ -7,9 +7,9 @@ PROTOS := $(wildcard proto/cuvee/v1/*.proto)
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo serve test lint format proto bench pins clean
+.PHONY: help install demo serve test conformance lint format proto bench pins clean
 help:            ## list the tasks
-	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
 install: .venv/.installed ## set up .venv with everything
 .venv/.installed: requirements/dev.txt pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
@@ -27,6 +27,9 @@ serve: .venv/.installed ## the demo, then leave the server running
 
 test: .venv/.installed ## all tests
 	$(BIN)/python -m pytest -q
+
+conformance: .venv/.installed ## the genuine tensorflow/serving, in Docker, against the cases of the embedded one
+	$(BIN)/python plugins/tfserving/conformance/genuine.py
 
 lint: .venv/.installed ## ruff, mypy, import-linter, buf, generated code
 	$(BIN)/ruff check .

@@ -125,6 +125,11 @@ def test_images_are_built_by_a_stage_or_are_tensorflow_serving_of_one_version() 
     api = re.search(r"^tensorflow-serving-api==(\S+)", (ROOT / "requirements/runtime.txt").read_text(), re.M)
     assert api
     assert tags["tensorflow/serving"] == api[1]
+    texts = [
+        p.read_text()
+        for p in (DEPLOY / "model-server/models.config", ROOT / "plugins/tfserving/conformance/genuine.py")
+    ]
+    assert {v for text in texts for v in re.findall(r"tensorflow/serving:([\d.]+)", text)} == {api[1]}
     for image in [*tags, *re.findall(r"^FROM (\S+)", DOCKERFILE, re.M)]:
         assert not re.match(r"[^/]*[.:][^/]*/", image), f"{image} names a registry"
 
