@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command, by default with the process's own arguments, and exit.
 
     Exit codes: 0 done; 1 try again later, or the server cannot be reached; 2 something that the
-    user must change: an option, a configuration, an input; 130 interrupted.
+    user must change: an option, a configuration, an input; 3 `cuvee tune` refused; 130 interrupted.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:

@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
     """Add ``tune``."""
     app.command(
         epilog=examples(
-            "cuvee tune movies                          learn, show, and write tuning/movies.toml and .png",
+            "cuvee tune movies                          learn, show, and write a patch and a plot",
             "cuvee tune movies --apply                  and put it into products/movies.toml",
             "cuvee tune movies --metric recall --k 20   for another metric than the product's own",
             "cuvee tune movies --calibrate auto         choose the calibrator, too",
@@ -101,7 +101,7 @@ def tune(
         bool, typer.Option(help="Try rrf, weighted and learned, and say what each is worth and costs.")
     ] = True,
     apply: Annotated[bool, typer.Option("--apply", help="Change products/<name>.toml; its other lines stay.")] = False,
-    out: Annotated[Path | None, typer.Option(help="The patch; by default tuning/<name>.toml.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The patch; by default tuning/<name>.toml beside the folder of the data sets.")] = None,
     plot: Annotated[Path | None, typer.Option(help="The plot, a PNG; by default beside the patch.")] = None,
     refit: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Fit this recommender anew; may be repeated.")
@@ -148,8 +148,7 @@ def tune(
         )
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
     patch = patch_of(found, table, day, settings.revision)
-    folder = settings.root / "tuning"
-    out = out or folder / f"{product}.toml"
+    out = out or settings.data_dir.parent / "tuning" / f"{product}.toml"
     plot = plot or out.with_suffix(".png")
     written: list[Path] = []
     if not found.refused:

@@ -28,28 +28,26 @@ TIMED = 60
 """Requests that each is timed with."""
 
 
-def compared(bench: Bench, found: Tuning, now: float, history: int, progress: ProgressFor) -> Tuning:
+def compared(
+    bench: Bench, found: Tuning, own: tuple[PerCase, Weights], now: float, history: int, progress: ProgressFor
+) -> Tuning:
     """The tuning with a row for each method, all learnt and measured alike: out of fold, on the same people.
 
-    ``now`` is the time of the questions (seconds since the epoch), ``history`` how many events
-    sources get.
+    ``own`` is what the tuning's own method came to: each case's metric, float64[B], and the table of
+    weights. ``now`` is the time of the questions (seconds since the epoch), ``history`` how many
+    events sources get.
     """
-    best = bench.sources.index(found.best_member)
-    recipes = [
-        found.recipe if found.recipe.method == m else replace(found.recipe, method=m, options={})
-        for m in METHODS
-        if m in bench.registry.blenders
-    ]
-    member: PerCase | None = None
     rows: list[tuple[Recipe, PerCase, Weights]] = []
-    for recipe in recipes:
-        objective = bench.objective(recipe)
-        learnt = cross_fit(objective, bench.allowed, bench.folds, steps(progress, f"to compare: {recipe.method}"))
-        rows.append((recipe, learnt.values(objective, bench.folds), learnt.final))
-        if member is None:
-            member = bench.member(objective, best)
-    if member is None:
-        return found
+    for method in METHODS:
+        if method == found.recipe.method:
+            rows.append((found.recipe, *own))
+        elif method in bench.registry.blenders:
+            recipe = replace(found.recipe, method=method, options={})
+            objective = bench.objective(recipe)
+            learnt = cross_fit(objective, bench.allowed, bench.folds, steps(progress, f"to compare: {method}"))
+            rows.append((recipe, learnt.values(objective, bench.folds), learnt.final))
+    best = bench.sources.index(found.best_member)
+    member = bench.member(bench.objective(found.recipe), best)
     plans = [bench.served(found.recipe, bench.alone(best)), *(bench.served(r, table) for r, _, table in rows)]
     seconds = _seconds(bench, plans, now, history, progress("requests, timed"))
     tried = []

@@ -89,8 +89,10 @@ def tune(
             recipe = replace(recipe, calibrate=max(calibrators, key=calibrators.__getitem__))
         elif calibrate_by:
             recipe = replace(recipe, calibrate=calibrate_by)
-        found = _tuned(bench, name, window, served, recipe, calibrators, progress)
-        return compared(bench, found, now, product.history, progress) if compare else found
+        found, values, table = _tuned(bench, name, window, served, recipe, calibrators, progress)
+        if not compare:
+            return found
+        return compared(bench, found, (values, table), now, product.history, progress)
 
 
 def _calibrators(bench: Bench, recipe: Recipe, registry: Registry, progress: ProgressFor) -> dict[str, float]:
@@ -111,7 +113,8 @@ def _tuned(
     recipe: Recipe,
     calibrators: Mapping[str, float],
     progress: ProgressFor,
-) -> Tuning:
+) -> tuple[Tuning, PerCase, Weights]:
+    """What was found, each case's metric out of fold, and the table of weights float64[p, S]."""
     before = bench.objective(served).values(bench.table())
     objective = bench.objective(recipe)
     members = [bench.member(objective, source) for source in range(len(bench.sources))]
@@ -127,7 +130,7 @@ def _tuned(
         told(at + 1, len(bench.plan.segments))
     means = [weighted_mean(values, bench.natural) for values in members]
     best = int(np.argmax(means))
-    return Tuning(
+    found = Tuning(
         product=name,
         measure=bench.measure,
         window=window.name,
@@ -147,6 +150,7 @@ def _tuned(
         member_seconds=0.0,
         calibrators=calibrators,
     )
+    return found, after, final
 
 
 def _decided(
