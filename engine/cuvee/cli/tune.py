@@ -101,7 +101,9 @@ def tune(
         bool, typer.Option(help="Try rrf, weighted and learned, and say what each is worth and costs.")
     ] = True,
     apply: Annotated[bool, typer.Option("--apply", help="Change products/<name>.toml; its other lines stay.")] = False,
-    out: Annotated[Path | None, typer.Option(help="The patch; by default tuning/<name>.toml beside the folder of the data sets.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The patch; by default tuning/<name>.toml beside the folder of the data sets.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="The plot, a PNG; by default beside the patch.")] = None,
     refit: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Fit this recommender anew; may be repeated.")
