@@ -49,6 +49,9 @@ def made(tmp_path_factory):
     features = toy_model(root)
     tower = {"vectors": str(root / "toy.npy"), "tower": str(root / "tower.npy"), "length": LENGTH}
     specifications.append({"kind": "deep", "out": str(root / "toy"), **tower})
+    for spoilt in ("shape", "nan"):
+        one = {"kind": spoilt, "vectors": str(root / "toy.npy"), "length": LENGTH}
+        specifications.append({**one, "out": str(root / f"toy_{spoilt}")})
     script = HERE.parent / "conformance" / "models.py"
     specifications.append({"kind": "conformance", "out": str(root / "conforming"), "script": str(script)})
     (root / "specification.json").write_text(json.dumps(specifications))
@@ -56,7 +59,7 @@ def made(tmp_path_factory):
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
     features.save(root / "toy" / "assets.extra" / "item_features.json")
-    return {name: root / name for name in (*kinds, "toy", "conforming")}
+    return {name: root / name for name in (*kinds, "toy", "toy_shape", "toy_nan", "conforming")}
 
 
 @pytest.fixture(scope="session")
@@ -125,6 +128,19 @@ def free_port():
             return one.getsockname()[1]
 
     return find
+
+
+@pytest.fixture(scope="session")
+def cuvee_command():
+    """Run the command, in a process of its own; it must succeed."""
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "cuvee.cli", *map(str, arguments)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(autouse=True, scope="session")

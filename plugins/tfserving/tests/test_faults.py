@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,26 +26,24 @@ SLACK = 0.15
 """What two shared processors and the caller's own threads may add to a deadline."""
 CALLERS = 4
 
-CUVEE = """
-[recommenders.popular]
-plugin = "popular"
-[recommenders.deep]
+SPOILT = ("shape", "nan", "gone")
+"""Models that go bad while they are served."""
+MODELS = ("deep", *SPOILT)
+
+INSTANCE = """
+[recommenders.{name}]
 plugin = "tfserving"
 address = "127.0.0.1:{port}"
-model_root = "{root}"
+model = "{model}"
+model_root = "models"
 train = false
 max_history = 8
-[recommenders.far]
-plugin = "tfserving"
-address = "127.0.0.1:{far}"
-model_root = "{root}"
-train = false
-max_history = 8
+{more}
 """
 
 PRODUCT = """
 dataset = "toy"
-sources = [{{ use = "{deep}", timeout = "100ms" }}, {{ use = "popular" }}]
+sources = [{{ use = "{name}", timeout = "{timeout}" }}, {{ use = "popular" }}]
 [fallback]
 chain = ["popular"]
 """
@@ -63,11 +62,12 @@ class Call:
 class Callers:
     """Threads that ask without pause, while the test does harm."""
 
-    def __init__(self, address, product, deep, pause=0.0):
+    def __init__(self, address, product, deep, pause=0.0, callers=CALLERS, timeout=DEADLINE):
         self.calls = []
         self._address, self._product, self._deep, self._pause = address, product, deep, pause
+        self._timeout = timeout
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(CALLERS)]
+        self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(callers)]
 
     def _ask(self, n):
         user = two_tribes().data.catalog.users.ids([n])[0]
@@ -75,7 +75,7 @@ class Callers:
             while not self._over.wait(self._pause):
                 at = time.monotonic()
                 try:
-                    answer = client.recommend(self._product, user, page_size=5, timeout=DEADLINE)
+                    answer = client.recommend(self._product, user, page_size=5, timeout=self._timeout)
                 except grpc.RpcError as problem:
                     self.calls.append(Call(at, time.monotonic() - at, problem.code()))
                     continue
@@ -100,14 +100,20 @@ class Callers:
         for thread in self._threads:
             thread.join()
 
-    def live_after(self, moment, seconds=12.0):
-        """Seconds until the first answer after a moment with the deep model in it."""
-        while time.monotonic() < moment + seconds:
-            live = [c.at + c.seconds for c in self.calls if c.at > moment and c.code.name == "OK" and not c.reason]
-            if live:
-                return min(live) - moment
+    def first(self, reason, since, seconds=15.0):
+        """The first answer of those asked for after a moment with this reason ("" is: the deep model is in it)."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for call in list(self.calls):
+                if call.at > since and call.code is grpc.StatusCode.OK and call.reason == reason:
+                    return call
             time.sleep(0.02)
-        raise AssertionError(f"no answer with the deep model in {seconds} s")
+        raise AssertionError(f"no answer with {reason or 'the deep model'!r} in {seconds} s: {self.reasons(since)}")
+
+    def live_after(self, moment):
+        """Seconds until the first answer after a moment with the deep model in it."""
+        call = self.first("", moment)
+        return call.at + call.seconds - moment
 
     def reasons(self, since=0.0, until=1e18):
         return Counter(c.reason for c in self.calls if since <= c.at < until)
@@ -120,27 +126,48 @@ def share_in_time(calls):
     return len(fine) / len(calls)
 
 
+@dataclass
+class World:
+    """A Cuvée server, the model server behind it, and all calls that were made."""
+
+    running: object
+    server: object
+    serve: object
+    """Starts the model server again."""
+    root: Path
+    calls: list
+
+
 @pytest.fixture(scope="module")
-def world(made, publish, free_port, tmp_path_factory):
+def world(made, publish, free_port, cuvee_command, tmp_path_factory):
     """A model server, a slow way to it, and a Cuvée server that was fitted against both."""
     folder = tmp_path_factory.mktemp("faults")
     root = folder / "models"
-    publish(made["toy"], root, 1)
+    for model in MODELS:
+        publish(made["toy"], root, 1, model)
     port, far = free_port(), free_port()
-    (folder / "cuvee.toml").write_text(CUVEE.format(port=port, far=far, root=root))
+    timeouts = {"deep": "300ms", "far": "100ms", **dict.fromkeys(SPOILT, "300ms")}
+    instances = ['[recommenders.popular]\nplugin = "popular"']
     (folder / "products").mkdir()
-    for deep in ("deep", "far"):
-        (folder / f"products/{deep}.toml").write_text(PRODUCT.format(deep=deep))
+    for name, timeout in timeouts.items():
+        more = "version = 1" if name == "gone" else ""
+        model, where = ("deep", far) if name == "far" else (name, port)
+        instances.append(INSTANCE.format(name=name, model=model, port=where, more=more))
+        (folder / f"products/{name}.toml").write_text(PRODUCT.format(name=name, timeout=timeout))
+    (folder / "cuvee.toml").write_text("\n".join(instances))
     (folder / "var/data").mkdir(parents=True)
     two_tribes().data.save(folder / "var/data/toy")
+    models = [f'config {{ name: "{m}" base_path: "{root / m}" model_platform: "tensorflow" }}' for m in MODELS]
+    (folder / "models.config").write_text(f"model_config_list {{ {' '.join(models)} }}")
 
     servers = []
 
     def serve():
-        options = ["--port", str(port), "--model_base_path", str(root / "deep")]
+        options = ["--port", str(port), "--model_config_file", str(folder / "models.config")]
         server = start([*options, "--file_system_poll_wait_seconds", "0.1"], 90)
         servers.append(server)
-        server.wait_for("version available")
+        for model in MODELS:
+            server.wait_for("version available", model=model)
         return server
 
     first = serve()
@@ -149,11 +176,9 @@ def world(made, publish, free_port, tmp_path_factory):
     )
     proxy.stdout.readline()
     try:
-        command = [sys.executable, "-m", "cuvee.cli", "fit", "--config", str(folder / "cuvee.toml")]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stdout + done.stderr
+        cuvee_command("fit", "--config", folder / "cuvee.toml")
         with run_server(folder / "cuvee.toml") as running:
-            yield running, first, serve, root
+            yield World(running, first, serve, root, [])
     finally:
         for server in servers:
             server.stop()
@@ -161,77 +186,121 @@ def world(made, publish, free_port, tmp_path_factory):
         proxy.communicate()
 
 
-def test_every_fault_is_a_typed_reason_and_none_is_lost(world, made, publish):
-    running, server, serve, root = world
-    print()
+@pytest.fixture
+def ask_for(world):
+    """Callers of a product, whose calls count in the end."""
 
-    # far away: 200 ms of jitter, with 100 ms to answer in
-    with Callers(running.address, "far", "far", pause=0.02) as jitter:
+    @contextmanager
+    def ask(product, callers=CALLERS, pause=0.002, before=("",)):
+        with Callers(world.running.address, product, product, pause, callers) as asking:
+            for reason in before:
+                asking.first(reason, 0.0)
+            yield asking
+        world.calls += asking.calls
+
+    return ask
+
+
+def test_jitter(ask_for):
+    """200 ms of it, with 100 ms to answer in."""
+    with ask_for("far", pause=0.02, before=["TIMEOUT"]) as callers:
         time.sleep(2.0)
-    print(f"jitter: {dict(jitter.reasons())}, {share_in_time(jitter.calls):.2%} in time")
-    assert jitter.reasons()["TIMEOUT"]
-    assert set(jitter.reasons()) <= {"", "TIMEOUT", "CIRCUIT_OPEN"}
+    print(f"\njitter: {dict(callers.reasons())}")
+    assert set(callers.reasons()) <= {"", "TIMEOUT", "CIRCUIT_OPEN"}
 
-    with Callers(running.address, "deep", "deep", pause=0.002) as callers:
-        callers.live_after(time.monotonic())
-        time.sleep(0.5)
 
-        # killed in mid-call: refused as soon as the kernel has closed its sockets, and left alone after five failures
+def test_killed_in_mid_call_and_restarted(world, ask_for):
+    with ask_for("deep") as callers:
         killed = time.monotonic()
-        server.kill()
-        time.sleep(1.0)
+        world.server.kill()
+        opened = callers.first("CIRCUIT_OPEN", killed)
         failed = callers.reasons(killed)
         assert failed["UNAVAILABLE"]
-        assert set(failed) <= {"", "UNAVAILABLE", "TIMEOUT", "CIRCUIT_OPEN"}, failed
-        unavailable = sorted(c.at for c in callers.calls if c.reason in {"UNAVAILABLE", "TIMEOUT"})
-        opened = min(c.at for c in callers.calls if c.reason == "CIRCUIT_OPEN")
-        print(
-            f"killed: {dict(failed)}, circuit open after {len([u for u in unavailable if u < opened])} failed answers"
-        )
-        # a failed batch may hold the calls of all who ask at once
-        assert len([u for u in unavailable if u < opened]) <= 5 * CALLERS
-
-        # restarted
-        again = serve()
+        assert set(failed) <= {"", "UNAVAILABLE", "TIMEOUT", "CIRCUIT_OPEN"}
+        # five runs that failed open the circuit; a run holds the calls of all who ask at once
+        before = [c for c in callers.calls if c.reason in {"UNAVAILABLE", "TIMEOUT"} and c.at < opened.at]
+        print(f"\nkilled: {dict(failed)}, {len(before)} answers of {CALLERS} callers before the circuit was open")
+        assert len(before) <= 5 * CALLERS
+        world.server = world.serve()
         recovered = callers.live_after(time.monotonic())
         print(f"restarted: in the blend again after {recovered:.1f} s")
         assert recovered <= 5.0 + SLACK
 
-        # hanging: connections stay, nothing comes
-        hung = time.monotonic()
-        again.pause()
-        time.sleep(1.5)
-        again.resume()
-        went_on = time.monotonic()
-        recovered = callers.live_after(went_on)
-        hanging = callers.reasons(hung + 0.05, went_on)
-        print(f"hanging: {dict(hanging)}; in the blend again after {recovered:.1f} s")
-        assert hanging["TIMEOUT"]
-        assert hanging["CIRCUIT_OPEN"]
-        assert set(hanging) <= {"", "TIMEOUT", "CIRCUIT_OPEN", "OVERLOADED"}
-        assert recovered <= 5.0 + SLACK
-        time.sleep(0.3)
 
-        # a new version under load
+def test_the_circuit_opens_with_the_fifth_failure_in_a_row(world, ask_for):
+    """One caller, so that each answer is a run; 5 is what the README says."""
+    with ask_for("deep", callers=1) as callers:
+        killed = time.monotonic()
+        world.server.kill()
+        callers.first("CIRCUIT_OPEN", killed)
+        world.server = world.serve()
+        callers.live_after(time.monotonic())
+    reasons = [c.reason for c in callers.calls]
+    failed = reasons[: reasons.index("CIRCUIT_OPEN")]
+    assert failed[-6] == ""
+    assert set(failed[-5:]) <= {"UNAVAILABLE", "TIMEOUT"}
+
+
+def test_hanging(world, ask_for):
+    """Connections stay, nothing comes."""
+    with ask_for("deep") as callers:
+        hung = time.monotonic()
+        world.server.pause()
+        try:
+            callers.first("CIRCUIT_OPEN", hung)
+        finally:
+            world.server.resume()
+        recovered = callers.live_after(time.monotonic())
+    hanging = callers.reasons(hung)
+    print(f"\nhanging: {dict(hanging)}; in the blend again after {recovered:.1f} s")
+    assert hanging["TIMEOUT"]
+    assert set(hanging) <= {"", "TIMEOUT", "CIRCUIT_OPEN", "OVERLOADED"}
+    assert recovered <= 5.0 + SLACK
+
+
+def test_a_new_version_under_load(world, ask_for, made, publish):
+    with ask_for("deep") as callers:
         swap = time.monotonic()
-        publish(made["toy"], root, 2)
-        again.wait_for("version unloaded", version=1)
-        time.sleep(0.5)
-        swapped = [c for c in callers.calls if c.at > swap]
-        print(f"swapped: {len(swapped)} calls, versions {dict(Counter(c.version for c in swapped))}")
-        assert callers.reasons(swap) == {"": len(swapped)}
-        assert swapped[-1].version == "2"
-        assert {c.version for c in swapped} == {"1", "2"}
-    calls = jitter.calls + callers.calls
-    share, longest = share_in_time(calls), max(c.seconds for c in calls)
-    print(f"{len(calls)} calls, {share:.2%} OK within {DEADLINE} s, the longest {longest * 1e3:.0f} ms")
-    assert len(calls) > 1000
-    assert share >= 0.999, Counter(c.code for c in calls)
+        publish(made["toy"], world.root, 2)
+        world.server.wait_for("version unloaded", model="deep", version=1)
+        unloaded = time.monotonic()
+        assert callers.first("", unloaded).version == "2"
+    swapped = [c for c in callers.calls if c.at > swap]
+    print(f"\nswapped: {len(swapped)} calls, versions {dict(Counter(c.version for c in swapped))}")
+    assert {c.code for c in swapped} == {grpc.StatusCode.OK}
+    assert callers.reasons(swap)[""] >= 0.999 * len(swapped), "the deep model was in the blend throughout"
+    assert {c.version for c in swapped if not c.reason} == {"1", "2"}
+
+
+@pytest.mark.parametrize(
+    ("product", "version", "reason"),
+    [("shape", "toy_shape", "INVALID_OUTPUT"), ("nan", "toy_nan", "INVALID_OUTPUT"), ("gone", "toy", "ERROR")],
+)
+def test_a_version_that_answers_amiss(world, ask_for, made, publish, product, version, reason):
+    """Wrong shape, NaN; and version 1, which is asked for by number, is not served any more."""
+    with ask_for(product) as callers:
+        publish(made[version], world.root, 2, product)
+        world.server.wait_for("version unloaded", model=product, version=1)
+        unloaded = time.monotonic()
+        callers.first("CIRCUIT_OPEN", unloaded)
+        # the circuit is open, and its first probe finds the same: the reason is told again
+        callers.first(reason, callers.first("CIRCUIT_OPEN", unloaded).at)
+        time.sleep(0.3)
+    later = callers.reasons(unloaded)
+    print(f"\n{product}: {dict(later)}")
+    assert set(later) == {reason, "CIRCUIT_OPEN"}
+
+
+def test_none_is_lost(world):
+    """Of all calls above: answered, in time, with a full list."""
+    assert len(world.calls) > 1000, "this test counts the calls of those before it; run the whole file"
+    share, longest = share_in_time(world.calls), max(c.seconds for c in world.calls)
+    print(f"\n{len(world.calls)} calls, {share:.2%} OK within {DEADLINE} s, the longest {longest * 1e3:.0f} ms")
+    assert share >= 0.999, Counter(c.code for c in world.calls)
 
 
 def test_the_server_holds_no_tensorflow(world):
-    running, *_ = world
-    process = Path(f"/proc/{running.process.pid}")
+    process = Path(f"/proc/{world.running.process.pid}")
     assert "libtensorflow" not in (process / "maps").read_text()
     resident = next(line for line in (process / "status").read_text().splitlines() if line.startswith("VmRSS"))
     print(f"\nserver with the deep model: {int(resident.split()[1]) / 1024:.0f} MiB resident")
