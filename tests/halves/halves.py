@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, Self
 
 import cuvee
 import numpy as np
+import polars as pl
 
 SIDE, USERS, SEEN = 12, 320, 14
 
@@ -35,8 +36,11 @@ def world() -> cuvee.Dataset:
     for user in range(USERS):
         liked = np.flatnonzero(np.outer(ROWS[user], COLUMNS[user]).ravel())
         pairs += [(user, item) for item in drawn.permutation(liked)[:SEEN]]
+    # a stranger is known by what is declared of him
+    frame = pl.DataFrame({"id": [f"u{n}" for n in range(USERS)], "taste": [str(n) for n in range(USERS)]})
     catalog = cuvee.Catalog(
-        cuvee.Entities.of_ids(f"i{n}" for n in range(SIDE * SIDE)), cuvee.Entities.of_ids(f"u{n}" for n in range(USERS))
+        cuvee.Entities.of_ids(f"i{n}" for n in range(SIDE * SIDE)),
+        cuvee.Entities.of(frame, {"taste": cuvee.Role.CATEGORY}),
     )
     users, items = np.array(pairs).T
     return cuvee.Dataset.build(catalog, users, items, 1e9 + 60.0 * np.arange(len(pairs)))
@@ -85,7 +89,8 @@ class Half(cuvee.Recommender[HalfConfig]):
     def _dense(self, queries: cuvee.Queries) -> np.ndarray:
         length = queries.histories.liked
         speaks = (length >= self.config.after) & (length < self.config.before)
-        scores = 2 * self.known[queries.users] * speaks[:, None] + self.noise[queries.users]
+        who = np.array([int(profile.attributes["taste"]) for profile in queries.profiles])
+        scores = 2 * self.known[who] * speaks[:, None] + self.noise[who]
         if self.config.mute:
             scores[length == 0] = np.nan
         return scores.astype(np.float32)

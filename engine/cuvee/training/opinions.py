@@ -62,7 +62,8 @@ def in_fold_batches(cases: Cases, folds: Ints) -> Iterator[Offsets]:
 def question_of(cases: Cases, catalog: Catalog, now: float, history: int, k: int) -> Question:
     """Ask for k items for each case: ``now`` is seconds since the epoch, ``history`` how many events sources get."""
     profiles = [profile_of(catalog, int(person)) for person in cases.people]
-    queries = Queries.build(cases.histories.last(history), cases.people, profiles, now)
+    users = np.where(cases.cut, np.int32(-1), cases.people)
+    queries = Queries.build(cases.histories.last(history), users, profiles, now)
     return Question(queries, Ragged(cases.histories.offsets, cases.histories.items), k)
 
 
