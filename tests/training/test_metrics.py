@@ -23,7 +23,7 @@ def test_equal_to_an_independent_library(shown: list[list[int]], relevant: list[
     n = held.lengths
     judged = {str(u): {str(i): 1 for i in items} for u, items in enumerate(relevant)}
     run = {str(u): {str(i): float(len(items) - at) for at, i in enumerate(items)} for u, items in enumerate(shown)}
-    names = {f"ndcg_cut.{K}", f"P.{K}", f"recall.{K}", f"success.{K}", "recip_rank"}
+    names = {f"ndcg_cut.{K}", f"P.{K}", f"recall.{K}", f"success.{K}", f"map_cut.{K}", "recip_rank"}
     oracle = pytrec_eval.RelevanceEvaluator(judged, names).evaluate(run)
 
     def theirs(name: str) -> Any:
@@ -33,6 +33,7 @@ def test_equal_to_an_independent_library(shown: list[list[int]], relevant: list[
     np.testing.assert_allclose(metrics.precision(found, K), theirs(f"P_{K}"), atol=1e-6)
     np.testing.assert_allclose(metrics.recall(found, K, n), theirs(f"recall_{K}"), atol=1e-6)
     np.testing.assert_allclose(metrics.hit_rate(found, K), theirs(f"success_{K}"), atol=1e-6)
+    np.testing.assert_allclose(metrics.average_precision(found, K, n), theirs(f"map_cut_{K}"), atol=1e-6)
     np.testing.assert_allclose(metrics.reciprocal_rank(found, 15), theirs("recip_rank"), atol=1e-6)
 
 
@@ -44,8 +45,27 @@ def test_ndcg_with_the_ideal_over_all_relevant_items() -> None:
     assert metrics.ndcg(found, 2, n, ideal_over_all=True)[0] == pytest.approx(gained / (gained + 0.5 + 1 / np.log2(5)))
 
 
-def test_padding_is_never_a_hit_and_coverage_counts_distinct_items() -> None:
+def test_padding_is_never_a_hit() -> None:
     shown = np.array([[3, -1], [3, 4]], np.int32)
-    found = metrics.hits(shown, Ragged.of([[4], [3, 4]]))
-    assert found.tolist() == [[False, False], [True, True]]
-    assert metrics.coverage(shown, 2, 10) == pytest.approx(0.2)
+    assert metrics.hits(shown, Ragged.of([[4], [3, 4]])).tolist() == [[False, False], [True, True]]
+
+
+@given(shown=lists, relevant=relevants)
+def test_every_metric_lies_between_nothing_and_all_and_ideal_lists_have_all(
+    shown: list[list[int]], relevant: list[set[int]]
+) -> None:
+    held = Ragged.of([sorted(r) for r in relevant])
+    n = held.lengths
+    for made in (padded(Ragged.of(shown)), padded(held)):
+        found = metrics.hits(made, held)
+        per_user = [
+            metrics.hit_rate(found, K),
+            metrics.precision(found, K),
+            metrics.recall(found, K, n),
+            metrics.ndcg(found, K, n),
+            metrics.average_precision(found, K, n),
+            metrics.reciprocal_rank(found, K),
+        ]
+        assert all(((values >= 0) & (values <= 1 + 1e-12)).all() for values in per_user)
+    np.testing.assert_allclose(metrics.ndcg(found, K, n), 1)
+    np.testing.assert_allclose(metrics.reciprocal_rank(found, K), 1)

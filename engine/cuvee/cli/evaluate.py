@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import enum
+import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,20 +17,12 @@ from cuvee.cli.options import (
     examples,
     open_settings,
 )
+from cuvee.training.protocol_names import Protocol
 
 if TYPE_CHECKING:
-    from cuvee.data.dataset import Dataset
-    from cuvee.training.splits import Split
+    from cuvee.training.evaluation import Evaluation
 
-__all__ = ["Protocol", "register"]
-
-
-class Protocol(enum.StrEnum):
-    """How events are held out."""
-
-    LEAVE_LAST_OUT = "leave-last-out"
-    VALIDATION = "validation"
-    RANDOM_80_20 = "random-80-20"
+__all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,9 +30,12 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=examples(
             "cuvee evaluate movies                              each user's last event is held out",
-            "cuvee evaluate movies --protocol validation        the one before it: to tune on",
-            "cuvee evaluate movies --users 500 --seed 1         500 users: sooner, less exact",
-            "cuvee evaluate movies --protocol random-80-20 --json",
+            "cuvee evaluate movies --html report.html           and a report with plots",
+            "cuvee evaluate movies --protocol global-time       what happened after a point of time",
+            "cuvee evaluate movies --protocol cold-users        new users after 0, 1, 3, 5 events",
+            "cuvee evaluate movies --users 500 --no-ablation    500 users: sooner, less exact",
+            "cuvee evaluate movies --all-metrics                diversity, novelty, popularity, fallback, ...",
+            "cuvee evaluate movies --protocol random-80-20 --json > figures.json",
         )
     )(evaluate)
 
@@ -50,12 +46,21 @@ def evaluate(
         Protocol,
         typer.Option(
             help="leave-last-out: each user's last event by time. validation: the one before it, the last left out "
-            "altogether. random-80-20: a fifth of all events."
+            "altogether. global-time: the last tenth of all events, models and histories end before it. random-80-20: "
+            "a fifth of each user's events. ncf: the last event against 99 random unseen items. cold-users: a tenth "
+            "of the users, unknown to the models, after 0, 1, 3, 5 events. cold-items: a tenth of the items, unknown "
+            "to the models, and what serving them costs the others."
         ),
     ] = Protocol.LEAVE_LAST_OUT,
     k: Annotated[int, typer.Option("--k", min=1, max=100, help="Length of the lists.")] = 10,
     users: Annotated[int | None, typer.Option(min=1, help="List a random sample of so many test users.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample, and of random-80-20.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of samples, of random protocols, and of the intervals.")] = 0,
+    ablation: Annotated[bool, typer.Option(help="List the blend without each of its sources, too.")] = True,
+    every_metric: Annotated[bool, typer.Option("--all-metrics", help="Show every metric, not the few.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a report with plots, one file. Needs pip install 'cuvee\\[reports]'."),
+    ] = None,
     refit: Annotated[
         list[str] | None,
         typer.Option(metavar="RECOMMENDER", help="Learn this one anew, although its fit was kept. Repeatable."),
@@ -65,61 +70,59 @@ def evaluate(
 ) -> None:
     """Fit on the past, list through the pipeline that serves, compare with what came next.
 
-    Every item that the user has not seen competes. What is published stays as it is. Models are
-    fitted on what is left of the data, and kept for the next time (and for `cuvee tune`) in the
-    folder `fits` beside the datasets, 5 GB at most: data, settings or a plugin's version that have
-    changed ask for a new fit by themselves.
+    Rows: each recommender alone, the blend as it is served, the blend without each source. Intervals
+    are a bootstrap over users; the blend is compared with every row user by user.
+
+    What is published stays as it is. Models are fitted on what is left of the data, and kept for the
+    next time (and for `cuvee tune`) in the folder `fits` beside the datasets, 5 GB at most: data,
+    settings or a plugin's version that have changed ask for a new fit by themselves.
     """
     import time
-    from dataclasses import asdict
 
+    from cuvee.cli.evaluation_tables import notes_of, show_evaluation
     from cuvee.cli.progress import Bars
-    from cuvee.cli.tables import print_json, show_evaluation
+    from cuvee.cli.report import require_reports, write_report
+    from cuvee.cli.tables import print_json
     from cuvee.data.dataset import Dataset
     from cuvee.training.evaluate import evaluate as measure
+    from cuvee.training.protocols import carry_out
 
+    if html is not None:
+        require_reports(html)
     settings, registry = open_settings(config)
     table = settings.products[check_product(settings, product)]
-    split = _split(Dataset.load(settings.data_dir / table.dataset), protocol, seed)
-    n_known = len(split.users)
-    split = _sample(split, users, seed)
-    # published tables of this protocol take the ideal over all held-out items
-    over_all = protocol is Protocol.RANDOM_80_20
+    trial = carry_out(protocol, Dataset.load(settings.data_dir / table.dataset), k, seed, users)
     with Bars(hidden=as_json) as bars:
         found = measure(
             settings,
             registry,
             product,
-            split,
-            protocol.value,
+            trial,
             bars,
-            k=k,
-            ideal_over_all=over_all,
+            seed=seed,
+            ablation=ablation,
             refit=refit or (),
             clock=time.perf_counter,
         )
-    seen_filtered = any(rule.use == "exclude_seen" for rule in table.rules)
+    if html is not None:
+        write_report(found, notes_of(found), html)
     if as_json:
-        print_json({**asdict(found), "seed": seed, "seen_filtered": seen_filtered, "ideal_over_all": over_all})
+        print_json(plain(found))
     else:
-        show_evaluation(found, n_known=n_known, seen_filtered=seen_filtered, ideal_over_all=over_all)
+        show_evaluation(found, every_metric=every_metric)
+        if html is not None:
+            typer.echo(f"report: {html}")
 
 
-def _split(data: Dataset, protocol: Protocol, seed: int) -> Split:
-    from cuvee.training.splits import leave_last_out, random_share
+def plain(found: Evaluation) -> dict[str, object]:
+    """An evaluation as plain values; what has no value is null."""
+    from dataclasses import asdict
 
-    if protocol is Protocol.RANDOM_80_20:
-        return random_share(data, seed=seed)
-    return leave_last_out(data, back=1 if protocol is Protocol.VALIDATION else 0)
+    def finite(value: object) -> object:
+        if isinstance(value, dict):
+            return {k: finite(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [finite(v) for v in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
 
-
-def _sample(split: Split, n: int | None, seed: int) -> Split:
-    """The split with at most n of its test users, drawn at random."""
-    import numpy as np
-
-    from cuvee.training.splits import Split
-
-    if n is None or n >= len(split.users):
-        return split
-    drawn = np.sort(np.random.default_rng(seed).choice(len(split.users), n, replace=False))
-    return Split(split.train, split.users[drawn], split.held_out.select(drawn))
+    return {k: finite(v) for k, v in asdict(found).items()}

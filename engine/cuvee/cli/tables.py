@@ -1,4 +1,4 @@
-"""Tables for ``fit``, ``evaluate`` and ``plugins``, and numbers as people read them."""
+"""Tables for ``fit`` and ``plugins``, and numbers as people read them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from cuvee.cli.plugins import Component
     from cuvee.registry import Broken
     from cuvee.training.artifacts import Manifest
-    from cuvee.training.evaluate import Evaluation
 
-__all__ = ["plain_table", "print_json", "show_evaluation", "show_manifest", "show_plugins", "size", "span"]
+__all__ = ["plain_table", "print_json", "show_manifest", "show_plugins", "size", "span"]
 
 
 def print_json(value: object) -> None:
@@ -64,30 +63,6 @@ def show_manifest(manifest: Manifest) -> None:
     learnt_from = f"{manifest.n_users:,} users, {manifest.n_items:,} items, {manifest.n_events:,} events"
     published = Text.assemble((manifest.product, "bold"), ": published version ", (manifest.version, "bold green"))
     console.print(published.append(f", fitted on {learnt_from}"))
-
-
-def show_evaluation(found: Evaluation, *, n_known: int, seen_filtered: bool, ideal_over_all: bool) -> None:
-    """One row per recommender and one for the blend; the best of each column in bold."""
-    console = Console(highlight=False)
-    k = found.k
-    heads = [f"HR@{k}", f"NDCG@{k}", f"P@{k}", f"Recall@{k}", f"MRR@{k}", "coverage", "seconds"]
-    figures = [(r.hit_rate, r.ndcg, r.precision, r.recall, r.mrr, r.coverage) for r in found.rows]
-    best = [max(column) for column in zip(*figures, strict=True)]
-    table = plain_table("", *heads, right=heads, title=f"{found.product}, {found.protocol}")
-    for row, values in zip(found.rows, figures, strict=True):
-        is_blend = row is found.rows[-1]
-        cells = [Text(f"{v:.4f}", "bold green" if v == top else "") for v, top in zip(values, best, strict=True)]
-        table.add_row(Text(row.name, "bold" if is_blend else ""), *cells, f"{row.seconds:.1f}")
-    console.print(table)
-    users = f"{found.n_users:,} test users" + (f" (a sample of {n_known:,})" if found.n_users < n_known else "")
-    notes = [
-        f"{users}, {found.n_items:,} items, {found.n_train:,} events to learn from",
-        "full ranking; seen items are left out" if seen_filtered else "full ranking; seen items compete, too",
-        "equal scores are ordered by the item's position in the catalogue",
-        f"NDCG's ideal list holds {'all of a user' if ideal_over_all else f'at most {k} of a user'}'s held-out items",
-    ]
-    for note in notes:
-        console.print(Text(note, "dim"))
 
 
 def show_plugins(components: Sequence[Component], broken: Sequence[Broken]) -> None:

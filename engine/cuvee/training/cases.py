@@ -17,7 +17,7 @@ import numpy as np
 from cuvee.data.dataset import Dataset
 from cuvee.errors import DataError
 from cuvee.recommender import Bools, Histories, Ints, Offsets, Ragged
-from cuvee.training.splits import Split, leave_last_out
+from cuvee.training.splits import Split, leave_last_out, new_to_them
 
 __all__ = ["Cases", "Window", "beginnings", "depths", "global_time_window", "sampled", "validation_window"]
 
@@ -38,7 +38,8 @@ class Cases:
     held_out: Ragged
     """B rows of distinct items, liked ones, in rising order; each has one at least."""
     cut: Bools
-    """bool[B]: whether the history was cut to its first events."""
+    """bool[B]: whether the history was cut to its first events. Such people are asked about as
+    strangers: with what is stored of them declared, and no name."""
 
     def __len__(self) -> int:
         return len(self.people)
@@ -132,10 +133,16 @@ def beginnings(data: Dataset, people: Ints, depth: int) -> Cases:
 
 
 def _withheld(data: Dataset, n: int, seed: int) -> Ints:
-    """int32: at most n people, a fifth of all at most, drawn among those with two liked events or more."""
-    able = np.flatnonzero(data.events.liked >= 2)
-    n = min(n, len(able) // 5)
-    return np.sort(np.random.default_rng(seed).permutation(able)[:n]).astype(np.int32)
+    """int32: at most n people, a fifth of all at most, drawn among those with three liked events or more.
+
+    Those with many first, from the other end of the draw whose beginning are the cold users of
+    ``cuvee evaluate``: what is tuned on some is tested on others.
+    """
+    liked = data.events.liked
+    draw = np.random.default_rng(seed)
+    many, few = draw.permutation(np.flatnonzero(liked > 5)), np.flatnonzero((liked >= 3) & (liked <= 5))
+    order = np.concatenate([many[::-1], draw.permutation(few)])
+    return np.sort(order[: min(n, len(order) // 5)]).astype(np.int32)
 
 
 def _asked(window: Window) -> Window:
@@ -157,7 +164,7 @@ def validation_window(data: Dataset, segments: Sequence[tuple[str, int]], withho
         DataError: nobody has enough events.
     """
     split = leave_last_out(data, back=1)
-    new = _withheld(split.train, withhold, seed)
+    new = _withheld(data, withhold, seed)
     natural = np.flatnonzero(~np.isin(split.users, new))
     parts = [Cases.of(split).select(natural)]
     parts += [beginnings(split.train, new, depth) for depth in depths(segments)] if len(new) else []
@@ -177,7 +184,7 @@ def global_time_window(data: Dataset, segments: Sequence[tuple[str, int]], withh
     start, end = np.quantile(data.events.times, [1 - 2 * STRETCH, 1 - STRETCH]) if len(data) else (0.0, 0.0)
     past, inside = data.where(data.events.times < start), data.where(_within(data, float(start), float(end)))
     users = np.flatnonzero(inside.events.liked > 0).astype(np.int32)
-    split = _new_to_them(past, inside, users[past.events.liked[users] > 0])
+    split = new_to_them(past, inside, users[past.events.liked[users] > 0])
     new = users[past.events.liked[users] == 0][:withhold]
     parts = [Cases.of(split), *(beginnings(inside, new, depth) for depth in depths(segments) if len(new))]
     return _asked(Window("global-time", past, Cases.join(parts), len(new)))
@@ -193,16 +200,3 @@ def sampled(window: Window, people: int, seed: int = 0) -> Window:
 
 def _within(data: Dataset, start: float, end: float) -> Bools:
     return np.asarray((data.events.times >= start) & (data.events.times < end))
-
-
-def _new_to_them(past: Dataset, inside: Dataset, users: Ints) -> Split:
-    """The liked items of the window that its users had not seen before."""
-    n = past.n_items
-    before, after = past.histories(users), inside.histories(users)
-    liked = after.weights > 0
-    keys = np.unique(after.rows[liked] * n + after.items[liked])
-    keys = keys[~np.isin(keys, before.rows * n + before.items)]
-    counts = np.bincount(keys // n, minlength=len(users))
-    kept = np.flatnonzero(counts)
-    held_out = Ragged(np.concatenate([[0], np.cumsum(counts)]), (keys % n).astype(np.int32))
-    return Split(past, users[kept], held_out.select(kept))

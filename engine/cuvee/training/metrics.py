@@ -1,4 +1,4 @@
-"""Ranking metrics over batches of lists. Binary relevance; each function gives float64[B].
+"""Accuracy of batches of lists. Binary relevance; each function gives float64[B].
 
 ``lists`` is int32[B, K], best first, -1 pads; ``relevant`` holds B rows of distinct items, each
 with at least one.
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cuvee.recommender import Bools, Ints, Offsets, Ragged
 
-__all__ = ["coverage", "hit_rate", "hits", "ndcg", "precision", "recall", "reciprocal_rank"]
+__all__ = ["average_precision", "hit_rate", "hits", "ndcg", "precision", "recall", "reciprocal_rank"]
 
 PerUser = npt.NDArray[np.float64]
 
@@ -45,6 +45,16 @@ def reciprocal_rank(found: Bools, k: int) -> PerUser:
     return np.asarray(worth.max(axis=1, initial=0.0))
 
 
+def average_precision(found: Bools, k: int, n_relevant: Offsets) -> PerUser:
+    """AP@k: the precision at the place of each relevant item among the first k, over all n relevant items.
+
+    As trec_eval's ``map_cut`` has it; other definitions divide by min(k, n).
+    """
+    shown = found[:, :k]
+    at_each = np.cumsum(shown, axis=1) / np.arange(1, shown.shape[1] + 1)
+    return np.asarray((at_each * shown).sum(axis=1) / n_relevant)
+
+
 def ndcg(found: Bools, k: int, n_relevant: Offsets, *, ideal_over_all: bool = False) -> PerUser:
     """NDCG@k, gains 1, discount 1 / log2(place + 1).
 
@@ -57,9 +67,3 @@ def ndcg(found: Bools, k: int, n_relevant: Offsets, *, ideal_over_all: bool = Fa
     gained = found[:, :k] @ discounts[: found[:, :k].shape[1]]
     places = n_relevant if ideal_over_all else np.minimum(n_relevant, k)
     return gained / np.cumsum(discounts)[places - 1]
-
-
-def coverage(lists: Ints, k: int, n_items: int) -> float:
-    """Share of the catalogue that appears in anyone's first k."""
-    shown = lists[:, :k]
-    return len(np.unique(shown[shown >= 0])) / n_items

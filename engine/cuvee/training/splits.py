@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cuvee.data.catalog import Catalog
 from cuvee.data.dataset import Dataset
-from cuvee.recommender import Ints, Ragged
+from cuvee.recommender import Histories, Ints, Ragged
 
-__all__ = ["Split", "leave_last_out", "random_share"]
+__all__ = [
+    "NewItems",
+    "Split",
+    "after_time",
+    "first_liked",
+    "leave_last_out",
+    "new_to_them",
+    "random_share",
+    "without_items",
+]
 
 
 @dataclass(frozen=True)
@@ -59,3 +69,85 @@ def random_share(data: Dataset, share: float = 0.2, seed: int = 0) -> Split:
     places = np.empty(len(data), np.int64)
     places[order] = np.arange(len(data)) - np.repeat(data.events.offsets[:-1], data.events.lengths)
     return _split(data, places < np.rint(share * data.events.lengths)[rows])
+
+
+def new_to_them(past: Dataset, later: Dataset, users: Ints) -> Split:
+    """Hold out the liked items of ``later`` that the users had not seen in ``past``; users without any are left out."""
+    n = past.n_items
+    before, after = past.histories(users), later.histories(users)
+    liked = after.weights > 0
+    keys = np.unique(after.rows[liked] * n + after.items[liked])
+    keys = keys[~np.isin(keys, before.rows * n + before.items)]
+    counts = np.bincount(keys // n, minlength=len(users))
+    kept = np.flatnonzero(counts)
+    held_out = Ragged(np.concatenate([[0], np.cumsum(counts)]), (keys % n).astype(np.int32))
+    return Split(past, users[kept], held_out.select(kept))
+
+
+def after_time(data: Dataset, when: float) -> Split:
+    """Hold out everything from ``when`` on (seconds since the epoch), also of users who were not there before.
+
+    Unlike in the other splits, a test user may have nothing to be learnt from.
+    """
+    later = data.where(data.events.times >= when)
+    users = np.flatnonzero(later.events.liked > 0).astype(np.int32)
+    return new_to_them(data.where(data.events.times < when), later, users)
+
+
+def first_liked(events: Histories, n: int) -> Histories:
+    """Each row's first ``n`` events of weight above 0, and no others."""
+    liked = events.weights > 0
+    running = np.cumsum(liked)
+    before = np.concatenate([[0], running])[events.offsets[:-1]]
+    kept = liked & (running - before[events.rows] <= n)
+    counts = np.bincount(events.rows[kept], minlength=len(events))
+    return Histories(
+        np.concatenate([[0], np.cumsum(counts)]), events.items[kept], events.weights[kept], events.times[kept]
+    )
+
+
+@dataclass(frozen=True)
+class NewItems:
+    """A dataset some of whose items came after the fit. They stand behind the others, as new items do."""
+
+    train: Dataset
+    """Over a catalogue of the known items alone."""
+    warm: Split
+    """The same events over the grown catalogue, and what was held out among the known items."""
+    liked_new: Ragged
+    """U rows: the new items that each user likes."""
+    n_known: int
+    """Items from this position on are new."""
+
+
+def without_items(data: Dataset, split: Split, share: float, seed: int) -> NewItems:
+    """Take all their events from a random ``share`` of the items that have any, within a split of ``data``."""
+    rng = np.random.default_rng(seed)
+    there = np.unique(data.events.items[data.events.weights > 0])
+    new = np.zeros(data.n_items, np.bool_)
+    new[rng.choice(there, max(1, round(share * len(there))), replace=False)] = True
+    order = np.concatenate([np.flatnonzero(~new), np.flatnonzero(new)])
+    moved = np.empty(data.n_items, np.int32)
+    moved[order] = np.arange(data.n_items, dtype=np.int32)
+    n_known = int((~new).sum())
+
+    items = data.catalog.items
+    grown = Catalog(replace(items, frame=items.frame[order]), data.catalog.users)
+    known = Catalog(replace(items, frame=items.frame[order[:n_known]]), data.catalog.users)
+    kept = split.train.where(~new[split.train.events.items])
+    events = replace(kept.events, items=moved[kept.events.items])
+    fans = data.where(new[data.events.items] & (data.events.weights > 0))
+    pairs = np.unique(fans.events.rows * data.n_items + moved[fans.events.items])
+    counts = np.bincount(pairs // data.n_items, minlength=data.n_users)
+    liked_new = Ragged(np.concatenate([[0], np.cumsum(counts)]), (pairs % data.n_items).astype(np.int32))
+
+    warm = ~new[split.held_out.items]
+    left = np.bincount(split.held_out.rows[warm], minlength=len(split.users))
+    held_out = Ragged(np.concatenate([[0], np.cumsum(left)]), moved[split.held_out.items[warm]])
+    asked = np.flatnonzero((left > 0) & (events.liked[split.users] > 0))
+    return NewItems(
+        train=Dataset(known, events),
+        warm=Split(Dataset(grown, events), split.users[asked], held_out.select(asked)),
+        liked_new=liked_new,
+        n_known=n_known,
+    )
