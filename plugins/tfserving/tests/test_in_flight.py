@@ -1,0 +1,134 @@
+"""However many ask, a model server that hangs has only so many calls of ours to hold.
+
+A Cuvée server in a process of its own, and in the place of the model server one that counts the
+calls that are open. The callers are in a hurry, so the circuit stays closed: a timeout that a
+caller's haste explains is not held against the source, and each run asks again.
+"""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+
+import grpc
+import pytest
+from cuvee.client import Client
+from cuvee.testing import run_server, two_tribes
+from cuvee.v1 import recommendation_pb2 as pb
+
+THREADS, CALLERS = 4, 24
+HASTE = 1.5
+"""Seconds that a caller gives; half of it is granted to the source, and that is less than its timeout."""
+
+CUVEE = """
+[server.limits]
+threads = {threads}
+deadline = "4s"
+[recommenders.popular]
+plugin = "popular"
+[recommenders.deep]
+plugin = "tfserving"
+address = "127.0.0.1:{port}"
+train = false
+max_history = 8
+"""
+
+PRODUCT = """
+dataset = "toy"
+sources = [{ use = "deep", timeout = "1s" }, { use = "popular" }]
+[fallback]
+chain = ["popular"]
+"""
+
+
+class Hanging(grpc.GenericRpcHandler):
+    """Takes every Predict and answers none; knows how many are open."""
+
+    def __init__(self):
+        self.open = self.most = self.taken = 0
+
+    def service(self, handler_call_details):
+        if handler_call_details.method != "/tensorflow.serving.PredictionService/Predict":
+            return None
+        return grpc.unary_unary_rpc_method_handler(self._hang)
+
+    async def _hang(self, request, context):
+        self.taken += 1
+        self.open += 1
+        self.most = max(self.most, self.open)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            self.open -= 1
+
+
+@contextmanager
+def hanging(port):
+    """The server, on an event loop of its own."""
+    calls, loop = Hanging(), asyncio.new_event_loop()
+    ready, over = threading.Event(), asyncio.Event()
+
+    async def serve():
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers((calls,))
+        server.add_insecure_port(f"127.0.0.1:{port}")
+        await server.start()
+        ready.set()
+        await over.wait()
+        await server.stop(None)
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield calls
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture(scope="module")
+def fitted(made, publish, free_port, tmp_path_factory):
+    """A fitted product whose model server is not there yet, and its port."""
+    folder, port = tmp_path_factory.mktemp("in-flight"), free_port()
+    publish(made["toy"], folder / "models", 1)
+    (folder / "cuvee.toml").write_text(CUVEE.format(threads=THREADS, port=port))
+    (folder / "products").mkdir()
+    (folder / "products/toy.toml").write_text(PRODUCT)
+    (folder / "var/data").mkdir(parents=True)
+    two_tribes().data.save(folder / "var/data/toy")
+    return folder, port
+
+
+def ask(address, user, until, said):
+    with Client(address) as client:
+        while time.monotonic() < until:
+            began = time.monotonic()
+            answer = client.recommend("toy", user, page_size=5, timeout=HASTE)
+            deep = next(s for s in answer.sources if s.source == "deep")
+            reason = pb.DegradedReason.Name(deep.reason).removeprefix("DEGRADED_REASON_")
+            said.append((reason, answer.degraded, len(answer.items), time.monotonic() - began))
+
+
+def test_calls_in_flight_stay_bounded(fitted, cuvee_command):
+    folder, port = fitted
+    cuvee_command("fit", "--config", folder / "cuvee.toml")
+    said = []
+    with hanging(port) as calls, run_server(folder / "cuvee.toml") as running:
+        users = two_tribes().data.catalog.users.ids(range(CALLERS))
+        until = time.monotonic() + 4.0
+        threads = [threading.Thread(target=ask, args=(running.address, user, until, said)) for user in users]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        time.sleep(0.5)
+        left = calls.open
+    print(f"\n{len(said)} answers {dict(Counter(s[0] for s in said))}; {calls.taken} calls, {calls.most} at a time")
+    assert {(degraded, items) for _, degraded, items, _ in said} == {(True, 5)}
+    assert {reason for reason, *_ in said} <= {"TIMEOUT", "OVERLOADED"}
+    assert calls.taken > 2 * THREADS
+    assert calls.most <= THREADS
+    assert left == 0, "each call that was given up was cancelled"
