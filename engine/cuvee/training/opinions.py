@@ -78,21 +78,28 @@ def gather_opinions(
     Raises whatever a source raises: offline nothing may hide behind a degraded answer.
     """
     asked = replace(plan, weights={}, fallback=())
-    found = []
-    done = 0
-    for rows in in_fold_batches(cases, folds):
-        batch = cases.select(rows)
-        question = question_of(batch, catalog, now, history, plan.max_candidates)
-        heard = asyncio.run(gather(asked, question, ask_directly))
-        failed = next((r.failure for r in heard.reports if r.failure), None)
-        if failed is not None:
-            raise failed
-        n = len(catalog.items)
-        keys = np.arange(len(rows))[:, None] * np.int64(n) + heard.items
-        right = np.isin(keys, batch.held_out.rows * n + batch.held_out.items) & (heard.items >= 0)
-        found.append(Judged(rows, heard.items, heard.raw, heard.ranks, heard.lengths, right, batch.held_out.lengths))
-        done += len(rows)
-        progress(done, len(cases))
+    found: list[Judged] = []
+    n = len(catalog.items)
+
+    # one loop for all, which keeps its findings: asyncio.run prints what it returns, arrays and all
+    async def ask_all() -> None:
+        done = 0
+        for rows in in_fold_batches(cases, folds):
+            batch = cases.select(rows)
+            question = question_of(batch, catalog, now, history, plan.max_candidates)
+            heard = await gather(asked, question, ask_directly)
+            failed = next((r.failure for r in heard.reports if r.failure), None)
+            if failed is not None:
+                raise failed
+            keys = np.arange(len(rows))[:, None] * np.int64(n) + heard.items
+            right = np.isin(keys, batch.held_out.rows * n + batch.held_out.items) & (heard.items >= 0)
+            found.append(
+                Judged(rows, heard.items, heard.raw, heard.ranks, heard.lengths, right, batch.held_out.lengths)
+            )
+            done += len(rows)
+            progress(done, len(cases))
+
+    asyncio.run(ask_all())
     return found
 
 
