@@ -25,6 +25,12 @@ def needed(*projects: Path) -> set[str]:
     return found
 
 
+def extras() -> set[str]:
+    """What the engine's extras bring."""
+    groups = tomllib.loads(ENGINE.read_text())["project"]["optional-dependencies"]
+    return {wanted for group in groups.values() for wanted in group}
+
+
 def back_ends() -> set[str]:
     """What builds the distributions."""
     return {w for path in (ENGINE, *PLUGINS) for w in tomllib.loads(path.read_text())["build-system"]["requires"]}
@@ -38,9 +44,9 @@ def tools() -> set[str]:
 
 KINDS = {
     "runtime": lambda: needed(ENGINE, *PLUGINS),  # a server with every plugin
-    "engine": lambda: needed(ENGINE) | tools(),  # the engine alone, and its tests
+    "engine": lambda: needed(ENGINE) | extras() | tools(),  # the engine alone, and its tests
     "build": back_ends,  # wheels of our own distributions
-    "dev": lambda: needed(ENGINE, *PLUGINS) | tools(),  # everything
+    "dev": lambda: needed(ENGINE, *PLUGINS) | extras() | tools(),  # everything
 }
 
 if __name__ == "__main__":
