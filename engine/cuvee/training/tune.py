@@ -115,8 +115,8 @@ def _tuned(
     progress: ProgressFor,
 ) -> tuple[Tuning, PerCase, Weights]:
     """What was found, each case's metric out of fold, and the table of weights float64[p, S]."""
-    before = bench.objective(served).values(bench.table())
     objective = bench.objective(recipe)
+    before = (objective if served == recipe else bench.objective(served)).values(bench.table())
     members = [bench.member(objective, source) for source in range(len(bench.sources))]
     learnt = cross_fit(objective, bench.allowed, bench.folds, steps(progress, f"weights, {recipe.method}"))
     learnt, alone = _decided(bench, objective, learnt, members)
