@@ -28,6 +28,8 @@ RECOMMENDERS = """
 plugin = "toy_popular"
 [recommenders.pairs]
 plugin = "toy_pairs"
+[recommenders.newest]
+plugin = "newest"
 [recommenders.async]
 plugin = "async"
 [recommenders.raises]
@@ -130,6 +132,15 @@ PRODUCTS = {
         sources = [{{ use = "popular" }}]
         rules = [{{ use = "explodes" }}]
     """,
+    "news": """
+        dataset = "toy"
+        sources = [{{ use = "newest" }}]
+        [[rules]]
+        use = "filter"
+        where = "year > 1900"
+        [[rules]]
+        use = "exclude_seen"
+    """,
     "slow": """
         dataset = "toy"
         sources = [{{ use = "slow" }}]
@@ -184,10 +195,12 @@ def client(server: RunningServer) -> Client:
 
 
 def stored(config: Path, url: str, name: str) -> Path:
-    """The fitted configuration with one product alone, and a store: a file beside it."""
+    """The fitted configuration with two products alone, and a store: a file beside it."""
     folder = config.with_name("stored-products")
     folder.mkdir(exist_ok=True)
-    (folder / "toy.toml").write_text(config.with_name("products").joinpath("toy.toml").read_text() + EVENTS)
+    for product in ("toy", "news"):
+        text = config.with_name("products").joinpath(f"{product}.toml").read_text()
+        (folder / f"{product}.toml").write_text(text + EVENTS)
     found = config.with_name(f"{name}.toml")
     found.write_text(f'products = "stored-products"\n[store]\nurl = "{url}"\n' + config.read_text())
     return found

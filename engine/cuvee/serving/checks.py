@@ -14,12 +14,15 @@ from cuvee.recommender import Profile
 from cuvee.v1 import recommendation_pb2 as pb
 
 __all__ = [
-    "MOST_ANCHORS", "MOST_CONTEXT", "MOST_EXCLUDED", "MOST_LISTED", "MOST_REQUESTS", "check_filter", "check_first_page",
-    "check_id", "check_ids", "declared", "length_of",
+    "LONGEST_ID", "MOST_ANCHORS", "MOST_ATTRIBUTES", "MOST_CONTEXT", "MOST_EXCLUDED", "MOST_INTERESTS", "MOST_LISTED",
+    "MOST_REQUESTS", "attribute_of", "check_filter", "check_first_page", "check_fits", "check_id", "check_ids",
+    "check_texts", "declared", "length_of",
 ]  # fmt: skip
 
 LONGEST_ID = 256
 LONGEST_TEXT = 65_536
+WHOLE = 2**53
+"""The largest whole number that a double holds exactly."""
 MOST_ANCHORS = 20
 MOST_CONTEXT = 200
 MOST_EXCLUDED = 1000
@@ -71,7 +74,8 @@ def check_filter(sql: str) -> str:
     return sql
 
 
-def _texts(field: str, values: Sequence[str]) -> tuple[str, ...]:
+def check_texts(field: str, values: Sequence[str]) -> tuple[str, ...]:
+    """A list of texts, each once, in the caller's order."""
     if len(values) > MOST_VALUES:
         raise InvalidArgument(field, f"has {len(values)} values; at most {MOST_VALUES} are taken")
     for at, value in enumerate(values):
@@ -80,7 +84,8 @@ def _texts(field: str, values: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def _value(field: str, value: pb.AttributeValue) -> str | float | bool | tuple[str, ...] | None:
+def attribute_of(field: str, value: pb.AttributeValue) -> str | float | bool | tuple[str, ...] | None:
+    """The value of one attribute; None is a null."""
     match value.WhichOneof("value"):
         case "text":
             if len(value.text) > LONGEST_TEXT:
@@ -91,19 +96,19 @@ def _value(field: str, value: pb.AttributeValue) -> str | float | bool | tuple[s
                 raise InvalidArgument(field, "is not a finite number")
             return value.number
         case "texts":
-            return _texts(f"{field}.texts.values", value.texts.values)
+            return check_texts(f"{field}.texts.values", value.texts.values)
         case "flag":
             return value.flag
         case _:
             return None
 
 
-def _check_fits(field: str, value: str | float | bool | tuple[str, ...], kind: pl.DataType) -> None:
+def check_fits(field: str, value: str | float | bool | tuple[str, ...], kind: pl.DataType) -> None:
     """Whether a column of this type can hold the value."""
     if kind == pl.Boolean:
         fits, wanted = isinstance(value, bool), "a flag"
     elif kind.is_integer():
-        fits = isinstance(value, float) and value.is_integer()
+        fits = isinstance(value, float) and value.is_integer() and abs(value) <= WHOLE
         wanted = "a whole number"
     elif kind.is_numeric():
         fits, wanted = isinstance(value, float), "a number"
@@ -131,15 +136,16 @@ def declared(profile: pb.UserProfile, columns: Mapping[str, pl.DataType]) -> tup
     nulls = set()
     for name, given_value in profile.attributes.items():
         field = f"profile.attributes[{name}]"
-        value = _value(field, given_value)
+        value = attribute_of(field, given_value)
         if name == "id" or name not in columns:
             continue
         if value is None:
             nulls.add(name)
             continue
-        _check_fits(field, value, columns[name])
+        check_fits(field, value, columns[name])
         attributes[name] = value
     interests = {
-        name: _texts(f"profile.interests[{name}].values", liked.values) for name, liked in profile.interests.items()
+        name: check_texts(f"profile.interests[{name}].values", liked.values)
+        for name, liked in profile.interests.items()
     }
     return Profile(attributes, {n: liked for n, liked in interests.items() if liked}), frozenset(nulls)

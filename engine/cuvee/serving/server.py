@@ -94,7 +94,9 @@ async def _load(settings: Settings, registry: Registry, product: str, threads: T
     return await threads.submit(load_snapshot, settings, registry, product)
 
 
-async def _prepare(settings: Settings, registry: Registry, products: Products, health: Health) -> None:
+async def _prepare(
+    settings: Settings, registry: Registry, products: Products, health: Health, stored: StoreServices
+) -> None:
     """Load and probe every product; each answers as soon as it is ready.
 
     Raises:
@@ -102,9 +104,11 @@ async def _prepare(settings: Settings, registry: Registry, products: Products, h
     """
     threads = Threads("load", 1)
     for name in settings.products:
-        served = Served.of(await _load(settings, registry, name, threads), settings.revision)
+        loaded = Served.of(await _load(settings, registry, name, threads), settings.revision)
+        served = await stored.begin(loaded)
         await probe(settings, registry, served)
         products.put(served)
+        stored.begun(name)
         await health.serving(name)
         log.info("product ready", product=name, version=served.snapshot.version, problems=served.snapshot.problems)
     threads.close()
@@ -143,7 +147,7 @@ async def serve(
     products = Products(settings.products)
     guard = Guard(config.limits.deadline)
     server = grpc.aio.server(interceptors=[guard], options=_options(config, reuse_port=reuse_port))
-    stored = StoreServices(settings, products, guard.leaving)
+    stored = StoreServices(settings, registry, products, guard.leaving)
     servicer = RecommendationServicer(settings, registry, products, stored.users)
     stored.attach(server)
     rpc.add_RecommendationServiceServicer_to_server(servicer, server)
@@ -159,7 +163,8 @@ async def serve(
     log.info("listening", address=address)
     ends = time.monotonic()
     stopping = asyncio.ensure_future(stop.wait())
-    preparing = asyncio.ensure_future(_prepare(settings, registry, products, state))
+    preparing = asyncio.ensure_future(_prepare(settings, registry, products, state, stored))
+    following = asyncio.ensure_future(stored.run())
     try:
         await asyncio.wait([preparing, stopping], return_when=asyncio.FIRST_COMPLETED)
         if preparing.done():
@@ -177,6 +182,7 @@ async def serve(
         await guard.drain(ends - time.monotonic())
     finally:
         preparing.cancel()
+        following.cancel()
         stopping.cancel()
         await server.stop(max(ends - time.monotonic(), 0))
         servicer.close()

@@ -8,19 +8,27 @@ import grpc.aio
 
 from cuvee.config import Settings
 from cuvee.data.store import open_store
+from cuvee.errors import UnavailableError
+from cuvee.registry import Registry
+from cuvee.serving.catalog import CatalogServicer
 from cuvee.serving.events import EventServicer
-from cuvee.serving.products import Products
+from cuvee.serving.growth import Growth
+from cuvee.serving.products import Products, Served
 from cuvee.serving.store_calls import StoreCalls
 from cuvee.serving.stored import StoredUsers
-from cuvee.v1 import events_pb2, events_pb2_grpc
+from cuvee.v1 import catalog_pb2, catalog_pb2_grpc, events_pb2, events_pb2_grpc
 
 __all__ = ["StoreServices"]
+
+
+FOLLOW = 30.0
+"""Seconds between two looks at who is forgotten; requests ask for themselves while the store can be asked."""
 
 
 class StoreServices:
     """The store of a server, and who asks it."""
 
-    def __init__(self, settings: Settings, products: Products, leaving: asyncio.Event) -> None:
+    def __init__(self, settings: Settings, registry: Registry, products: Products, leaving: asyncio.Event) -> None:
         """Open the configured store; where ``store.url`` is empty, nothing here does anything.
 
         Raises:
@@ -29,6 +37,7 @@ class StoreServices:
         self.users: StoredUsers | None = None
         self.names: tuple[str, ...] = ()
         """Full names of the services."""
+        self._products = tuple(products.served)
         self._store = open_store(settings)
         if self._store is None:
             return
@@ -36,18 +45,54 @@ class StoreServices:
         self.users = StoredUsers(self._store, slots)
         self._calls = StoreCalls(slots, 2 * settings.store.timeout)
         self._events = EventServicer(self._store, products, self._calls, leaving)
-        self.names = (events_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,)
+        self._growth = Growth(self._store, settings, registry, products, self._calls)
+        self._catalog = CatalogServicer(self._store, products, self._calls, self._growth, self.users)
+        self.names = (
+            events_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
+            catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"].full_name,
+        )
 
     def attach(self, server: grpc.aio.Server) -> None:
         """Answer on a server that was not started yet."""
         if self._store is not None:
             events_pb2_grpc.add_EventServiceServicer_to_server(self._events, server)
+            catalog_pb2_grpc.add_CatalogServiceServicer_to_server(self._catalog, server)
+
+    async def begin(self, served: Served) -> Served:
+        """A snapshot that was just loaded, with the catalogue as it is in the store."""
+        if self.users is None:
+            return served
+        await self._follow(served.snapshot.product.name)
+        return await self._growth.begin(served)
+
+    def begun(self, product: str) -> None:
+        """The product's snapshot answers now."""
+        if self._store is not None:
+            self._growth.begun(product)
+
+    async def run(self) -> None:
+        """Follow the catalogue and who is forgotten, until cancelled."""
+        if self.users is not None:
+            await asyncio.gather(self._growth.run(), self._keep_following())
+
+    async def _keep_following(self) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW)
+            await self._follow(*self._products)
+
+    async def _follow(self, *products: str) -> None:
+        try:
+            if self.users is not None:
+                await self.users.follow(*products)
+        except UnavailableError:  # the store has told the log
+            return
 
     def close(self) -> None:
         """Let idle threads go, and close the connections."""
         if self._store is None or self.users is None:
             return
         self._events.close()
+        self._growth.close()
         self._calls.close()
         self.users.close()
         self._store.close()

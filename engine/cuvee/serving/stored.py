@@ -8,6 +8,7 @@ answer says so.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 SHARE = 0.25
 """Of what is left of the deadline: what reading a user may take."""
+PATIENCE = 5.0
+"""Seconds for finding out who is forgotten."""
 MOST_USERS = 20_000
 MOST_EVENTS = 500_000
 """What the cache holds at most, together."""
@@ -41,6 +44,10 @@ class Known:
     history: History = field(default_factory=History)
     profile: UserRow | None = None
     """None: none is stored; what was imported holds."""
+
+
+def _nobody(_user_id: str) -> bool:
+    return False
 
 
 class StoreFailed(Exception):
@@ -62,6 +69,19 @@ class StoredUsers:
         self._breaker = Breaker()
         self._kept: OrderedDict[tuple[str, str], Known] = OrderedDict()
         self._events = 0
+        self._forgotten: dict[str, Callable[[str], bool]] = {}
+
+    async def follow(self, *products: str) -> None:
+        """Learn who is forgotten, for times when the store cannot be asked.
+
+        Raises:
+            UnavailableError: the store cannot be reached, or not in time.
+        """
+        for product in products:
+            try:
+                self._forgotten[product] = await self._threads.in_turn(PATIENCE, self._store.forgotten, product)
+            except (TimeoutError, AllTaken):
+                raise UnavailableError("the store does not answer in time") from None
 
     async def read(self, product: str, user_id: str, deadline: float) -> Known:
         """What is stored of a user at this moment, by a deadline (monotonic).
@@ -70,9 +90,9 @@ class StoredUsers:
             StoreFailed: the store cannot be read, or not in time.
         """
         key = product, user_id
-        kept = self._kept.get(key, Known())
         if not user_id or "\0" in user_id:
             return Known()
+        kept = self._kept.get(key) or Known(forgotten=self._forgotten.get(product, _nobody)(user_id))
         leave = self._breaker.admit()
         if leave is None:
             raise StoreFailed(DegradedReason.CIRCUIT_OPEN, "the store failed of late", kept)
@@ -113,13 +133,17 @@ class StoredUsers:
     def _keep(self, key: tuple[str, str], known: Known) -> None:
         old = self._kept.pop(key, None)
         self._events -= len(old.history) if old else 0
-        if known.stamp is None and not known.forgotten:
+        if known.stamp is None:
             return
         self._kept[key] = known
         self._events += len(known.history)
         while len(self._kept) > MOST_USERS or self._events > MOST_EVENTS:
             _, dropped = self._kept.popitem(last=False)
             self._events -= len(dropped.history)
+
+    def held(self, product: str, user_id: str) -> int:
+        """How many entries are cached of a user."""
+        return int((product, user_id) in self._kept)
 
     def drop(self, product: str, user_id: str) -> int:
         """Forget what is cached of a user; how many entries that were."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from cuvee.config import Product, Settings
-from cuvee.data.catalog import Catalog
+from cuvee.data.catalog import Catalog, Entities
 from cuvee.data.dataset import Dataset
 from cuvee.errors import ArtifactError, ConfigError, CuveeError, Mistake, RequestError
 from cuvee.ranking.calibrate import Calibrator
@@ -18,7 +19,7 @@ from cuvee.recommender import Recommender
 from cuvee.registry import Registry
 from cuvee.training.artifacts import ArtifactRoot, Manifest
 
-__all__ = ["Snapshot", "compile_plan", "load_snapshot"]
+__all__ = ["Snapshot", "compile_plan", "grown", "load_snapshot"]
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,9 @@ class Snapshot:
     plan: Plan
     problems: tuple[str, ...]
     """Sources that could not be loaded: they count as degraded in every answer."""
+    manifest: Manifest
+    folders: Mapping[str, Path]
+    """Where each loaded model lies, its files checked."""
 
     def close(self) -> None:
         """Close every recommender."""
@@ -117,10 +121,13 @@ def load_snapshot(settings: Settings, registry: Registry, product: str, version:
     manifest = root.manifest(product, version)
     _check_grown(data, manifest)
     models: dict[str, Recommender[Any] | None] = {}
+    folders: dict[str, Path] = {}
     problems = []
     for name in config.recommenders:
         try:
-            models[name] = _load_model(root, manifest, settings, registry, name, data.catalog)
+            folder = _folder(root, manifest, settings, name)
+            models[name] = _load_model(folder, settings, registry, name, data.catalog)
+            folders[name] = folder
         except Exception as problem:  # noqa: BLE001 - a plugin's load may raise anything; the others go on
             said = str(problem) if isinstance(problem, CuveeError) else f"{type(problem).__name__}: {problem}"
             log.warning("model not loaded", product=product, recommender=name, problem=said)
@@ -128,10 +135,42 @@ def load_snapshot(settings: Settings, registry: Registry, product: str, version:
             models[name] = None
     if not any(models.values()):
         raise ArtifactError(f"no model of product {product!r} could be loaded:\n" + "\n".join(problems))
+    plan = _plan(config, registry, data.catalog, models, manifest)
+    return Snapshot(config, manifest.version, data, plan, tuple(problems), manifest, folders)
+
+
+def grown(snapshot: Snapshot, settings: Settings, registry: Registry, items: Entities) -> Snapshot:
+    """The same models, loaded anew beside a catalogue whose items have changed, or grown at their end.
+
+    Raises:
+        ConfigError: a rule does not fit the new catalogue.
+        Exception: whatever a plugin's load raises; the snapshot is as good as before.
+    """
+    data = snapshot.data.with_catalog(Catalog(items, snapshot.data.catalog.users))
+    models: dict[str, Recommender[Any] | None] = dict.fromkeys(snapshot.product.recommenders)
+    try:
+        for name, folder in snapshot.folders.items():
+            models[name] = _load_model(folder, settings, registry, name, data.catalog)
+        plan = _plan(snapshot.product, registry, data.catalog, models, snapshot.manifest)
+    except BaseException:
+        for model in models.values():
+            if model is not None:
+                model.close()
+        raise
+    return replace(snapshot, data=data, plan=plan)
+
+
+def _plan(
+    config: Product,
+    registry: Registry,
+    catalog: Catalog,
+    models: Mapping[str, Recommender[Any] | None],
+    manifest: Manifest,
+) -> Plan:
+    """The plan, its calibrators as they were learnt with the models."""
     component = registry.calibrators[config.blend.calibrate].component
     calibrators = {s.use: component(_learnt(manifest, s.use, config.blend.calibrate)) for s in config.sources}
-    plan = compile_plan(config, registry, data.catalog, models, calibrators, manifest.version)
-    return Snapshot(config, manifest.version, data, plan, tuple(problems))
+    return compile_plan(config, registry, catalog, models, calibrators, manifest.version)
 
 
 def _learnt(manifest: Manifest, model: str, calibrator: str) -> dict[str, list[float]]:
@@ -139,18 +178,20 @@ def _learnt(manifest: Manifest, model: str, calibrator: str) -> dict[str, list[f
     return dict(entry.calibration.get(calibrator, {})) if entry else {}
 
 
-def _load_model(
-    root: ArtifactRoot, manifest: Manifest, settings: Settings, registry: Registry, name: str, catalog: Catalog
-) -> Recommender[Any]:
-    instance = settings.recommenders[name]
+def _folder(root: ArtifactRoot, manifest: Manifest, settings: Settings, name: str) -> Path:
+    """Where a model lies, if it is the configured one."""
     entry = manifest.models.get(name)
     if entry is None:
         raise ArtifactError(f"version {manifest.version} holds no model {name!r}; run `cuvee fit {manifest.product}`")
-    if entry.config_digest != instance.digest:
+    if entry.config_digest != settings.recommenders[name].digest:
         raise ArtifactError(
             f"[recommenders.{name}] has changed since version {manifest.version} was fitted; "
             f"run `cuvee fit {manifest.product}`"
         )
-    folder = root.fetch(manifest, name)
+    return root.fetch(manifest, name)
+
+
+def _load_model(folder: Path, settings: Settings, registry: Registry, name: str, catalog: Catalog) -> Recommender[Any]:
+    instance = settings.recommenders[name]
     loaded: Recommender[Any] = registry.recommenders[instance.plugin].component.load(folder, instance.config, catalog)
     return loaded

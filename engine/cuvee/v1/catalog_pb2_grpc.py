@@ -29,8 +29,8 @@ class CatalogServiceStub:
     """Keeps a product's items and users.
 
     An acknowledged write is durable and is seen by the next get or list. When
-    recommendations see it is up to the running snapshot: filters and content
-    within seconds, trained models with their next fit.
+    recommendations see it is up to the running snapshot: filters, content and new
+    items within a second, trained models with their next fit.
 
     Upserts create what is missing: they are updates with `allow_missing` always
     true (AIP-134).
@@ -108,8 +108,8 @@ class CatalogServiceServicer:
     """Keeps a product's items and users.
 
     An acknowledged write is durable and is seen by the next get or list. When
-    recommendations see it is up to the running snapshot: filters and content
-    within seconds, trained models with their next fit.
+    recommendations see it is up to the running snapshot: filters, content and new
+    items within a second, trained models with their next fit.
 
     Upserts create what is missing: they are updates with `allow_missing` always
     true (AIP-134).
@@ -299,8 +299,8 @@ class CatalogService:
     """Keeps a product's items and users.
 
     An acknowledged write is durable and is seen by the next get or list. When
-    recommendations see it is up to the running snapshot: filters and content
-    within seconds, trained models with their next fit.
+    recommendations see it is up to the running snapshot: filters, content and new
+    items within a second, trained models with their next fit.
 
     Upserts create what is missing: they are updates with `allow_missing` always
     true (AIP-134).

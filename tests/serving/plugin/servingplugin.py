@@ -146,10 +146,22 @@ class BadExplainer(Counts):
         raise RuntimeError("no words")
 
 
+class Newest(Counts):
+    """The later the year of an item, the better, also of one that came after the fit."""
+
+    serves = Counts.serves | cuvee.Serves.COLD_ITEM
+
+    @classmethod
+    def load(cls, directory: Path, config: Config, catalog: cuvee.Catalog) -> Self:
+        years = catalog.items.frame["year"].cast(float).fill_null(float("nan")).to_numpy()
+        return cls(years.astype(np.float32), config, True)
+
+
 @cuvee.hookimpl
 def register_recommenders() -> dict[str, type[Counts]]:
     return {
         "counts": Counts,
+        "newest": Newest,
         "raises": Raises,
         "garbage": Garbage,
         "garbage_scores": GarbageScores,

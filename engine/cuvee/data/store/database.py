@@ -119,6 +119,11 @@ class Database:
                 raise _away(problem) from problem
         raise AssertionError("unreachable")
 
+    def wipe(self) -> None:
+        """Leave nothing of what was deleted in SQLite's log, as far as no reader still needs it."""
+        if self.sqlite:
+            self.read(lambda connection: connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all())
+
     def close(self) -> None:
         """Close the idle connections."""
         self._writing.dispose()
@@ -151,7 +156,8 @@ def _make_folder(file: Path) -> None:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """Transactions are begun by us; what is committed is on the disk."""
+    """Transactions are begun by us; what is committed is on the disk, what is deleted is overwritten."""
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")

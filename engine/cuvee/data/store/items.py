@@ -17,7 +17,7 @@ from cuvee.data.store.events import PAGE, insert_into
 from cuvee.data.store.rows import ItemChange, ItemRow, now
 from cuvee.data.store.tables import HEADS, ITEMS
 
-__all__ = ["items_since", "read_item", "read_items", "revision_of", "write_items"]
+__all__ = ["items_of", "items_since", "read_item", "revision_of", "write_items"]
 
 
 def _row(found: Any) -> ItemRow:
@@ -45,12 +45,13 @@ def read_item(connection: Connection, product: str, item_id: str) -> ItemRow | N
     return None if found is None else _row(found)
 
 
-def read_items(connection: Connection, product: str, after: str, most: int) -> list[ItemRow]:
-    """Items behind an id, by ascending id, deleted ones too."""
-    query = (
-        select(ITEMS).where(ITEMS.c.product == product, ITEMS.c.item_id > after).order_by(ITEMS.c.item_id).limit(most)
-    )
-    return [_row(found) for found in connection.execute(query)]
+def items_of(connection: Connection, product: str, ids: Sequence[str]) -> dict[str, ItemRow]:
+    """Of some ids, the items that were written, by id."""
+    found: dict[str, ItemRow] = {}
+    for at in range(0, len(ids), PAGE):
+        query = select(ITEMS).where(ITEMS.c.product == product, ITEMS.c.item_id.in_(ids[at : at + PAGE]))
+        found |= {row.item_id: _row(row) for row in connection.execute(query)}
+    return found
 
 
 def items_since(connection: Connection, product: str, revision: int) -> list[ItemRow]:
@@ -74,11 +75,7 @@ def write_items(
     revision, born = connection.execute(
         select(HEADS.c.revision, HEADS.c.born).where(HEADS.c.product == product).with_for_update()
     ).one()
-    there: dict[str, ItemRow] = {}
-    ids = sorted({item_id for item_id, _ in changes})
-    for at in range(0, len(ids), PAGE):
-        query = select(ITEMS).where(ITEMS.c.product == product, ITEMS.c.item_id.in_(ids[at : at + PAGE]))
-        there |= {found.item_id: _row(found) for found in connection.execute(query)}
+    there = items_of(connection, product, sorted({item_id for item_id, _ in changes}))
     made: list[ItemChange | None] = []
     dirty: dict[str, ItemRow] = {}
     time = now()
@@ -98,7 +95,7 @@ def write_items(
             new,
             item_id=item_id,
             updated=time,
-            created=(old.created if alive and old else new.created),
+            created=(old.created if alive and old else time if new.created else None),
             revision=revision + 1,
             born=old.born if old else born,
         )

@@ -35,10 +35,19 @@ class Store:
 
     def state(self, product: str, user_id: str) -> UserState:
         """Whether what a reader has of a user still holds: one statement."""
+        digest = users.digest_of(self._secret(), user_id)
+        return self.database.read(lambda connection: users.state_of(connection, product, user_id, digest))
+
+    def forgotten(self, product: str) -> Callable[[str], bool]:
+        """Tells of a user's id whether what was imported of him must not be used."""
+        digests = self.database.read(lambda connection: users.forgotten_digests(connection, product))
+        key = self._secret() if digests else b""
+        return lambda user_id: bool(digests) and users.digest_of(key, user_id) in digests
+
+    def _secret(self) -> bytes:
         if self._key is None:
             self._key = self.database.write(users.key_of)
-        digest = users.digest_of(self._key, user_id)
-        return self.database.read(lambda connection: users.state_of(connection, product, user_id, digest))
+        return self._key
 
     def history(self, product: str, user_id: str) -> History:
         """The user's newest :data:`MOST_EVENTS` events, oldest first."""
@@ -66,9 +75,12 @@ class Store:
 
     def forget(self, product: str, user_id: str, *, imported: bool, dry: bool = False) -> tuple[int, bool]:
         """Delete a user; how many events, and whether a profile, there were."""
-        return self.database.write(
+        found = self.database.write(
             lambda connection: users.forget(connection, product, user_id, imported=imported), dry=dry
         )
+        if not dry:
+            self.database.wipe()
+        return found
 
     def events_of(self, product: str, user_id: str, after: EventRow | None = None) -> list[EventRow]:
         """A page of a user's events by ascending time, from behind an event on; empty at the end."""
@@ -90,9 +102,9 @@ class Store:
         """One item that was written, deleted ones too."""
         return self.database.read(lambda connection: items.read_item(connection, product, item_id))
 
-    def items(self, product: str, after: str, most: int) -> list[ItemRow]:
-        """Items behind an id, by ascending id, deleted ones too."""
-        return self.database.read(lambda connection: items.read_items(connection, product, after, most))
+    def items_of(self, product: str, ids: Sequence[str]) -> dict[str, ItemRow]:
+        """Of some ids, the items that were written, by id; deleted ones too."""
+        return self.database.read(lambda connection: items.items_of(connection, product, ids))
 
     def write_items(
         self,

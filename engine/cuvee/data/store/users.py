@@ -15,7 +15,17 @@ from cuvee.data.store.events import insert_into, new_stamp
 from cuvee.data.store.rows import Merged, UserRow, UserState, now
 from cuvee.data.store.tables import EVENTS, FORGOTTEN, SECRETS, USERS
 
-__all__ = ["digest_of", "forget", "key_of", "merge_users", "read_user", "read_users", "state_of", "write_users"]
+__all__ = [
+    "digest_of",
+    "forget",
+    "forgotten_digests",
+    "key_of",
+    "merge_users",
+    "read_user",
+    "read_users",
+    "state_of",
+    "write_users",
+]
 
 KEY = "forgotten"
 """The name of the secret."""
@@ -53,6 +63,11 @@ def state_of(connection: Connection, product: str, user_id: str, digest: str) ->
     """One statement, two look-ups by key."""
     stamp, forgotten = connection.execute(_STATE, {"product": product, "user_id": user_id, "digest": digest}).one()
     return UserState(stamp, bool(forgotten))
+
+
+def forgotten_digests(connection: Connection, product: str) -> set[str]:
+    """The digests of those whose imported events must not be used."""
+    return set(connection.execute(select(FORGOTTEN.c.digest).where(FORGOTTEN.c.product == product)).scalars())
 
 
 def _row(found: Any) -> UserRow:
