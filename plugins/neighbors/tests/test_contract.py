@@ -13,6 +13,8 @@ class TestNeighbors(RecommenderContract):
         {"model": "item_knn", "similarity": "jaccard", "shrink": 0, "neighbours": 10},
         {"model": "user_knn"},
         {"model": "user_knn", "similarity": "jaccard", "shrink": 1, "neighbours": 5, "half_life": 10},
+        {"model": "item_knn", "vectors_of": "another", "neighbours": 10},
+        {"model": "user_knn", "vectors_of": "another", "neighbours": 10},
     )
 
 

@@ -28,6 +28,8 @@ __all__ = ["Content"]
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
+DIRECTIONS = 256
+"""Of the sparse features, for others to learn from: more would be a large dense matrix."""
 CELLS = 1 << 22
 """Numbers of a dense block: batches are worked off in blocks of rows that fit."""
 
@@ -116,6 +118,10 @@ class Content(Recommender[ContentConfig]):
         inside[inside] = self.known[items[inside]]
         said = iter(best_reasons(self.space, self.vectors, self.catalog, self.config, queries, items[inside]))
         return [next(said) if known else None for known in inside]
+
+    def item_vectors(self) -> Floats:
+        """float32[N, d]: words, labels and numbers, in the 256 directions that say most; then dense columns."""
+        return self.vectors.thinned(DIRECTIONS)
 
     def users(self, queries: Queries) -> tuple[tuple[Floats, Floats], npt.NDArray[np.bool_]]:
         """Unit vectors in two parts, float32[B, F] and float32[B, D]; bool[B]: of whom anything is known."""

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, hstack, vstack
+from sklearn.utils.extmath import randomized_svd
 
 __all__ = ["Vectors", "side_by_side", "unit_rows"]
 
@@ -66,6 +67,17 @@ class Vectors:
     def mean(self, weights: csr_array) -> tuple[Floats, Floats]:
         """float32[B, F] and float32[B, D]: sums of the vectors, weighted by float32[B, n]."""
         return (weights @ self.sparse).toarray(), np.asarray(weights @ self.dense, np.float32)
+
+    def thinned(self, dims: int) -> Floats:
+        """float32[n, d]: dense vectors of almost the same inner products, the sparse part in ``dims`` directions.
+
+        Truncated singular value decomposition: no others of so few dimensions are as near.
+        """
+        thin = self.sparse
+        if min(thin.shape) > dims:
+            left, sizes, _ = randomized_svd(thin, n_components=dims, random_state=0)
+            return np.concatenate([(left * sizes).astype(np.float32), self.dense], axis=1)
+        return np.concatenate([thin.toarray(), self.dense], axis=1)
 
     def products(self, others: tuple[Floats, Floats]) -> Floats:
         """float32[B, n]: inner products of every vector with each of B others, given in two parts."""

@@ -147,6 +147,10 @@ class LightFMRecommender(Recommender[LightFMConfig]):
             for item, say in zip(nearest, told, strict=True)
         ]
 
+    def item_vectors(self) -> Floats:
+        """float32[N, d]: the items' factors, without their biases."""
+        return np.nan_to_num(self.factors.catalog_items[:, :-1])
+
     def user_vectors(self, queries: Queries) -> Floats:
         """float32[B, d + 1]: who asks, as a vector and a bias."""
         vectors = self._base(queries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from cuvee.recommender import RecommenderConfig
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
@@ -21,6 +21,7 @@ _READ_BY: Mapping[str, tuple[ModelName, ...]] = {
     "neighbours": ("item_knn", "user_knn", "transitions"),
     "shrink": ("item_knn", "user_knn"),
     "similarity": ("item_knn", "user_knn"),
+    "vectors_of": ("item_knn", "user_knn"),
     "window": ("transitions",),
     "power": ("transitions",),
     "smoothing": ("transitions",),
@@ -31,9 +32,14 @@ _READ_BY: Mapping[str, tuple[ModelName, ...]] = {
 class NeighborsConfig(RecommenderConfig):
     """Which neighbourhood, and how the history speaks."""
 
+    vectors_from: ClassVar[frozenset[str]] = frozenset({"vectors_of"})
+
     model: ModelName = "ease"
     """``ease``: a linear autoencoder. ``item_knn``: items liked by the same people. ``user_knn``:
     people who like the same items. ``transitions``: what follows what."""
+    vectors_of: str | None = None
+    """item_knn, user_knn: the recommender of ``cuvee.toml`` whose item vectors say how alike items
+    are (a deep model, factors, content), instead of who likes them."""
     half_life: PositiveFloat | None = Field(default_factory=lambda given: _HALF_LIFE.get(given.get("model", ""), 4.0))
     """Later events of the history after which an event counts half; None (in TOML the word
     ``"none"``) counts all alike. By default 4 for ease, 2 for item_knn and transitions, 3 for
@@ -75,4 +81,8 @@ class NeighborsConfig(RecommenderConfig):
             default = defaults.get(name, type(self).model_fields[name].default)
             if self.model not in models and getattr(self, name) != default:
                 raise ValueError(f"{name} means nothing to {self.model}; it is a setting of {', '.join(models)}")
+        if self.vectors_of is not None:
+            for name in ("shrink", "similarity"):
+                if getattr(self, name) != defaults.get(name, type(self).model_fields[name].default):
+                    raise ValueError(f"{name} is about who likes what; vectors are compared by cosine")
         return self

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
@@ -21,6 +22,7 @@ from cuvee_neighbors.config import NeighborsConfig
 from cuvee_neighbors.ease import fit_ease
 from cuvee_neighbors.item_knn import fit_item_knn
 from cuvee_neighbors.item_weights import ItemWeights
+from cuvee_neighbors.on_vectors import VectorUsers, as_known, fit_item_knn_on_vectors
 from cuvee_neighbors.similarity import narrow
 from cuvee_neighbors.transitions import fit_transitions
 from cuvee_neighbors.user_knn import UserNeighbours
@@ -40,6 +42,8 @@ REASONS = {
     "user_knn": "liked by others who liked {}",
     "transitions": "often chosen after {}",
 }
+ALIKE = "like {}, which you liked"
+"""Of item-kNN on vectors: they do not say who likes what."""
 
 
 class Model(Protocol):
@@ -67,8 +71,8 @@ class Neighbors(Recommender[NeighborsConfig]):
     """Item-kNN, user-kNN, EASE or transitions, by its config.
 
     An item that had no event of weight above 0 in the fit is like one newer than the model: no
-    opinion, since nothing was learnt of it. Every other item has a score, 0 where this history
-    says nothing of it.
+    opinion, since nothing was learnt of it (item-kNN on vectors: one without a vector). Every other
+    item has a score, 0 where this history says nothing of it.
     """
 
     Config = NeighborsConfig
@@ -77,7 +81,7 @@ class Neighbors(Recommender[NeighborsConfig]):
     config: NeighborsConfig
     model: Model
     known: Bools
-    """bool[N]: the items that somebody liked in the fit."""
+    """bool[N]: the items that somebody liked in the fit; for item-kNN on vectors, those that have one."""
     items: Entities
     """The catalogue's items, for the titles in reasons."""
 
@@ -88,7 +92,13 @@ class Neighbors(Recommender[NeighborsConfig]):
         known = np.zeros(n, np.bool_)
         known[data.events.items[data.events.weights > 0]] = True
         progress(0, 1)
-        model = _fit_model(data, config, known, progress)
+        if config.vectors_of is None:
+            model = _fit_model(data, config, known, progress)
+        else:
+            vectors = as_known(data.vectors[config.vectors_of], n)
+            if config.model == "item_knn":
+                known = np.asarray(vectors.any(axis=1))
+            model = _fit_on_vectors(data, config, vectors, progress)
         progress(1, 1, config.model)
         return cls(config, model, known, data.catalog.items)
 
@@ -101,7 +111,9 @@ class Neighbors(Recommender[NeighborsConfig]):
     def load(cls, directory: Path, config: NeighborsConfig, catalog: Catalog) -> Self:
         """Map what was saved. The half-life, and for user_knn all but the likes, is the given config's."""
         model: Model
-        if config.model == "user_knn":
+        if config.model == "user_knn" and config.vectors_of is not None:
+            model = VectorUsers.load_on(directory, config.model, config.neighbours)
+        elif config.model == "user_knn":
             settings = (config.neighbours, config.similarity, config.shrink)
             model = UserNeighbours.load(directory, config.model, *settings)
         else:
@@ -135,6 +147,8 @@ class Neighbors(Recommender[NeighborsConfig]):
     def explain(self, queries: Queries, items: Ints) -> Sequence[str | None]:
         """By which item of the history, "because you liked Alien"."""
         words: list[str | None] = [None] * len(items)
+        on_vectors = self.config.model == "item_knn" and self.config.vectors_of is not None
+        phrase = ALIKE if on_vectors else REASONS[self.config.model]
         inside = (items >= 0) & (items < len(self.known))
         inside[inside] = self.known[items[inside]]
         asked = np.flatnonzero(inside)
@@ -143,8 +157,13 @@ class Neighbors(Recommender[NeighborsConfig]):
             best = support.argmax(axis=1)
             for at, column, most in zip(asked.tolist(), best.tolist(), support.max(axis=1).tolist(), strict=True):
                 if most > 0:
-                    words[at] = REASONS[self.config.model].format(self.items.title(int(history.indices[column])))
+                    words[at] = phrase.format(self.items.title(int(history.indices[column])))
         return words
+
+    @cached_property
+    def _readable(self) -> Bools:
+        """bool[N]: the items that say something in a history; on vectors also such as nobody liked."""
+        return np.asarray(self.model.vectors.any(axis=1)) if isinstance(self.model, VectorUsers) else self.known
 
     def _blocks(self, queries: Queries) -> Iterator[tuple[Ints, Matrix]]:
         """The rows that can be served, a block at a time: int64[b] and their histories, float32[b, N].
@@ -152,7 +171,7 @@ class Neighbors(Recommender[NeighborsConfig]):
         Each row adds up to 1, so that scores of long and short histories are of one size.
         """
         n = len(self.known)
-        usable = _usable(queries.histories, self.known)
+        usable = _usable(queries.histories, self._readable)
         served = np.flatnonzero(usable.lengths)
         block = max(1, CELLS // max(n, 1))
         for start in range(0, len(served), block):
@@ -177,6 +196,15 @@ def _usable(histories: Histories, known: Bools) -> Histories:
         weights=histories.weights[inside],
         times=histories.times[inside],
     )
+
+
+def _fit_on_vectors(data: Dataset, config: NeighborsConfig, vectors: Floats, progress: Progress) -> Model:
+    n = data.n_items
+    if config.model == "user_knn":
+        history = narrow(_usable(data.events, np.asarray(vectors.any(axis=1))).matrix(n, config.half_life))
+        return VectorUsers.on(narrow(data.matrix()), history, vectors, config.neighbours)
+    done = lambda items: progress(items / max(n, 1), 1)  # noqa: E731 (one line, said where it is used)
+    return ItemWeights(narrow(fit_item_knn_on_vectors(vectors, config.neighbours, done)))
 
 
 def _fit_model(data: Dataset, config: NeighborsConfig, known: Bools, progress: Progress) -> Model:

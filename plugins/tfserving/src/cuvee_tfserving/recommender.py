@@ -171,6 +171,10 @@ class TfServing(Recommender[TfServingConfig]):
             scores[said.rows] = await self._score(queries, said, wanted)
         return scores
 
+    def item_vectors(self) -> Floats | None:
+        """float32[n, d]: the fitted version's; None of a model that has none."""
+        return self._fitted.vectors
+
     def health(self) -> bool:
         """Whether the model server has the model, as last heard (at most some seconds ago)."""
         return self._status.healthy
