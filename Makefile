@@ -48,6 +48,7 @@ proto: .venv/.installed ## generate engine/cuvee/v1 from proto/
 
 bench: .venv/.installed ## accuracy and speed figures (CUVEE_DATA names the folder of data sets)
 	$(BIN)/python tests/benchmarks/accuracy.py
+	$(BIN)/python tests/benchmarks/deep.py --keep-data
 	$(BIN)/python tests/benchmarks/latency.py
 	$(BIN)/python plugins/lightfm/tests/benchmark_predict.py
 

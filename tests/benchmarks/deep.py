@@ -1,0 +1,113 @@
+"""The deep recommender's figures: accuracy, strangers and new items, what it weighs, what a call costs.
+
+Run by ``make bench``; ``CUVEE_DATA`` names the folder of data sets. The trainings take half an hour
+to an hour and a half each on two cores, once: what is interrupted is taken up again, and what is fitted is kept.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from cuvee import Dataset
+from cuvee.config import load_settings
+from cuvee.registry import Registry
+from cuvee.testing import run_server, two_tribes
+from cuvee.training.evaluate import evaluate
+from cuvee.training.protocol_names import Protocol
+from cuvee.training.protocols import carry_out
+from cuvee.training.trials import Trial
+from datasets import DATA_DIR, HERE, cuvee, import_all
+
+PUBLISHED = """published, full ranking (HR@10 / NDCG@10): SASRec 0.199/0.108 as first, 0.306/0.178 with softmax
+published, 1 against 99: popularity 0.454/0.254, NeuMF 0.71 to 0.73 / 0.435 to 0.447, EASE 0.719/0.449
+"""
+
+CONFIGURED = """
+[recommenders.popular]
+plugin = "popular"
+[recommenders.deep]
+plugin = "tfserving"
+train = {train}
+training = {{ epochs = 1 }}
+"""
+
+PRODUCT = """
+dataset = "toy"
+sources = [{{ use = "popular" }}{deep}]
+"""
+
+
+def cold(data: Dataset, k: int = 10, seed: int = 0) -> Trial:
+    """The protocols cold-users and cold-items with one fit: a tenth of the users and of the items held out."""
+    items = carry_out(Protocol.COLD_ITEMS, data, k, seed)
+    users = carry_out(Protocol.COLD_USERS, items.data, k, seed)
+    known = users.train.events.lengths > 0
+    train = items.train.where(known[items.train.users])
+    others = [asked.select(np.flatnonzero(known[asked.people])) for asked in items.rounds]
+    rounds = [*(asked for asked in users.rounds if asked.lengths.any()), *others]
+    baselines = tuple(dict.fromkeys([*users.baselines, *items.baselines]))
+    notes = (*users.notes, *items.notes)
+    return Trial("cold", train, items.data, rounds, notes, segmented=False, baselines=baselines)
+
+
+def strangers_and_new_items() -> None:
+    """One table: rounds of the cold protocols, the deep model alone, and what it must beat."""
+    settings, registry = load_settings(HERE / "cuvee.toml", Registry.load()), Registry.load()
+    trial = cold(Dataset.load(DATA_DIR / "ml-1m"))
+    began = time.monotonic()
+    told = lambda name: lambda done, total, note="": None  # noqa: E731
+    found = evaluate(settings, registry, "deep-cold", trial, told, ablation=False, clock=time.monotonic)
+    print(f"\nstrangers and new items, one fit ({time.monotonic() - began:.0f} s, reused: {found.reused})")
+    for asked in found.rounds:
+        for row in asked.rows:
+            figures = {name: row.figures.means[name].mean for name in ("ndcg", "hit_rate", "recall")}
+            shown = "   ".join(f"{name}@{asked.k} {value:.4f}" for name, value in figures.items())
+            print(f"  {asked.name:<32} {row.name:<16} {shown}   ({asked.n_users} users)")
+    for note in found.notes:
+        print(f"  {note}")
+
+
+def weight() -> None:
+    """The memory of a server without and with the plugin, and the time of its import."""
+    resident = {}
+    with tempfile.TemporaryDirectory() as place:
+        for name, deep in (("without", ""), ("with", ', { use = "deep" }')):
+            folder = Path(place) / name
+            (folder / "products").mkdir(parents=True)
+            (folder / "var/data").mkdir(parents=True)
+            two_tribes().data.save(folder / "var/data/toy")
+            (folder / "cuvee.toml").write_text(CONFIGURED.format(train="true"))
+            (folder / "products/toy.toml").write_text(PRODUCT.format(deep=deep))
+            command = [sys.executable, "-m", "cuvee.cli", "fit", "--config", str(folder / "cuvee.toml")]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            with run_server(folder / "cuvee.toml") as server:
+                for _ in range(20):
+                    server.client.recommend("toy", "viewer-001")
+                status = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+                resident[name] = int(next(line for line in status if line.startswith("VmRSS")).split()[1]) / 1024
+    print("\nresident memory of a server: " + ", ".join(f"{v:.0f} MiB {k} the deep model" for k, v in resident.items()))
+    took = "import time; t = time.perf_counter(); import cuvee_tfserving.plugin; print(time.perf_counter() - t)"
+    engine = "import cuvee.serving.server; "
+    for name, code in (("with all that it needs", took), ("in a server", engine + took)):
+        cold_starts = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(5)]
+        print(f"import of the plugin, {name}: {min(cold_starts):.2f} s (the best of 5)")
+
+
+def main() -> None:
+    """All of it; ``--keep-data`` takes the data sets as they were imported last."""
+    if "--keep-data" not in sys.argv:
+        import_all()
+    cuvee("evaluate", "deep", "--protocol", "leave-last-out")
+    cuvee("evaluate", "deep", "--protocol", "ncf")
+    print(PUBLISHED, flush=True)
+    strangers_and_new_items()
+    weight()
+    predict = HERE.parents[1] / "plugins" / "tfserving" / "tests" / "benchmark_predict.py"
+    subprocess.run([sys.executable, predict], check=True)
+
+
+if __name__ == "__main__":
+    main()
