@@ -51,10 +51,10 @@ def test_after_a_pause_one_call_probes_and_a_success_closes_it():
     assert one.closed, "the count begins anew"
 
 
-def test_the_pause_doubles_to_five_seconds():
+def test_the_pause_doubles_to_four_seconds():
     one, clock = breaker()
     fail(one)
-    pauses = [1.0, 2.0, 4.0, 5.0, 5.0]
+    pauses = [1.0, 2.0, 4.0, 4.0, 4.0]
     for pause in pauses:
         clock.now += pause - 0.01
         assert one.admit() is None

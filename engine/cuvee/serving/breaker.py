@@ -20,15 +20,17 @@ class Pass:
 class Breaker:
     """Closed until ``failures`` in a row; then open, with one probe after each pause.
 
-    The pause doubles from ``first`` to ``longest`` seconds with every probe that fails. Used from
-    the event loop alone.
+    What counts is a run of the pipeline, however many callers share it: the fifth failed run in a
+    row opens the circuit. The pause doubles from ``first`` to ``longest`` seconds with every probe
+    that fails; that, and the second that a connection may take to be made again, keep a source that
+    is back from waiting more than five seconds. Used from the event loop alone.
     """
 
     def __init__(
         self,
         failures: int = 5,
         first: float = 1.0,
-        longest: float = 5.0,
+        longest: float = 4.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limit = failures

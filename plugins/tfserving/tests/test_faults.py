@@ -228,7 +228,7 @@ def test_killed_in_mid_call_and_restarted(world, ask_for):
 
 
 def test_the_circuit_opens_with_the_fifth_failure_in_a_row(world, ask_for):
-    """One caller, so that each answer is a run; 5 is what the README says."""
+    """One caller, so that each answer is a run of its own."""
     with ask_for("deep", callers=1) as callers:
         killed = time.monotonic()
         world.server.kill()
