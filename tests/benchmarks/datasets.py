@@ -1,0 +1,61 @@
+"""The benchmarks' data sets: one call imports all four by ``cuvee import``, as a user would.
+
+``CUVEE_DATA`` names the folder that holds ``ml-1m``, ``ml-100k``, ``complete-journey`` and
+``lastfm-2k``. What the importer has no words for is in ``prepare_grocer.py`` and ``prepare_music.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import prepare_grocer
+import prepare_music
+
+__all__ = ["cuvee", "import_all"]
+
+HERE = Path(__file__).resolve().parent
+DATA_DIR = HERE.parents[1] / "var" / "bench" / "data"
+CUVEE = Path(sys.executable).with_name("cuvee")
+
+
+def cuvee(*arguments: object) -> None:
+    """Run the command, in the benchmarks' own configuration."""
+    config = {"CUVEE_CONFIG": str(HERE / "cuvee.toml")}
+    subprocess.run([CUVEE, *map(str, arguments)], check=True, env={**os.environ, **config})
+
+
+def _import(dataset: str, path: Path, *options: object, columns: str = "") -> None:
+    """One data set, anew. ``columns`` are OURS=THEIRS, separated by blanks."""
+    mapped = [f"--map={pair}" for pair in columns.split()]
+    cuvee("import", path, "--dataset", dataset, *mapped, *options, "--data-dir", DATA_DIR, "--replace")
+
+
+def import_all() -> None:
+    """Import every data set."""
+    place = os.environ.get("CUVEE_DATA")
+    if not place:
+        sys.exit("benchmarks: set CUVEE_DATA to the folder with ml-1m, ml-100k, complete-journey and lastfm-2k")
+    root = Path(place)
+    ml_1m = root / "ml-1m"
+    files = ["--items", ml_1m / "movies.dat", "--users", ml_1m / "users.dat"]
+    _import("ml-1m", ml_1m / "interactions.parquet", *files, columns="user=user item=item time=ts order=pos")
+    _import("ml-100k", root / "ml-100k")
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder)
+        prepare_grocer.prepare(root / "complete-journey", made)
+        files = ["--items", made / "products.csv", "--users", root / "complete-journey" / "demographics.csv.gz"]
+        roles = ["--role", "product_type=category", "--role", "package_size=other", "--role", "manufacturer_id=category"]
+        columns = "user=household_id item=product_id time=transaction_timestamp"
+        _import("complete-journey", made / "purchases.csv", *files, *roles, "--role", "title=text", columns=columns)
+        prepare_music.prepare(root / "lastfm-2k", made)
+        files = ["--items", made / "artists.csv", "--role", "tags=categories", "--role", "title=text"]
+        columns = "user=userID item=artistID order=order title=name"
+        _import("lastfm-2k", made / "plays.csv", *files, columns=columns)
+
+
+if __name__ == "__main__":
+    import_all()
