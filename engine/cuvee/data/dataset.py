@@ -118,6 +118,15 @@ class Dataset:
         offsets = np.concatenate([self.events.offsets, np.full(grown, self.events.offsets[-1])])
         return replace(self, catalog=catalog, events=replace(self.events, offsets=offsets))
 
+    def placed(self, first: Catalog) -> Dataset:
+        """The same events over another catalogue's positions; what that does not have comes behind it."""
+        items, users = self.catalog.items, self.catalog.users
+        catalog = Catalog(first.items.upsert(items.frame, items.roles), first.users.upsert(users.frame, users.roles))
+        item = catalog.items.positions(items.frame["id"].to_list())
+        user = catalog.users.positions(users.frame["id"].to_list())
+        events = self.events
+        return Dataset.build(catalog, user[self.users], item[events.items], events.times, events.weights)
+
     def save(self, directory: Path) -> None:
         """Write the dataset into a directory, replacing one that is there as a whole when all is written.
 

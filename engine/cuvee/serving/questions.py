@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from cuvee.data.store.weights import settled, weights_of
 from cuvee.errors import DeadlineExceeded, DegradedReason, InvalidArgument, UnavailableError
 from cuvee.ranking.plan import Question
 from cuvee.ranking.retrieve import padded
@@ -29,7 +30,6 @@ from cuvee.serving.checks import (
     declared,
     length_of,
 )
-from cuvee.serving.event_weights import settled, weights_of
 from cuvee.serving.hooks import HistoryFailed, Hooks
 from cuvee.serving.products import Served
 from cuvee.serving.stored import Known, StoredUsers, StoreFailed

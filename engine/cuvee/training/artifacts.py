@@ -21,10 +21,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cuvee.errors import ArtifactError
 
-__all__ = ["ArtifactRoot", "FileEntry", "Manifest", "ModelEntry"]
+__all__ = ["CATALOG", "ArtifactRoot", "FileEntry", "Manifest", "ModelEntry"]
 
 _VERSION = re.compile(r"^\d{8}T\d{6}\d{3}Z$")
 MANIFEST = "manifest.json"
+CATALOG = "_catalog"
+"""The folder beside the models' that holds a catalogue; no recommender can be named so."""
 
 
 class _Entry(BaseModel):
@@ -72,6 +74,8 @@ class Manifest(_Entry):
     items_digest: str
     users_digest: str
     models: Mapping[str, ModelEntry]
+    catalog: Mapping[str, FileEntry] = {}
+    """Files of the catalogue that was fitted on, where it is not the imported one alone."""
 
 
 def _sha256(path: Path) -> str:
@@ -174,14 +178,25 @@ class ArtifactRoot:
         Raises:
             ArtifactError: a file is missing or differs from what was written.
         """
-        remote = self._join(manifest.product, manifest.version, model)
+        return self._fetch(manifest, model, manifest.models[model].files)
+
+    def fetch_catalog(self, manifest: Manifest) -> Path:
+        """The local folder of the catalogue that a version was fitted on, checked like a model's.
+
+        Raises:
+            ArtifactError: a file is missing or differs from what was written.
+        """
+        return self._fetch(manifest, CATALOG, manifest.catalog)
+
+    def _fetch(self, manifest: Manifest, part: str, files: Mapping[str, FileEntry]) -> Path:
+        remote = self._join(manifest.product, manifest.version, part)
         if self._local:
             folder = Path(remote)
         else:
             if self._cache is None:
                 self._cache = Path(tempfile.mkdtemp(prefix="cuvee-artifacts-"))
-            folder = self._cache / manifest.product / manifest.version / model
-        for name, entry in manifest.models[model].files.items():
+            folder = self._cache / manifest.product / manifest.version / part
+        for name, entry in files.items():
             path = folder / name
             if not self._local and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,13 +18,15 @@ import numpy as np
 
 from cuvee.config import Instance, Product, Settings
 from cuvee.data.dataset import Dataset
+from cuvee.data.store.opening import existing_store
+from cuvee.data.store.training import with_stored
 from cuvee.errors import CuveeError, PluginError
 from cuvee.ranking.ask import ask_directly
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.pipeline import make_lists
 from cuvee.recommender import Floats, Progress, Recommender
 from cuvee.registry import Registry
-from cuvee.training.artifacts import ArtifactRoot, Manifest, ModelEntry, describe_files, new_version
+from cuvee.training.artifacts import CATALOG, ArtifactRoot, Manifest, ModelEntry, describe_files, new_version
 from cuvee.training.questions import ask_about, in_batches
 from cuvee.training.snapshot import compile_plan
 from cuvee.training.vectors import order_of_fits, with_vectors
@@ -144,17 +146,31 @@ def calibrate(
     }
 
 
+def _all_known(imported: Dataset, settings: Settings, name: str) -> Dataset:
+    """What was imported, with what the store has of the product."""
+    store = existing_store(settings)
+    if store is None:
+        return imported
+    try:
+        return with_stored(imported, store, name, settings.products[name].events)
+    finally:
+        store.close()
+
+
 def fit_product(settings: Settings, registry: Registry, name: str, progress: ProgressFor) -> Manifest:
     """Fit, save, calibrate and publish a product's recommenders as a new version.
 
-    Nothing is published unless all of them could be fitted.
+    They learn from what was imported and from what the store has. Nothing is published unless all
+    of them could be fitted.
 
     Raises:
         PluginError: a recommender cannot be fitted.
         DataError: the dataset was not imported.
+        UnavailableError: the store cannot be reached.
     """
     product = settings.products[name]
-    data = Dataset.load(settings.data_dir / product.dataset)
+    imported = Dataset.load(settings.data_dir / product.dataset)
+    data = _all_known(imported, settings, name)
     root = ArtifactRoot(settings.artifact_url)
     workspace = root.workspace(name)
     fitted: dict[str, Fitted] = {}
@@ -178,6 +194,9 @@ def fit_product(settings: Settings, registry: Registry, name: str, progress: Pro
                 calibration=learnt.get(instance_name, {}),
             )
         catalog = data.catalog
+        if data is not imported:
+            (workspace / CATALOG).mkdir()
+            catalog.save(workspace / CATALOG)
         manifest = Manifest(
             product=name,
             version=new_version(),
@@ -189,6 +208,7 @@ def fit_product(settings: Settings, registry: Registry, name: str, progress: Pro
             items_digest=catalog.items.digest(),
             users_digest=catalog.users.digest(),
             models=entries,
+            catalog={} if data is imported else describe_files(workspace / CATALOG),
         )
         root.publish(workspace, manifest)
     except BaseException:

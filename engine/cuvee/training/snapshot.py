@@ -119,6 +119,8 @@ def load_snapshot(settings: Settings, registry: Registry, product: str, version:
     root = ArtifactRoot(settings.artifact_url)
     data = Dataset.load(settings.data_dir / config.dataset)
     manifest = root.manifest(product, version)
+    if manifest.catalog:
+        data = data.placed(Catalog.load(root.fetch_catalog(manifest)))
     _check_grown(data, manifest)
     models: dict[str, Recommender[Any] | None] = {}
     folders: dict[str, Path] = {}

@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+MISTAKE = "SQLITE_ERROR"
+"""How SQLite calls a statement that is wrong: the driver raises for it what it raises for a full disk."""
 AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, exc.DisconnectionError, exc.InternalError)
 """What the database raises when it is down, restarting, full or too busy: try again later."""
 
@@ -112,7 +114,7 @@ class Database:
                 # the pool has dropped its other connections by now: the next one is new
                 if problem.connection_invalidated and again:
                     continue
-                if not isinstance(problem, AWAY):
+                if not isinstance(problem, AWAY) or getattr(problem.orig, "sqlite_errorname", "") == MISTAKE:
                     raise
                 raise _away(problem) from problem
             except AWAY as problem:

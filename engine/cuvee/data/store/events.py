@@ -37,6 +37,8 @@ def insert_into(connection: Connection, table: Any) -> Any:
 
 def write_events(connection: Connection, rows: Sequence[EventRow]) -> list[bool]:
     """Store events; of several with one id the first. For each, whether it was stored."""
+    if not rows:
+        return []
     first: dict[tuple[str, str], int] = {}
     for at, row in enumerate(rows):
         first.setdefault((row.product, row.event_id), at)

@@ -20,7 +20,7 @@ from cuvee.errors import OperatorError, UnavailableError
 if TYPE_CHECKING:
     from cuvee.config import Settings
 
-__all__ = ["migrate", "open_database", "open_store", "schema_of"]
+__all__ = ["existing_store", "migrate", "open_database", "open_store", "schema_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -103,6 +103,19 @@ def open_store(settings: Settings) -> Store | None:
         database.close()
         raise
     return Store(database)
+
+
+def existing_store(settings: Settings) -> Store | None:
+    """The configured store for those who only read it; None where there is none, or nothing was ever written.
+
+    Raises:
+        OperatorError: it cannot be one of ours, or its tables are of another version.
+    """
+    if settings.store.url:
+        url = located(settings.store.url, settings.root)
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+            return None
+    return open_store(settings)
 
 
 def _make_ready(database: Database) -> None:

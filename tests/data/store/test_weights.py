@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cuvee.config import EventsConfig
 from cuvee.data.store.rows import EventType
-from cuvee.serving.event_weights import settled, weights_of
+from cuvee.data.store.weights import settled, weights_of
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ from cuvee.recommender import Floats, Ints
 __all__ = ["settled", "weights_of"]
 
 
-def weights_of(config: EventsConfig, types: Sequence[int], values: Sequence[float]) -> Floats:
+def weights_of(config: EventsConfig, types: npt.ArrayLike, values: npt.ArrayLike) -> Floats:
     """float32[n]: what each event counts; may be negative.
 
     The type's weight, times the event's value where that is a part of a whole (how much of a film
