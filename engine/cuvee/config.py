@@ -32,9 +32,8 @@ from cuvee.recommender import RecommenderConfig
 from cuvee.registry import Registry
 
 __all__ = [
-    "BlendConfig", "Duration", "EventsConfig", "FallbackConfig", "Instance", "PageSize", "Product", "RuleUse",
-    "Settings", "SourceUse", "StoreConfig", "TuneConfig",
-    "load_settings",
+    "BlendConfig", "Duration", "EventsConfig", "ExploreConfig", "FallbackConfig", "Instance", "PageSize", "Product",
+    "RuleUse", "Settings", "SourceUse", "StoreConfig", "TuneConfig", "load_settings",
 ]  # fmt: skip
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
@@ -145,6 +144,23 @@ class FallbackConfig(Table):
     chain: tuple[str, ...] = ()
 
 
+class ExploreConfig(Table):
+    """Places of a list that go to items of which little is known."""
+
+    share: float = Field(0.0, ge=0, le=0.5)
+    """The chance of each place, from ``first`` on, to be one of these; 0 explores nothing."""
+    method: Literal["epsilon", "thompson"] = "epsilon"
+    """``epsilon``: evenly. ``thompson``: by a rate of likes drawn for each item, the less sure the
+    less is known of it."""
+    fewer_than: int | None = Field(20, ge=1)
+    """Only items with fewer events than so many."""
+    younger_than_days: float | None = Field(None, gt=0)
+    """Only items whose first event, if any, was in the last so many days before the newest of all."""
+    first: int = Field(3, ge=1)
+    """The first place that may be one, from 1."""
+    seed: int = Field(0, ge=0)
+
+
 EventName = Literal["view", "click", "favourite", "purchase", "rating", "dismiss"]
 
 
@@ -183,6 +199,7 @@ class Product(Table):
     tune: TuneConfig = TuneConfig()
     rules: tuple[RuleUse, ...] = (RuleUse(use="exclude_seen"),)
     fallback: FallbackConfig = FallbackConfig()
+    explore: ExploreConfig = ExploreConfig()
     events: EventsConfig = EventsConfig()
     history: int = Field(1000, ge=1, le=10_000)
     """The newest events that recommenders get; ``exclude_seen`` always knows them all."""

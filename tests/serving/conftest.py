@@ -81,6 +81,16 @@ PRODUCTS = {
         [fallback]
         chain = ["bad_explainer", "popular"]
     """,
+    "curious": """
+        dataset = "toy"
+        sources = [{{ use = "pairs" }}, {{ use = "popular" }}]
+        [fallback]
+        chain = ["popular"]
+        [explore]
+        share = 0.5
+        fewer_than = 1000
+        first = 2
+    """,
     "fused": """
         dataset = "toy"
         sources = [{{ use = "pairs" }}, {{ use = "popular" }}]

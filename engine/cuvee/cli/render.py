@@ -131,7 +131,7 @@ def _list(items: Sequence[pb.RecommendedItem], palette: Palette, width: int, mar
             title,
             f"{item.score:.3f}",
             *([what] if explained else []),
-            Text(item.reason),
+            Text("to learn about it", "cyan") if item.exploration else Text(item.reason),
         )
     return table
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from cuvee.ranking.ask import Ask, Report, Status, ask_candidates, ask_score
 from cuvee.ranking.blend import live_weights
+from cuvee.ranking.explore import Drawn
 from cuvee.ranking.plan import Plan, Question, Source
 from cuvee.ranking.retrieve import join, ranks_in, union
 from cuvee.recommender import Bools, Candidates, Floats, Ints, Offsets, Queries
@@ -47,6 +48,8 @@ class Gathered:
     """bool[p, B]: which source was asked about which query."""
     reports: Sequence[Report]
     """One per source."""
+    drawn: Drawn | None = None
+    """What is to be explored, where the plan does."""
 
 
 def _restricted(plan: Plan, question: Question) -> Queries:
@@ -134,6 +137,7 @@ async def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
     asked = [s for s in range(p) if served[s].any()]
     reports = [_not_asked(s, w) for s, w in zip(plan.sources, weights, strict=True)]
     proposals: dict[int, Candidates] = {}
+    drawn: Drawn | None = None
     if listed is None:
         replies = await asyncio.gather(
             *(ask_candidates(ask, plan.sources[s], queries, plan.sources[s].candidates, n) for s in asked)
@@ -142,7 +146,10 @@ async def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
             reports[s] = reply.report
             if reply.value is not None:
                 proposals[s] = _for_served(reply.value, served[s])
-        items = union(list(proposals.values()), queries.excluded, queries.eligible, n, plan.max_candidates)
+        if plan.explorer and question.segment is None and question.only_fallback is None:
+            drawn = plan.explorer.draw(queries, question.k)
+        found = [*proposals.values(), *([drawn.candidates] if drawn else [])]
+        items = union(found, queries.excluded, queries.eligible, n, plan.max_candidates)
         raw, scoring = await _score_all(plan, queries, items, list(proposals), ask)
         for s, report in scoring.items():
             reports[s] = _merge(reports[s], report)
@@ -160,6 +167,5 @@ async def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
     raw = np.where(served[:, :, None], raw, np.float32(np.nan))
     calibrated = np.stack([plan.calibrators[s.name].calibrate(raw[i]) for i, s in enumerate(plan.sources)])
     live = np.asarray((~np.isnan(raw)).any(axis=2))
-    return Gathered(
-        queries, lengths, shares, items, raw, calibrated, ranks, proposed, live_weights(weights, live), served, reports
-    )
+    weights = live_weights(weights, live)
+    return Gathered(queries, lengths, shares, items, raw, calibrated, ranks, proposed, weights, served, reports, drawn)

@@ -14,6 +14,7 @@ import numpy as np
 from cuvee.errors import DegradedReason
 from cuvee.ranking.ask import Ask, Report, Status
 from cuvee.ranking.blend import Opinions
+from cuvee.ranking.explore import place
 from cuvee.ranking.fallback import Filled, fall_back
 from cuvee.ranking.gather import Gathered, gather
 from cuvee.ranking.plan import Plan, Question
@@ -51,6 +52,18 @@ class Scored:
             ranks=np.take_along_axis(self.ranks, each, axis=2),
         )
 
+    def cut(self, kept: Bools) -> Scored:
+        """The same with padding where bool[B, M] says no."""
+        nothing = np.float32(np.nan)
+        return Scored(
+            items=np.where(kept, self.items, np.int32(-1)),
+            scores=np.where(kept, self.scores, nothing),
+            raw=np.where(kept, self.raw, nothing),
+            calibrated=np.where(kept, self.calibrated, nothing),
+            contributions=np.where(kept, self.contributions, np.float32(0)),
+            ranks=np.where(kept, self.ranks, np.int32(0)),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -58,6 +71,8 @@ class Answer:
 
     blended: Scored
     """M = k at most; -1 pads where the blend has no more."""
+    explored: Bools
+    """bool[B, M]: which blended items stand there to be explored rather than for their score."""
     weights: Floats
     """float32[p, B], what each source weighed in each query."""
     segments: Ints
@@ -106,15 +121,28 @@ async def make_lists(plan: Plan, question: Question, ask: Ask) -> Answer:
     """
     found = await gather(plan, question, ask)
     scored = _blend(plan, found)
-    shown = scored.take(_best_first(scored, question.k))
+    shown, explored = _arrange(scored, found, question.k)
     why = [question.only_fallback or reason for reason in _why_short(found)]
     filled, more = await fall_back(plan, found.queries, shown.items, question.k, why, ask)
-    return _answer(plan, found, shown, filled, more)
+    return _answer(plan, found, shown, explored, filled, more)
 
 
-def _answer(plan: Plan, found: Gathered, shown: Scored, filled: Filled, more: Sequence[Report] = ()) -> Answer:
-    segments = plan.segment_of(found.lengths)
-    return Answer(shown, found.weights, segments, filled, (*found.reports, *more), found.proposed, found.served)
+def _answer(
+    plan: Plan, found: Gathered, shown: Scored, explored: Bools, filled: Filled, more: Sequence[Report] = ()
+) -> Answer:
+    segments, reports = plan.segment_of(found.lengths), (*found.reports, *more)
+    return Answer(shown, explored, found.weights, segments, filled, reports, found.proposed, found.served)
+
+
+def _arrange(scored: Scored, found: Gathered, k: int) -> tuple[Scored, Bools]:
+    """B lists of up to k, and bool[B, K]: what stands there to be explored rather than for its score."""
+    if found.drawn is None or not scored.items.shape[1]:
+        shown = scored.take(_best_first(scored, k))
+        return shown, np.zeros(shown.items.shape, np.bool_)
+    order = _best_first(scored, scored.items.shape[1])
+    proposed = np.asarray((found.ranks > 0).any(axis=0))
+    columns, explored = place(scored.items, order, proposed, found.drawn)
+    return scored.take(np.maximum(columns, 0)).cut(columns >= 0), explored
 
 
 def _why_short(found: Gathered) -> list[DegradedReason]:
@@ -137,4 +165,5 @@ async def score_listed(plan: Plan, question: Question, ask: Ask) -> Answer:
     found = await gather(plan, question, ask)
     scored = _blend(plan, found)
     shown = scored.take(_best_first(scored, question.listed.shape[1]))
-    return _answer(plan, found, shown, Filled.none(len(found.lengths)))
+    explored = np.zeros(shown.items.shape, np.bool_)
+    return _answer(plan, found, shown, explored, Filled.none(len(found.lengths)))

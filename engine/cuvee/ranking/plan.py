@@ -16,6 +16,7 @@ from cuvee.data.catalog import Catalog
 from cuvee.errors import DegradedReason
 from cuvee.ranking.blend import Blender
 from cuvee.ranking.calibrate import Calibrator
+from cuvee.ranking.explore import Explorer
 from cuvee.recommender import Bools, Floats, Ints, Offsets, Queries, Ragged, Recommender
 from cuvee.rules import Rule
 
@@ -67,6 +68,8 @@ class Plan:
     """Cap of the union, per query."""
 
     passage: Passage = "smooth"
+    explorer: Explorer | None = None
+    """Draws items of which little is known, for Recommend; None explores nothing."""
 
     def segment_of(self, events: Offsets) -> Ints:
         """int32[B]: the index of each query's segment, by how many liked events its history has."""

@@ -139,6 +139,7 @@ def items_of(made: Made) -> list[pb.RecommendedItem]:
     ]
     for one, at in zip(found, blended, strict=False):
         one.score = answer.blended.scores[b, at]
+        one.exploration = bool(answer.explored[b, at])
     if not row.basic:
         for one, attributions in zip(found, _attributions(made, blended.tolist()), strict=False):
             one.attributions.extend(attributions)

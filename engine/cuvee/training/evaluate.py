@@ -32,7 +32,7 @@ from cuvee.training.evaluation import (
 from cuvee.training.fit import ProgressFor, calibrate
 from cuvee.training.fits import FitStore
 from cuvee.training.listing import list_all
-from cuvee.training.snapshot import compile_plan
+from cuvee.training.snapshot import compile_plan, explorer_of
 from cuvee.training.trials import Round, Trial
 
 __all__ = ["BLEND", "Entrant", "entrants", "evaluate"]
@@ -146,6 +146,7 @@ def entrants(
     component = registry.calibrators[product.blend.calibrate].component
     calibrators = {s.use: component(learnt.get(s.use, {}).get(product.blend.calibrate, {})) for s in product.sources}
     blend = compile_plan(product, registry, catalog, models, calibrators, "")
+    blend = replace(blend, explorer=explorer_of(product, served, ""))
     found.append(Entrant(BLEND, Kind.BLEND, "", blend))
     if ablation and len(blend.sources) > 1:
         found += [Entrant(f"without {s.name}", Kind.WITHOUT, s.name, without(blend, s.name)) for s in blend.sources]
