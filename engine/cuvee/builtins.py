@@ -9,6 +9,7 @@ from cuvee.data.readers import BUILT_IN, Reader
 from cuvee.hookspecs import hookimpl
 from cuvee.ranking.blend import Blender, ReciprocalRankFusion, WeightedSum
 from cuvee.ranking.calibrate import Calibrator, MinMax, Quantile, Rank, ZScore
+from cuvee.ranking.learned import Learned
 from cuvee.rules import ExcludeSeen, Filter, Rule
 
 
@@ -26,8 +27,8 @@ def register_calibrators() -> Mapping[str, type[Calibrator]]:
 
 @hookimpl
 def register_blenders() -> Mapping[str, type[Blender]]:
-    """Weighted sum and reciprocal rank fusion."""
-    return {"weighted": WeightedSum, "rrf": ReciprocalRankFusion}
+    """Weighted sum, reciprocal rank fusion, and a weighted sum of opinions as they were learnt to be read."""
+    return {"weighted": WeightedSum, "rrf": ReciprocalRankFusion, "learned": Learned}
 
 
 @hookimpl

@@ -448,8 +448,14 @@ def _check_weights(product: Product, file: Path, found: _Collector) -> None:
             found.add(file, path, "needs a weight above 0")
 
 
-def _check_components(product: Product, file: Path, registry: Registry, found: _Collector) -> None:
-    """Calibrator, blender and rules must be installed, and their keys be theirs."""
+def _check_components(product: Product, file: Path, registry: Registry, found: _Collector) -> Product:
+    """Calibrator, blender and rules must be installed, and their keys be theirs.
+
+    Gives the product with its blender's options completed.
+    """
+    context = {
+        "root": file.parent.resolve(), "calibrate": product.blend.calibrate, "sources": [s.use for s in product.sources]
+    }  # fmt: skip
     if product.blend.calibrate not in registry.calibrators:
         found.add(file, "blend.calibrate", _unknown("calibrator", product.blend.calibrate, registry))
     named = [("blend.method", "blender", product.blend.method, "Options", "blend.options", product.blend.options)]
@@ -462,9 +468,15 @@ def _check_components(product: Product, file: Path, registry: Registry, found: _
             found.add(file, path, _unknown(kind, name, registry))
             continue
         try:
-            getattr(registered.component, model).model_validate(options)
+            checked = getattr(registered.component, model).model_validate(options, context=context)
         except ValidationError as problem:
             found.invalid(file, table, problem)
+            continue
+        if path == "blend.method":
+            # with what they name beside the file read, so that a product is whole and its revision tells
+            whole = checked.model_dump(mode="json", exclude_unset=True)
+            product = product.model_copy(update={"blend": product.blend.model_copy(update={"options": whole})})
+    return product
 
 
 def load_settings(file: Path, registry: Registry) -> Settings:
@@ -498,7 +510,7 @@ def load_settings(file: Path, registry: Registry) -> Settings:
         if parsed is not None:
             _check_sources(product, path, known, found)
         _check_weights(product, path, found)
-        _check_components(product, path, registry, found)
+        products[product.name] = _check_components(product, path, registry, found)
     if not products and not found.mistakes:
         found.add(folder, "", "holds no product: add <name>.toml; deploy/products/movies.toml is an example")
     if parsed is None:

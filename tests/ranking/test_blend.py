@@ -28,7 +28,7 @@ def test_contributions_are_finite_and_nothing_on_padding(
     live = (~np.isnan(calibrated)).any(axis=2)
     used = live_weights(weight, live)
     for blender in (weighted(policy), ReciprocalRankFusion(RrfOptions(), policy)):
-        out = blender.contributions(Opinions(calibrated, used, there))
+        out = blender.contributions(Opinions.bare(calibrated, used, there))
         assert out.dtype == np.float32
         assert np.isfinite(out).all()
         assert (out[:, ~there] == 0).all()
@@ -46,7 +46,7 @@ def test_live_weights_add_up_to_one_over_the_living(weight: Any, live: Any) -> N
 def test_weighted_sum_by_hand() -> None:
     calibrated = np.array([[[1.0, 0.0]], [[0.0, 2.0]]], np.float32)
     out = weighted("prior").contributions(
-        Opinions(calibrated, np.array([[0.75], [0.25]], np.float32), np.ones((1, 2), np.bool_))
+        Opinions.bare(calibrated, np.array([[0.75], [0.25]], np.float32), np.ones((1, 2), np.bool_))
     )
     np.testing.assert_allclose(out, [[[0.75, 0.0]], [[0.0, 0.5]]])
 
@@ -54,7 +54,7 @@ def test_weighted_sum_by_hand() -> None:
 def test_a_missing_opinion_counts_as_its_policy_says() -> None:
     nan = np.nan
     calibrated = np.array([[[0.2, 0.6, nan]], [[0.5, 0.5, 0.9]]], np.float32)
-    asked = Opinions(calibrated, np.array([[0.5], [0.5]], np.float32), np.ones((1, 3), np.bool_))
+    asked = Opinions.bare(calibrated, np.array([[0.5], [0.5]], np.float32), np.ones((1, 3), np.bool_))
     prior = weighted("prior").contributions(asked)
     skip = weighted("skip").contributions(asked)
     zero = weighted("zero").contributions(asked)
@@ -65,6 +65,6 @@ def test_a_missing_opinion_counts_as_its_policy_says() -> None:
 
 def test_reciprocal_rank_fusion_by_hand_and_equals_share_the_better_place() -> None:
     calibrated = np.array([[[3.0, 9.0, 9.0, np.nan]]], np.float32)
-    asked = Opinions(calibrated, np.ones((1, 1), np.float32), np.ones((1, 4), np.bool_))
+    asked = Opinions.bare(calibrated, np.ones((1, 1), np.float32), np.ones((1, 4), np.bool_))
     out = ReciprocalRankFusion(RrfOptions(k=60), "prior").contributions(asked)
     np.testing.assert_allclose(out[0, 0], [1 / 63, 1 / 61, 1 / 61, 0], rtol=1e-6)

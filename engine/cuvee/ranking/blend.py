@@ -7,16 +7,20 @@ score of an item is its sum over p, so attribution is exact by construction.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from cuvee.ranking.places import places
-from cuvee.recommender import Bools, Floats
+from cuvee.recommender import Bools, Floats, Ints, Offsets, Times
 
-__all__ = ["Blender", "Missing", "Opinions", "ReciprocalRankFusion", "WeightedSum", "live_weights"]
+__all__ = [
+    "Blender", "BlenderOptions", "Lesson", "Missing", "Opinions", "ReciprocalRankFusion", "WeightedSum",
+    "live_weights", "with_prior",
+]  # fmt: skip
 
 Missing: TypeAlias = Literal["prior", "skip", "zero"]
 """What a missing opinion on an item counts as.
@@ -29,14 +33,58 @@ other sources alone, their weights renormalised. ``zero``: nothing.
 
 @dataclass(frozen=True, slots=True)
 class Opinions:
-    """What p sources think of B x M items."""
+    """What p sources think of B x M items, and what else is known of these."""
 
+    sources: Sequence[str]
+    """Their p names."""
     calibrated: Floats
     """float32[p, B, M], NaN = no opinion."""
     weights: Floats
     """float32[p, B], adding up to 1 over the live sources of each query (0 for the others)."""
     present: Bools
     """bool[B, M]: false where the row is padded."""
+    ranks: Ints
+    """int32[p, B, M]: 1-based place in the source's own candidates, 0 = not proposed by it."""
+    popularity: Floats
+    """float32[B, M]: of the items, see :class:`~cuvee.ranking.facts.ItemFacts`."""
+    age: Floats
+    """float32[B, M]: likewise."""
+
+    @classmethod
+    def bare(cls, calibrated: Floats, weights: Floats, present: Bools) -> Opinions:
+        """Opinions alone: nobody proposed anything, and the items are all alike."""
+        alike = np.zeros(present.shape, np.float32)
+        names = [str(s) for s in range(len(calibrated))]
+        return cls(names, calibrated, weights, present, np.zeros(calibrated.shape, np.int32), alike, alike)
+
+    def select(self, rows: Offsets) -> Opinions:
+        """Those on the given queries, in the given order."""
+        return Opinions(
+            self.sources,
+            self.calibrated[:, rows],
+            self.weights[:, rows],
+            self.present[rows],
+            self.ranks[:, rows],
+            self.popularity[rows],
+            self.age[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Opinions whose right answers are known: what a blender learns from."""
+
+    opinions: Opinions
+    shares: Floats
+    """float32[S, B]: how far each query belongs to each segment; columns add up to 1."""
+    relevant: Bools
+    """bool[B, M]: which items are right."""
+    importance: Times
+    """float64[B]: how much each query counts."""
+
+    def select(self, rows: Offsets) -> Lesson:
+        """The given queries, in the given order."""
+        return Lesson(self.opinions.select(rows), self.shares[:, rows], self.relevant[rows], self.importance[rows])
 
 
 class BlenderOptions(BaseModel):
@@ -52,6 +100,8 @@ class Blender(ABC):
     """The table ``[blend.options]``."""
     ranks_only: ClassVar[bool] = False
     """Whether calibrated values count by their order alone, so that there is no sense in showing them."""
+    learns: ClassVar[bool] = False
+    """Whether :meth:`learn` gives options that are better than none."""
 
     def __init__(self, options: BlenderOptions, missing: Missing) -> None:
         self.options = options
@@ -64,6 +114,15 @@ class Blender(ABC):
         Tuning then needs to blend only once, and multiplies.
         """
         return False
+
+    @classmethod
+    def learn(cls, lessons: Sequence[Lesson], calibrate: str) -> dict[str, Any]:
+        """Options, learnt from lessons over the scores of a calibrator, by its name. Weights are learnt apart.
+
+        What was learnt is under ``learnt``, as plain values: ``cuvee tune`` writes it to a file beside the
+        product's, and names that in the option ``model``. No lessons give what stands for nothing learnt.
+        """
+        return {}
 
     @abstractmethod
     def contributions(self, opinions: Opinions) -> Floats:
@@ -80,6 +139,17 @@ def live_weights(weights: Floats, live: Bools) -> Floats:
     kept = np.where(kept.sum(axis=0) > 0, kept, live)
     total = kept.sum(axis=0)
     return (kept / np.where(total > 0, total, 1)).astype(np.float32)
+
+
+def with_prior(calibrated: Floats, known: Bools) -> tuple[Floats, Floats]:
+    """Fill what a source does not know with its mean opinion on the query's other items.
+
+    Returns float32[p, B, M] without NaN, and the means float32[p, B, 1], 0 where all is unknown.
+    """
+    values = np.where(known, calibrated, np.float32(0))
+    count = np.maximum(known.sum(axis=2, keepdims=True), 1)
+    mean = (values.sum(axis=2, keepdims=True, dtype=np.float64) / count).astype(np.float32)
+    return np.where(known, values, mean), mean
 
 
 class WeightedSum(Blender):
@@ -103,9 +173,7 @@ class WeightedSum(Blender):
             weights = np.divide(share, total, where=total > 0, out=np.zeros_like(share))
         values = np.where(known, opinions.calibrated, np.float32(0))
         if self.missing == "prior":
-            count = np.maximum(known.sum(axis=2, keepdims=True), 1)
-            mean = values.sum(axis=2, keepdims=True, dtype=np.float64) / count
-            values = np.where(known, values, mean.astype(np.float32))
+            values, _ = with_prior(opinions.calibrated, known)
         blended: Floats = np.where(opinions.present, weights * values, 0).astype(np.float32)
         return blended
 

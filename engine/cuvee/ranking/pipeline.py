@@ -13,7 +13,6 @@ import numpy as np
 
 from cuvee.errors import DegradedReason
 from cuvee.ranking.ask import Ask, Report, Status
-from cuvee.ranking.blend import Opinions
 from cuvee.ranking.explore import place
 from cuvee.ranking.fallback import Filled, fall_back
 from cuvee.ranking.gather import Gathered, gather
@@ -109,7 +108,7 @@ def _best_first(scored: Scored, k: int) -> Ints:
 def _blend(plan: Plan, found: Gathered) -> Scored:
     """Turn opinions into contributions, and these into scores."""
     present = found.items >= 0
-    contributions = plan.blender.contributions(Opinions(found.calibrated, found.weights, present))
+    contributions = plan.blender.contributions(plan.opinions(found.calibrated, found.weights, found.items, found.ranks))
     scores = np.where(present, contributions.sum(axis=0), np.nan).astype(np.float32)
     return Scored(found.items, scores, found.raw, found.calibrated, contributions, found.ranks)
 

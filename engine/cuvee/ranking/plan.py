@@ -14,9 +14,10 @@ import numpy as np
 
 from cuvee.data.catalog import Catalog
 from cuvee.errors import DegradedReason
-from cuvee.ranking.blend import Blender
+from cuvee.ranking.blend import Blender, Opinions
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.explore import Explorer
+from cuvee.ranking.facts import ItemFacts
 from cuvee.recommender import Bools, Floats, Ints, Offsets, Queries, Ragged, Recommender
 from cuvee.rules import Rule
 
@@ -70,6 +71,8 @@ class Plan:
     passage: Passage = "smooth"
     explorer: Explorer | None = None
     """Draws items of which little is known, for Recommend; None explores nothing."""
+    facts: ItemFacts | None = None
+    """Of the catalogue's items; without, they are all alike."""
 
     def segment_of(self, events: Offsets) -> Ints:
         """int32[B]: the index of each query's segment, by how many liked events its history has."""
@@ -104,6 +107,15 @@ class Plan:
             return np.full(len(self.sources), 1 / max(len(self.sources), 1), np.float32)
         given = np.array([table.get(s.name, 0.0) for s in self.sources], np.float64)
         return np.asarray(given / max(given.sum(), 1e-300), np.float32)
+
+    def opinions(self, calibrated: Floats, weights: Floats, items: Ints, ranks: Ints) -> Opinions:
+        """What is said and known of items: float32[p, B, M], float32[p, B], int32[B, M], int32[p, B, M]."""
+        known = self.facts or ItemFacts.unknown(len(self.catalog.items))
+        present = items >= 0
+        inside = present & (items < len(known.age))
+        at = np.where(inside, items, 0)
+        popularity, age = (np.where(inside, fact[at], np.float32(0)) for fact in (known.popularity, known.age))
+        return Opinions([s.name for s in self.sources], calibrated, weights, present, ranks, popularity, age)
 
     @cached_property
     def table(self) -> Floats:

@@ -11,6 +11,7 @@ import numpy as np
 from cuvee.config import BlendConfig, FallbackConfig, Product, Settings, SourceUse
 from cuvee.data.dataset import Dataset
 from cuvee.ranking.calibrate import Calibrator
+from cuvee.ranking.facts import ItemFacts
 from cuvee.ranking.plan import Plan
 from cuvee.recommender import Recommender
 from cuvee.registry import Registry
@@ -145,7 +146,7 @@ def entrants(
     learnt = calibrate(served, product, registry, models)
     component = registry.calibrators[product.blend.calibrate].component
     calibrators = {s.use: component(learnt.get(s.use, {}).get(product.blend.calibrate, {})) for s in product.sources}
-    blend = compile_plan(product, registry, catalog, models, calibrators, "")
+    blend = compile_plan(product, registry, catalog, models, calibrators, "", ItemFacts.of(served))
     blend = replace(blend, explorer=explorer_of(product, served, ""))
     found.append(Entrant(BLEND, Kind.BLEND, "", blend))
     if ablation and len(blend.sources) > 1:

@@ -14,12 +14,14 @@ from cuvee.data.catalog import Catalog, Entities
 from cuvee.data.dataset import Dataset
 from cuvee.errors import ArtifactError, ConfigError, CuveeError, Mistake, RequestError
 from cuvee.ranking.calibrate import Calibrator
+from cuvee.ranking.explore import Explorer
+from cuvee.ranking.facts import ItemFacts
 from cuvee.ranking.plan import Plan, Source
 from cuvee.recommender import Recommender
 from cuvee.registry import Registry
 from cuvee.training.artifacts import ArtifactRoot, Manifest
 
-__all__ = ["Snapshot", "compile_plan", "grown", "load_snapshot"]
+__all__ = ["Snapshot", "compile_plan", "explorer_of", "grown", "load_snapshot"]
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +54,7 @@ def compile_plan(
     models: Mapping[str, Recommender[Any] | None],
     calibrators: Mapping[str, Calibrator],
     version: str,
+    facts: ItemFacts | None = None,
 ) -> Plan:
     """Make a product's configuration ready to run over given models.
 
@@ -89,6 +92,24 @@ def compile_plan(
         ],
         max_candidates=product.blend.max_candidates,
         passage=product.blend.passage,
+        facts=facts,
+    )
+
+
+def explorer_of(product: Product, data: Dataset, version: str) -> Explorer | None:
+    """What a product explores of a dataset; None for nothing."""
+    table = product.explore
+    if not table.share:
+        return None
+    return Explorer.of(
+        data,
+        version,
+        share=table.share,
+        method=table.method,
+        first=table.first,
+        seed=table.seed,
+        fewer_than=table.fewer_than,
+        younger_than=table.younger_than_days,
     )
 
 
@@ -137,7 +158,7 @@ def load_snapshot(settings: Settings, registry: Registry, product: str, version:
             models[name] = None
     if not any(models.values()):
         raise ArtifactError(f"no model of product {product!r} could be loaded:\n" + "\n".join(problems))
-    plan = _plan(config, registry, data.catalog, models, manifest)
+    plan = _plan(config, registry, data, models, manifest)
     return Snapshot(config, manifest.version, data, plan, tuple(problems), manifest, folders)
 
 
@@ -153,7 +174,7 @@ def grown(snapshot: Snapshot, settings: Settings, registry: Registry, items: Ent
     try:
         for name, folder in snapshot.folders.items():
             models[name] = _load_model(folder, settings, registry, name, data.catalog)
-        plan = _plan(snapshot.product, registry, data.catalog, models, snapshot.manifest)
+        plan = _plan(snapshot.product, registry, data, models, snapshot.manifest)
     except BaseException:
         for model in models.values():
             if model is not None:
@@ -165,14 +186,16 @@ def grown(snapshot: Snapshot, settings: Settings, registry: Registry, items: Ent
 def _plan(
     config: Product,
     registry: Registry,
-    catalog: Catalog,
+    data: Dataset,
     models: Mapping[str, Recommender[Any] | None],
     manifest: Manifest,
 ) -> Plan:
     """The plan, its calibrators as they were learnt with the models."""
     component = registry.calibrators[config.blend.calibrate].component
     calibrators = {s.use: component(_learnt(manifest, s.use, config.blend.calibrate)) for s in config.sources}
-    return compile_plan(config, registry, catalog, models, calibrators, manifest.version)
+    facts = ItemFacts.of(data)
+    plan = compile_plan(config, registry, data.catalog, models, calibrators, manifest.version, facts)
+    return replace(plan, explorer=explorer_of(config, data, manifest.version))
 
 
 def _learnt(manifest: Manifest, model: str, calibrator: str) -> dict[str, list[float]]:

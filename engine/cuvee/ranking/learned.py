@@ -1,0 +1,189 @@
+"""The learnt blender: a weighted sum of opinions that it has learnt to read.
+
+A source's opinion on an item is read as ::
+
+    value = calibrated + unknown [no opinion] + unproposed [not among its own candidates]
+          + top * 10 / (10 + rank) + (calibrated - mean) * (popularity * p(item) + age * a(item))
+
+with coefficients of its own, or as minus that where it counts ``against``. The score is the weighted
+sum of the values, by the weights of the query's segments (how much history there is). So the
+contributions of the sources add up to the score exactly; what is known of the item alone works
+through the source whose opinion it qualifies, and through nothing else. With nothing learnt this is
+:class:`~cuvee.ranking.blend.WeightedSum`.
+
+A source that is not there says nothing, and the weights of the others are shared out anew. Where
+only sources that count against are left, they count for the items after all. To count against is no
+absurdity: a source of what anyone in the genre would like, taken off what a better one says, leaves
+what this one knows of this person.
+
+Learnt by the likelihood of the right items among the candidates (:mod:`cuvee.ranking.listwise`).
+Gradient-boosted trees (LightGBM, LambdaRank) over the same features were tried beside it: DESIGN.md
+says what they gave and what they cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+from pydantic import Field, ValidationError, ValidationInfo, model_validator
+
+from cuvee.ranking.blend import BlenderOptions, Lesson, Opinions, WeightedSum, with_prior
+from cuvee.ranking.listwise import learn_coefficients
+from cuvee.recommender import Floats
+
+__all__ = ["READINGS", "Learned", "LearnedOptions", "Reading", "Readings"]
+
+NEAR_TOP = 10.0
+"""The rank at which ``top`` counts half."""
+
+Coefficient = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Reading(BlenderOptions):
+    """How one source's opinions are read: coefficients in units of its calibrated score."""
+
+    against: bool = False
+    """Whether what it likes should stand lower, beside what the others say."""
+    unknown: Coefficient = 0.0
+    """Added where the source has no opinion, which counts as its mean opinion on the query."""
+    unproposed: Coefficient = 0.0
+    """Added where the source did not propose the item itself."""
+    top: Coefficient = 0.0
+    """Added at its rank 1 (nearly), half of it at rank 10."""
+    popularity: Coefficient = 0.0
+    """By how much more its opinion counts on an item a deviation more popular than the average one."""
+    age: Coefficient = 0.0
+    """By how much more its opinion counts on an item a deviation older than the average one."""
+
+
+class Readings(BlenderOptions):
+    """What is learnt: the file that ``model`` names."""
+
+    calibrate: str
+    """The calibrator whose scores were learnt from."""
+    sources: Mapping[str, Reading]
+
+
+class LearnedOptions(BlenderOptions):
+    """``model``: the file that ``cuvee tune --method learned`` writes beside the product's."""
+
+    model: str = ""
+    learnt: Readings | None = None
+    """Its content."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, given: Any, info: ValidationInfo) -> Any:
+        """Read the file, beside the product's; refuse one that was learnt for something else."""
+        context = info.context or {}
+        if not isinstance(given, dict) or "root" not in context or given.get("learnt") is not None:
+            return given
+        if not isinstance(given.get("model"), str):
+            raise ValueError(  # noqa: TRY004 - pydantic collects ValueError
+                'needs model = "<file>.json", which `cuvee tune --method learned --apply` writes'
+            )
+        path = Path(context["root"]) / given["model"]
+        again = "run `cuvee tune --method learned --apply`"
+        try:
+            learnt = Readings.model_validate_json(path.read_bytes())
+        except OSError as problem:
+            raise ValueError(f"model: {path} cannot be read ({problem.strerror}); {again}") from problem
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ValueError(f"model: {path} is not what was learnt ({where}: {first['msg']}); {again}") from problem
+        if learnt.calibrate != context.get("calibrate", learnt.calibrate):
+            raise ValueError(
+                f"model: {path} was learnt from scores by {learnt.calibrate!r}, not {context['calibrate']!r}; {again}"
+            )
+        if missing := set(context.get("sources", ())) - learnt.sources.keys():
+            raise ValueError(f"model: {path} was learnt without {', '.join(sorted(missing))}; {again}")
+        return {**given, "learnt": learnt}
+
+
+def _unknown(opinions: Opinions) -> Floats:
+    return np.asarray(np.isnan(opinions.calibrated), np.float32)
+
+
+def _unproposed(opinions: Opinions) -> Floats:
+    return np.asarray(opinions.ranks == 0, np.float32)
+
+
+def _top(opinions: Opinions) -> Floats:
+    worth = np.float32(NEAR_TOP) / (np.float32(NEAR_TOP) + opinions.ranks.astype(np.float32))
+    return np.where(opinions.ranks > 0, worth, np.float32(0))
+
+
+def _by(fact: Callable[[Opinions], Floats]) -> Callable[[Opinions], Floats]:
+    def read(opinions: Opinions) -> Floats:
+        known = ~np.isnan(opinions.calibrated) & opinions.present
+        values, mean = with_prior(opinions.calibrated, known)
+        centred: Floats = np.where(known, values - mean, np.float32(0)) * fact(opinions)
+        return centred
+
+    return read
+
+
+READINGS: Final[Mapping[str, Callable[[Opinions], Floats]]] = {
+    "unknown": _unknown,
+    "unproposed": _unproposed,
+    "top": _top,
+    "popularity": _by(lambda opinions: opinions.popularity),
+    "age": _by(lambda opinions: opinions.age),
+}
+"""Coefficient -> what it multiplies: float32[p, B, M]."""
+
+
+class Learned(WeightedSum):
+    """The weighted sum of opinions as they were learnt to be read."""
+
+    Options = LearnedOptions
+    learns = True
+    linear = True
+
+    def contributions(self, opinions: Opinions) -> Floats:
+        """Weight x value. A missing opinion is read as was learnt, whatever the policy."""
+        known = ~np.isnan(opinions.calibrated) & opinions.present
+        live = np.asarray(known.any(axis=2))
+        values, _ = with_prior(opinions.calibrated, known)
+        for name, read in READINGS.items():
+            coefficients = self._of_each(name, opinions.sources)
+            if coefficients.any():
+                values = values + coefficients[:, None, None] * read(opinions)
+        against = self._of_each("against", opinions.sources) > 0
+        # of a source that is not there nothing is read
+        signs = np.where(against[:, None] & (live & ~against[:, None]).any(axis=0), np.float32(-1), np.float32(1))
+        weights = np.where(live, signs * opinions.weights, np.float32(0))[:, :, None]
+        blended: Floats = np.where(opinions.present, weights * values, np.float32(0)).astype(np.float32, copy=False)
+        return blended
+
+    def _of_each(self, name: str, sources: Sequence[str]) -> Floats:
+        """float32[p]: one entry of each source's reading, 0 for a source that was not learnt."""
+        learnt = self.options.learnt if isinstance(self.options, LearnedOptions) else None
+        of = learnt.sources if learnt else {}
+        return np.array([getattr(of[s], name) if s in of else 0.0 for s in sources], np.float32)
+
+    @classmethod
+    def learn(cls, lessons: Sequence[Lesson], calibrate: str) -> dict[str, Any]:
+        """The options, with what was learnt of the sources' opinions."""
+        if not lessons:
+            return {"learnt": Readings(calibrate=calibrate, sources={}).model_dump(mode="json")}
+        sources = lessons[0].opinions.sources
+
+        def features(lesson: Lesson) -> Floats:
+            opinions = lesson.opinions
+            known = ~np.isnan(opinions.calibrated) & opinions.present
+            values, _ = with_prior(opinions.calibrated, known)
+            heard = np.asarray(known.any(axis=2))[:, :, None] & opinions.present
+            read = [values, *(of(opinions) for of in READINGS.values())]
+            return np.stack([np.where(heard, one, np.float32(0)) for one in read], axis=1)
+
+        against, found = learn_coefficients(lessons, features)
+        readings = {}
+        for at, source in enumerate(sources):
+            coefficients = dict(zip(READINGS, np.round(found[at], 4).tolist(), strict=True))
+            readings[source] = Reading(against=bool(against[at]), **coefficients)
+        return {"learnt": Readings(calibrate=calibrate, sources=readings).model_dump(mode="json")}
