@@ -94,6 +94,24 @@ def test_apply_changes_the_lines_of_the_weights_alone_and_the_file_loads(run: Ru
     assert effective["warm"].get("noise", 0) < 0.1
 
 
+def test_what_a_blender_learns_is_written_beside_the_product(run: Run, shop: Path) -> None:
+    done = run("tune", *quick(shop), "--method", "learned")
+    assert done.code == 0, done.err
+    assert json.loads((shop / "tuning" / "shop.learned.json").read_text())["calibrate"] == "zscore"
+    assert not (shop / "products" / "shop.learned.json").exists()
+    assert run("tune", *quick(shop), "--method", "learned", "--apply").code == 0
+    learnt = json.loads((shop / "products" / "shop.learned.json").read_text())
+    assert set(learnt["sources"]) == {"rows", "columns", "noise"}
+    checked = json.loads(run("check", "--config", shop / "cuvee.toml", "--json").out)
+    blend = checked["config"]["products"]["shop"]["blend"]
+    assert blend["method"] == "learned"
+    assert blend["options"]["model"] == "shop.learned.json"
+    # and again, from what it now has
+    again = json.loads(run("tune", *quick(shop), "--json").out)
+    assert again["recipe"]["method"] == "learned"
+    assert again["before"] > 0.9 * again["after"]
+
+
 def test_refuses_where_the_best_member_is_as_good(run: Run, shop: Path) -> None:
     file = shop / "products" / "shop.toml"
     file.write_text('sources = [{ use = "all" }, { use = "noise" }]\n')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cuvee.training.objective import Block, Measure, Objective
@@ -27,6 +29,7 @@ def block(seed: int, cases: int = 12, sources: int = 3, items: int = 9, *, level
     return Block(
         cases=first + np.arange(cases),
         shares=np.stack([share, 1 - share]),
+        counts=np.stack([share, 1 - share]),
         live=np.ones((sources, cases), np.bool_),
         basis=basis,
         scores=None,
@@ -49,7 +52,7 @@ def test_places_are_those_of_a_stable_order_by_falling_score(seed, levels):
 @given(seed=st.integers(0, 10_000))
 def test_steps_never_make_a_segment_worse_where_segments_do_not_touch(seed):
     one = block(seed)
-    apart = Block(one.cases, np.round(one.shares), one.live, one.basis, None, one.absent, one.right, one.n_relevant)
+    apart = replace(one, shares=np.round(one.shares), counts=np.round(one.counts))
     objective = Objective([apart], 12, NDCG)
     allowed = np.ones((3, 2), np.bool_)
     start = normalised(np.random.default_rng(seed).random((3, 2)), allowed)
@@ -84,8 +87,7 @@ def test_the_likeliest_weights_point_at_the_source_that_knows():
     knows = one.basis.copy()
     knows[1] = 0
     knows[1][one.right] = 1
-    told = Block(one.cases, one.shares, one.live, knows, None, one.absent, one.right, one.n_relevant)
-    found = likeliest([told], np.ones((3, 2), np.bool_))
+    found = likeliest([replace(one, basis=knows)], np.ones((3, 2), np.bool_))
     assert (found[1] > 0.8).all()
 
 
@@ -93,10 +95,9 @@ def test_the_likeliest_weights_point_at_the_source_that_knows():
 def test_a_right_item_on_top_is_perfect_and_one_beyond_k_is_nothing(metric):
     measure = Measure(metric, 2)
     one = block(4, cases=2)
-    single = Block(
-        one.cases, one.shares, one.live, one.basis, None, np.zeros((2, 9), np.bool_),
-        (np.array([0, 1]), np.array([5, 5])), np.array([1, 1]),
-    )  # fmt: skip
+    single = replace(
+        one, absent=np.zeros((2, 9), np.bool_), right=(np.array([0, 1]), np.array([5, 5])), n_relevant=np.array([1, 1])
+    )
     scores = np.zeros((2, 9), np.float32)
     scores[0, 5] = 1
     scores[1, :4] = 1

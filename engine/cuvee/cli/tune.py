@@ -157,11 +157,14 @@ def tune(
         title = f"{product}: {measure} by the weight of each source, {day}"
         save_png(found.curves, title, str(measure), plot)
         write_whole(out, patch.text())
-        written = [out, plot]
-    if apply and not found.refused:
         file = _product_file(config, product)
-        write_whole(file, patched(file.read_text(encoding="utf-8"), patch, str(file)))
-        written.append(file)
+        beside = {(file if apply else out).parent / name: text for name, text in patch.files.items()}
+        for path, text in beside.items():
+            write_whole(path, text)
+        written = [out, plot, *beside]
+        if apply:
+            write_whole(file, patched(file.read_text(encoding="utf-8"), patch, str(file)))
+            written.append(file)
     if as_json:
         print_json(_plain(found, patch, written))
     else:

@@ -53,6 +53,8 @@ class Patch:
     """Segment -> source -> weight, only those above 0."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """Segment -> how its weights came about, in one line."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Name -> content of what lies beside the product's file: what a blender has learnt."""
     tag: str = ""
     """Stands, after the mark, behind each line that is applied: the date and the metric."""
 

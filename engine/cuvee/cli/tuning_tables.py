@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -144,10 +145,15 @@ def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
             f"{lengths(found.segments, at)} events, {one.people:,} people: {found.measure} {one.before:.4f} -> "
             f"{one.after:.4f}; {against}"
         )
+    model = blend.options.get("model") if "method" not in settings else None
+    options = {"model": model or f"{found.product}.learned.json"} if "learnt" in recipe.options else recipe.options
     return Patch(
         head=head,
         settings=settings,
-        options=dict(recipe.options) if "method" in settings else None,
+        options=dict(options) if "method" in settings or options != blend.options else None,
+        files={str(options["model"]): json.dumps(recipe.options["learnt"], indent=2) + "\n"}
+        if "learnt" in recipe.options
+        else {},
         weights=weights,
         notes=said,
         tag=f"{day}",

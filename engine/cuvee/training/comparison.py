@@ -14,7 +14,8 @@ from cuvee.ranking.pipeline import make_lists
 from cuvee.ranking.plan import Plan
 from cuvee.recommender import Progress
 from cuvee.training.bench import Bench, Recipe
-from cuvee.training.crossfit import cross_fit, steps, weighted_mean
+from cuvee.training.blend_fit import fit_blend
+from cuvee.training.crossfit import weighted_mean
 from cuvee.training.fit import ProgressFor
 from cuvee.training.objective import PerCase, Weights
 from cuvee.training.opinions import question_of
@@ -42,13 +43,12 @@ def compared(
         if method == found.recipe.method:
             rows.append((found.recipe, *own))
         elif method in bench.registry.blenders:
-            recipe = replace(found.recipe, method=method, options={})
-            objective = bench.objective(recipe)
-            learnt = cross_fit(objective, bench.allowed, bench.folds, steps(progress, f"to compare: {method}"))
-            rows.append((recipe, learnt.values(objective, bench.folds), learnt.final))
+            fit = fit_blend(bench, replace(found.recipe, method=method, options={}), progress)
+            rows.append((fit.recipe, fit.cross.values(), fit.table))
     best = bench.sources.index(found.best_member)
-    member = bench.member(bench.objective(found.recipe), best)
-    plans = [bench.served(found.recipe, bench.alone(best)), *(bench.served(r, table) for r, _, table in rows)]
+    plain = replace(found.recipe, method="weighted", options={})
+    member = bench.members(plain, bench.objective(plain))[best]
+    plans = [bench.served(plain, bench.alone(best)), *(bench.served(r, table) for r, _, table in rows)]
     seconds = _seconds(bench, plans, now, history, progress("requests, timed"))
     tried = []
     for at, (recipe, values, _) in enumerate(rows):

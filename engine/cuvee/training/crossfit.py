@@ -8,16 +8,15 @@ than any of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cuvee.recommender import Bools, Floats, Ints
-from cuvee.training.fit import ProgressFor
+from cuvee.recommender import Bools, Ints
 from cuvee.training.objective import Objective, PerCase, Weights
 from cuvee.training.search import learn_weights, normalised
 
-__all__ = ["FOLDS", "CrossFit", "cross_fit", "deal", "of_people", "steps", "weighted_mean"]
+__all__ = ["FOLDS", "CrossFit", "cross_fit", "deal", "of_people", "trimmed", "weighted_mean"]
 
 FOLDS = 4
 LEAST = 0.02
@@ -50,39 +49,40 @@ def of_people(values: PerCase, share: PerCase, people: Ints) -> PerCase:
 class CrossFit:
     """The tables that were learnt, one per fold, over p sources and S segments."""
 
+    objective: Objective
+    folds: Ints
+    """int32[B]: the fold of each case."""
     tables: Sequence[Weights]
     """float64[p, S] each, columns adding up to 1."""
-    allowed: Bools
-    """bool[p, S]."""
-
-    @property
-    def final(self) -> Weights:
-        """float64[p, S]: the folds' mean, to three digits, without weights that hardly count."""
-        mean = normalised(np.mean(self.tables, axis=0), self.allowed)
-        kept = np.where(mean >= LEAST, mean, 0)
-        return np.asarray(np.round(normalised(kept, self.allowed & (kept > 0)), 3))
 
     @property
     def spread(self) -> Weights:
         """float64[p, S]: the standard deviation of each weight between the folds."""
         return np.asarray(np.std(self.tables, axis=0))
 
-    def values(self, objective: Objective, folds: Ints) -> PerCase:
+    def values(self) -> PerCase:
         """float64[B]: each case measured with the table that was learnt without its person."""
-        out = np.zeros(objective.n_cases)
+        out = np.zeros(self.objective.n_cases)
         for fold, table in enumerate(self.tables):
-            mine = [block for block in objective.blocks if folds[block.cases[0]] == fold]
-            out += objective.values(table, mine)
+            mine = [block for block in self.objective.blocks if self.folds[block.cases[0]] == fold]
+            out += self.objective.values(table, mine)
         return out
 
-    def replaced(self, segment: int, column: Floats | Weights) -> CrossFit:
-        """With the weights of one segment set to float[p], in every fold."""
+    def replaced(self, segment: int, column: Weights) -> CrossFit:
+        """With the weights of one segment set to float64[p], in every fold."""
         tables = []
         for table in self.tables:
             changed = table.copy()
             changed[:, segment] = column
             tables.append(changed)
-        return CrossFit(tables, self.allowed)
+        return replace(self, tables=tables)
+
+
+def trimmed(weights: Weights, allowed: Bools) -> Weights:
+    """float64[p, S]: to three digits, without weights that hardly count."""
+    weights = normalised(weights, allowed)
+    kept = np.where(weights >= LEAST, weights, 0)
+    return np.asarray(np.round(normalised(kept, allowed & (kept > 0)), 3))
 
 
 def cross_fit(objective: Objective, allowed: Bools, folds: Ints, told: Callable[[], None] = lambda: None) -> CrossFit:
@@ -91,17 +91,4 @@ def cross_fit(objective: Objective, allowed: Bools, folds: Ints, told: Callable[
     for fold in range(FOLDS):
         others = [block for block in objective.blocks if folds[block.cases[0]] != fold]
         tables.append(learn_weights(objective, others, allowed, told))
-    return CrossFit(tables, allowed)
-
-
-def steps(progress: ProgressFor, what: str) -> Callable[[], None]:
-    """Tells a bar of each of the two steps per fold."""
-    told, done = progress(what), 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        told(done, 2 * FOLDS)
-
-    told(0, 2 * FOLDS)
-    return step
+    return CrossFit(objective, folds, tables)

@@ -61,6 +61,8 @@ class Block:
     """int64[b]: which they are."""
     shares: Floats
     """float32[S, b], columns adding up to 1: how far each case belongs to each segment."""
+    counts: Floats
+    """float32[S, b]: how much each case counts for each segment; as ``shares``, or 0 where it does not."""
     live: Bools
     """bool[p, b]: which sources have an opinion."""
     basis: Floats | None

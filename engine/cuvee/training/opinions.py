@@ -23,7 +23,9 @@ from cuvee.training.cases import Cases
 from cuvee.training.objective import Block
 from cuvee.training.questions import profile_of
 
-__all__ = ["Judged", "gather_opinions", "question_of", "sources_of", "to_block"]
+__all__ = [
+    "Judged", "Standing", "gather_opinions", "opinions_of", "question_of", "select", "sources_of", "to_block",
+]  # fmt: skip
 
 BATCH = 256
 """Cases that are asked about, and later weighed, at once."""
@@ -103,43 +105,71 @@ def gather_opinions(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the cases of a batch stand to the segments: float32[S, b] each, see :class:`Block`."""
+
+    shares: Floats
+    counts: Floats
+
+    def select(self, rows: Offsets) -> Standing:
+        """The given cases."""
+        return Standing(self.shares[:, rows], self.counts[:, rows])
+
+
+def select(judged: Judged, rows: Offsets) -> Judged:
+    """The given rows of a batch, without columns that are padding in all of them."""
+    items = judged.items[rows]
+    width = int((items >= 0).sum(axis=1).max(initial=0))
+    return Judged(
+        judged.cases[rows],
+        items[:, :width],
+        judged.raw[:, rows, :width],
+        judged.ranks[:, rows, :width],
+        judged.lengths[rows],
+        judged.relevant[rows, :width],
+        judged.n_relevant[rows],
+    )
+
+
+def opinions_of(judged: Judged, plan: Plan, calibrators: Mapping[str, Calibrator]) -> Opinions:
+    """What a blender gets of a batch, all weights being 1."""
+    calibrated = np.stack([calibrators[s.name].calibrate(judged.raw[i]) for i, s in enumerate(plan.sources)])
+    ones = np.ones(calibrated.shape[:2], np.float32)
+    return plan.opinions(calibrated, ones, judged.items, judged.ranks)
+
+
 def to_block(
-    judged: Judged, plan: Plan, blender: Blender, calibrators: Mapping[str, Calibrator], shares: Floats
+    judged: Judged, plan: Plan, blender: Blender, calibrators: Mapping[str, Calibrator], standing: Standing
 ) -> Block:
-    """A batch made ready to be weighed by a blender; ``shares`` is float32[S, b].
+    """A batch made ready to be weighed by a blender.
 
     Cases with nothing right among the candidates are left out: no weights help them.
     """
     kept = np.flatnonzero(judged.relevant.any(axis=1))
-    items = judged.items[kept]
-    width = int((items >= 0).sum(axis=1).max(initial=0))
-    items = items[:, :width]
-    raw = judged.raw[:, kept, :width]
-    present = items >= 0
-    calibrated = np.stack([calibrators[s.name].calibrate(raw[i]) for i, s in enumerate(plan.sources)])
-    live = np.asarray((~np.isnan(raw)).any(axis=2))
-
-    ones = np.ones((len(raw), len(kept)), np.float32)
-    basis = blender.contributions(Opinions(calibrated, ones, present)) if blender.linear else None
+    judged, standing = select(judged, kept), standing.select(kept)
+    opinions = opinions_of(judged, plan, calibrators)
+    basis = blender.contributions(opinions) if blender.linear else None
 
     def scores(weights: Floats) -> Floats:
-        summed: Floats = blender.contributions(Opinions(calibrated, weights, present)).sum(axis=0)
+        summed: Floats = blender.contributions(replace(opinions, weights=weights)).sum(axis=0)
         return summed
 
-    rows, columns = np.nonzero(judged.relevant[kept][:, :width])
+    rows, columns = np.nonzero(judged.relevant)
     return Block(
-        cases=judged.cases[kept],
-        shares=shares[:, kept],
-        live=live,
+        cases=judged.cases,
+        shares=standing.shares,
+        counts=standing.counts,
+        live=np.asarray((~np.isnan(judged.raw)).any(axis=2)),
         basis=basis,
         scores=None if blender.linear else scores,
-        absent=~present,
+        absent=judged.items < 0,
         right=(rows.astype(np.int64), columns.astype(np.int64)),
-        n_relevant=judged.n_relevant[kept],
+        n_relevant=judged.n_relevant,
     )
 
 
-def sources_of(judged: Sequence[Judged], shares: Sequence[Floats]) -> Bools:
+def sources_of(judged: Sequence[Judged], standings: Sequence[Standing]) -> Bools:
     """bool[p, S]: which sources have an opinion on any case of each segment."""
-    heard = [(~np.isnan(j.raw)).any(axis=2) @ (s > 0).T for j, s in zip(judged, shares, strict=True)]
+    heard = [(~np.isnan(j.raw)).any(axis=2) @ (s.counts > 0).T for j, s in zip(judged, standings, strict=True)]
     return np.asarray(np.any(heard, axis=0))

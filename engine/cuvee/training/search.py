@@ -30,7 +30,7 @@ ENTRY = 0.05
 """Share at which a source of weight 0 is tried again."""
 SWEEPS = 6
 """Times that all sources are gone through with each factor, at most."""
-ENOUGH = 2000
+ENOUGH = 3000
 """Cases of a segment that the smooth start looks at."""
 RIDGE = 1e-4
 """Keeps the likeliest weights finite where a source is never wrong."""
@@ -44,8 +44,8 @@ def normalised(weights: Weights, allowed: Bools) -> Weights:
 
 
 def _importance(blocks: Sequence[Block]) -> Weights:
-    """float64[S]: one over the number of cases of each segment, so that every segment counts alike."""
-    total = np.sum([block.shares.sum(axis=1) for block in blocks], axis=0)
+    """float64[S]: one over the cases that count for each segment, so that every segment counts alike."""
+    total = np.sum([block.counts.sum(axis=1) for block in blocks], axis=0)
     return np.asarray(np.divide(1.0, total, where=total > 0, out=np.zeros(len(total))))
 
 
@@ -53,8 +53,8 @@ def _enough(blocks: Sequence[Block]) -> Sequence[Block]:
     """The blocks, or evenly chosen ones where a segment has more than :data:`ENOUGH` cases."""
     kept: set[int] = set()
     for segment in range(len(blocks[0].shares) if blocks else 0):
-        mine = [at for at, block in enumerate(blocks) if block.shares[segment].any()]
-        total = sum(float(blocks[at].shares[segment].sum()) for at in mine)
+        mine = [at for at, block in enumerate(blocks) if block.counts[segment].any()]
+        total = sum(float(blocks[at].counts[segment].sum()) for at in mine)
         wanted = max(1, round(len(mine) * min(1.0, ENOUGH / max(total, 1.0))))
         kept.update(mine[round(i)] for i in np.linspace(0, len(mine) - 1, wanted) if mine)
     return [blocks[at] for at in sorted(kept)]
@@ -96,7 +96,7 @@ def _surprise(block: Block, weights: Weights, importance: Weights, unit: float) 
     sums = worth.sum(axis=1, keepdims=True)
     rows, columns = block.right
     counts = np.bincount(rows, minlength=len(scores))
-    of_case = importance @ block.shares
+    of_case = importance @ block.counts
     of_right = (of_case / np.maximum(counts, 1))[rows]
     value = float(of_right @ (np.log(sums[rows, 0]) - scores[rows, columns]))
     wrong = worth * (of_case[:, None] / sums).astype(np.float32)
@@ -115,7 +115,7 @@ class _Segment:
         self.objective, self.blocks, self.weights, self.segment = objective, blocks, weights.copy(), segment
         share = np.zeros(objective.n_cases)
         for block in blocks:
-            share[block.cases] = block.shares[segment]
+            share[block.cases] = block.counts[segment]
         self.share = share / share.sum()
         self._settle()
 
@@ -170,7 +170,7 @@ def ascend(objective: Objective, blocks: Sequence[Block], weights: Weights, allo
     """float64[p, S]: steps on single weights, segment by segment, as long as the metric rises."""
     weights = normalised(weights, allowed)
     for segment in range(weights.shape[1]):
-        mine = [block for block in blocks if block.shares[segment].any()]
+        mine = [block for block in blocks if block.counts[segment].any()]
         if allowed[:, segment].sum() > 1 and mine:
             weights = _ascended(_Segment(objective, mine, weights, segment), np.flatnonzero(allowed[:, segment]))
     return weights

@@ -16,12 +16,14 @@ import numpy as np
 
 from cuvee.config import Settings
 from cuvee.ranking.blend import Missing
+from cuvee.ranking.facts import ItemFacts
 from cuvee.recommender import Bools
 from cuvee.registry import Registry
 from cuvee.training.bench import Bench, Recipe
+from cuvee.training.blend_fit import BlendFit, fit_blend
 from cuvee.training.cases import Window
 from cuvee.training.comparison import compared
-from cuvee.training.crossfit import CrossFit, cross_fit, deal, steps, weighted_mean
+from cuvee.training.crossfit import CrossFit, deal, weighted_mean
 from cuvee.training.curves import SegmentCurves, curves_of
 from cuvee.training.fit import ProgressFor, calibrate
 from cuvee.training.fits import FitStore
@@ -69,14 +71,14 @@ def tune(
         learnt = calibrate(data, product, registry, models)
         component = registry.calibrators[product.blend.calibrate].component
         own = {s.use: component(learnt.get(s.use, {}).get(product.blend.calibrate, {})) for s in product.sources}
-        plan = compile_plan(product, registry, data.catalog, models, own, "")
+        plan = compile_plan(product, registry, data.catalog, models, own, "", ItemFacts.of(data))
         folds = deal(window.cases.people)
         now = float(data.events.times.max(initial=0.0))
         judged = gather_opinions(
             plan, data.catalog, window.cases, folds, now, product.history, progress("opinions of every source")
         )
-        bench = Bench(registry, plan, learnt, window.cases, judged, folds, measure)
         served = Recipe.of(product.blend)
+        bench = Bench(registry, plan, served, learnt, window.cases, judged, folds, measure)
         recipe = replace(
             served,
             method=method or served.method,
@@ -89,7 +91,7 @@ def tune(
             recipe = replace(recipe, calibrate=max(calibrators, key=calibrators.__getitem__))
         elif calibrate_by:
             recipe = replace(recipe, calibrate=calibrate_by)
-        found, values, table = _tuned(bench, name, window, served, recipe, calibrators, progress)
+        found, values, table = _tuned(bench, name, window, recipe, calibrators, progress)
         if not compare:
             return found
         return compared(bench, found, (values, table), now, product.history, progress)
@@ -97,31 +99,28 @@ def tune(
 
 def _calibrators(bench: Bench, recipe: Recipe, registry: Registry, progress: ProgressFor) -> dict[str, float]:
     """Calibrator -> metric out of fold, by the recipe's method."""
-    found = {}
-    for kind in registry.calibrators:
-        objective = bench.objective(replace(recipe, calibrate=kind))
-        learnt = cross_fit(objective, bench.allowed, bench.folds, steps(progress, f"weights by {kind}"))
-        found[kind] = weighted_mean(learnt.values(objective, bench.folds), bench.natural)
-    return found
+    return {
+        kind: weighted_mean(fit_blend(bench, replace(recipe, calibrate=kind), progress).cross.values(), bench.natural)
+        for kind in registry.calibrators
+    }
 
 
 def _tuned(
     bench: Bench,
     name: str,
     window: Window,
-    served: Recipe,
     recipe: Recipe,
     calibrators: Mapping[str, float],
     progress: ProgressFor,
 ) -> tuple[Tuning, PerCase, Weights]:
     """What was found, each case's metric out of fold, and the table of weights float64[p, S]."""
-    objective = bench.objective(recipe)
-    before = (objective if served == recipe else bench.objective(served)).values(bench.table())
-    members = [bench.member(objective, source) for source in range(len(bench.sources))]
-    learnt = cross_fit(objective, bench.allowed, bench.folds, steps(progress, f"weights, {recipe.method}"))
-    learnt, alone = _decided(bench, objective, learnt, members)
-    after = learnt.values(objective, bench.folds)
-    final = _beside_the_silent(learnt.final, bench.table(), bench.allowed)
+    fit = fit_blend(bench, recipe, progress)
+    objective = fit.objective
+    before = (objective if fit.recipe == bench.own else bench.objective(bench.own)).values(bench.table())
+    members = bench.members(fit.recipe, objective)
+    learnt, table, alone = _decided(bench, fit, members)
+    after = learnt.values()
+    final = _beside_the_silent(table, bench.table(), bench.allowed)
     told = progress("metric against weight")
     segments, curves = [], []
     for at in range(len(bench.plan.segments)):
@@ -137,7 +136,7 @@ def _tuned(
         people=bench.people(bench.natural),
         withheld=window.withheld,
         n_cases=len(bench.cases),
-        recipe=recipe,
+        recipe=fit.recipe,
         before=weighted_mean(before, bench.natural),
         after=weighted_mean(after, bench.natural),
         members=dict(zip(bench.sources, means, strict=True)),
@@ -153,23 +152,19 @@ def _tuned(
     return found, after, final
 
 
-def _decided(
-    bench: Bench, objective: Objective, learnt: CrossFit, members: Sequence[PerCase]
-) -> tuple[CrossFit, Sequence[bool]]:
+def _decided(bench: Bench, fit: BlendFit, members: Sequence[PerCase]) -> tuple[CrossFit, Weights, Sequence[bool]]:
     """The learnt weights where they pay: elsewhere the best member alone, or what the product has."""
-    after = learnt.values(objective, bench.folds)
-    had = bench.table()
-    alone = []
+    after = fit.cross.values()
+    learnt, table, alone = fit.cross, fit.table.copy(), []
     for segment, share in enumerate(bench.share):
         of_members = [weighted_mean(values, share) for values in members]
         best = int(np.argmax(of_members))
         few = bench.people(share) < LEAST_PEOPLE
         alone.append(not few and of_members[best] > weighted_mean(after, share))
-        if few:
-            learnt = learnt.replaced(segment, had[:, segment])
-        elif alone[-1]:
-            learnt = learnt.replaced(segment, bench.alone(best)[:, segment])
-    return learnt, alone
+        if few or alone[-1]:
+            table[:, segment] = bench.table()[:, segment] if few else bench.alone(best)[:, segment]
+            learnt = learnt.replaced(segment, table[:, segment])
+    return learnt, table, alone
 
 
 def _beside_the_silent(learnt: Weights, had: Weights, allowed: Bools) -> Weights:
