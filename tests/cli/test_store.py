@@ -1,10 +1,13 @@
-"""``cuvee store migrate`` makes the tables once."""
+"""``cuvee store migrate`` makes the tables once; ``cuvee fit`` learns from them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from cuvee.data.store import Database, Store
+from cuvee.data.store.database import located
+from cuvee.data.store.rows import EventRow, ItemRow
 
 from .conftest import Run
 
@@ -28,3 +31,32 @@ def test_what_cannot_be_migrated(run: Run, place: Path, url: str, said: str) -> 
     done = run("store", "migrate", "--config", config)
     assert done.code == 2
     assert said in done.err
+
+
+def test_fit_learns_from_the_store_and_what_it_published_can_be_served(run: Run, place: Path) -> None:
+    config = place / "cuvee.toml"
+    store = Store(Database(located("sqlite:///var/store.db", place)))
+    assert run("store", "migrate", "--config", config).code == 0
+    store.write_items("toys", [("robot", lambda _: ItemRow("robot", "Robot", {"year": 2020.0}))])
+    known = {"product": "toys", "type": 1, "value": 1.0, "time": 2_000_000_000_000_000, "received": 1}
+    store.write_events(
+        [
+            EventRow(event_id="1", owner="u0", item_id="robot", **known),
+            EventRow(event_id="2", owner="newcomer", item_id="i3", **known),
+            EventRow(event_id="3", owner="newcomer", item_id="nobody knows it", **known),
+        ]
+    )
+    store.forget("toys", "u11", imported=True)
+    done = run("fit", "toys", "--config", config)
+    assert done.code == 0, done.err
+    assert "fitted on 12 users, 11 items, 46 events" in done.out
+    checked = run("check", "--config", config)
+    assert checked.code == 0
+    assert "warning" not in checked.err
+    # what is imported anew afterwards does not move what was fitted
+    more = place / "more.csv"
+    more.write_text("user,item,time\nu99,i0,1\n")
+    options = ("--dataset", "toys", "--data-dir", place / "data")
+    assert run("import", more, *options).code == 0
+    assert "warning" not in run("check", "--config", config).err
+    store.close()
