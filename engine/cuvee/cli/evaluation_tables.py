@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cuvee.training.bootstrap import Interval, PairedDifference
     from cuvee.training.evaluation import Comparison, Evaluation, RoundFigures, Row
 
-__all__ = ["notes_of", "show_evaluation", "uplift"]
+__all__ = ["best_of", "main_comparisons", "notes_of", "show_evaluation", "uplift", "worth"]
 
 FEW = ("hit_rate", "recall", "mrr", "coverage")
 """Columns beside the primary metric."""
@@ -67,8 +67,8 @@ def percent(value: float) -> str:
 
 
 def uplift(found: PairedDifference) -> str:
-    """How much more the first has than the second, with its interval, in percent."""
-    if not math.isfinite(found.uplift.mean):  # from nothing
+    """How much more the first has than the second, with its interval, in percent; absolute from (nearly) nothing."""
+    if not math.isfinite(found.uplift.low):
         return f"{found.difference.mean:+.4f} [{found.difference.low:+.4f}, {found.difference.high:+.4f}]"
     return f"{percent(found.uplift.mean)} % [{percent(found.uplift.low)}, {percent(found.uplift.high)}]"
 
@@ -101,28 +101,37 @@ def _rows(console: Console, one: RoundFigures, *, every_metric: bool) -> None:
             ("blend against it" if at == 0 else "seconds"),
         )
         table = plain_table(one.name, *lead, *heads, last, right=(*lead, *heads, last))
-        best = {n: _best([r.figures.means[n].mean for r in one.rows], METRICS[n].best) for n in (one.primary, *names)}
+        columns = [one.primary, *names] if at == 0 else names
+        best = {n: best_of(one.rows, worth(n), METRICS[n].best) for n in columns}
         for row in one.rows:
             means = row.figures.means
             cells = [_with_margin(means[one.primary])] if at == 0 else []
             cells += [
                 f"{means[n].mean:.4f}" if METRICS[n].label != "novelty" else f"{means[n].mean:.2f}" for n in names
             ]
-            columns = [one.primary, *names] if at == 0 else names
             styled = [
-                Text(cell, "bold green" if means[n].mean == best[n] else "")
-                for cell, n in zip(cells, columns, strict=True)
+                Text(cell, "bold green" if row.name in best[n] else "") for cell, n in zip(cells, columns, strict=True)
             ]
             end = _against(one.against(row.name)) if at == 0 else Text(f"{row.seconds:.1f}")
             table.add_row(_name(row), *styled, end)
         console.print(table)
 
 
-def _best(values: Sequence[float], direction: int) -> float:
-    known = [v for v in values if not math.isnan(v)]
-    if not direction or not known or len(set(known)) == 1:
-        return math.nan
-    return max(known) if direction > 0 else min(known)
+def worth(metric: str, segment: str = "") -> Callable[[Row], float]:
+    """What a row has of a metric, in a segment or among all."""
+    return lambda row: (row.segments[segment] if segment else row.figures).means[metric].mean
+
+
+def best_of(rows: Sequence[Row], value: Callable[[Row], float], direction: int = 1) -> set[str]:
+    """Names of the rows with the highest value (1), or the lowest (-1); none where neither is better (0).
+
+    Ablations do not compete, and where all are equal nobody is best.
+    """
+    values = {row.name: value(row) for row in rows if row.kind != "without" and not math.isnan(value(row))}
+    if not direction or len(set(values.values())) < 2:
+        return set()
+    top = max(values.values(), key=lambda v: direction * v)
+    return {name for name, reached in values.items() if reached == top}
 
 
 def _segments(console: Console, one: RoundFigures) -> None:
@@ -133,12 +142,12 @@ def _segments(console: Console, one: RoundFigures) -> None:
     heads = [f"{s.name} ({s.events})" for s in one.segments]
     table = plain_table(f"{label} by liked events", *heads, right=heads)
     table.add_row(Text("users", "dim"), *(Text(f"{s.n_users:,}", "dim") for s in one.segments))
-    best = {s.name: _best([r.segments[s.name].means[one.primary].mean for r in one.rows], 1) for s in one.segments}
+    best = {s.name: best_of(one.rows, worth(one.primary, s.name)) for s in one.segments}
     for row in one.rows:
         cells = []
         for segment in one.segments:
             value = row.segments[segment.name].means[one.primary]
-            cells.append(Text(_with_margin(value), "bold green" if value.mean == best[segment.name] else ""))
+            cells.append(Text(_with_margin(value), "bold green" if row.name in best[segment.name] else ""))
         table.add_row(_name(row), *cells)
     console.print(table)
 
@@ -149,35 +158,51 @@ def _side_by_side(console: Console, found: Evaluation) -> None:
 
     labels = [f"{r.name}\n{METRICS[r.primary].label.format(k=r.k)}" for r in found.rounds]
     table = plain_table("", *labels, right=labels)
-    best = [_best([row.figures.means[r.primary].mean for row in r.rows], 1) for r in found.rounds]
+    best = [best_of(one.rows, worth(one.primary)) for one in found.rounds]
     for at, row in enumerate(found.rounds[0].rows):
         cells = []
         for one, top in zip(found.rounds, best, strict=True):
             value = one.rows[at].figures.means[one.primary]
-            cells.append(Text(_with_margin(value), "bold green" if value.mean == top else ""))
+            cells.append(Text(_with_margin(value), "bold green" if row.name in top else ""))
         table.add_row(_name(row), *cells)
     table.add_row(Text("users", "dim"), *(Text(f"{r.n_users:,}", "dim") for r in found.rounds))
     console.print()
     console.print(table)
 
 
+def main_comparisons(one: RoundFigures) -> Iterator[tuple[str, str, Comparison]]:
+    """The blend against its best member, among all and in each segment, and against the baselines.
+
+    With the users, and with what the blend is compared, in words.
+    """
+    overall = one.against(one.best_member)
+    if overall is not None:
+        yield one.name or "all users", f"its best member, {overall.second}", overall
+    for row in one.rows:
+        comparison = one.against(row.name)
+        if row.kind == "baseline" and comparison is not None:
+            yield one.name or "all users", row.name, comparison
+    if len(one.segments) > 1:
+        for comparison in one.comparisons:
+            if comparison.segment:
+                yield comparison.segment, f"its best member, {comparison.second}", comparison
+
+
 def _verdicts(console: Console, found: Evaluation) -> None:
     """The blend against its best member, by round and segment; and one round against the one before."""
-    table = plain_table("", "uplift of the blend", "better in", right=("uplift of the blend", "better in"))
+    resamples = found.rounds[0].comparisons[0].found.resamples
+    better = f"better, of {resamples:,}"
+    table = plain_table("", "the blend against", "uplift", better, right=("uplift", better))
     for one in found.rounds:
-        overall = one.against(one.best_member)
-        by_segment = [c for c in one.comparisons if c.segment] if len(one.segments) > 1 else []
-        for comparison in [*([overall] if overall else []), *by_segment]:
-            where = ", ".join(w for w in (one.name, comparison.segment) if w)
-            _verdict(table, where or "all users", f"against its best member, {comparison.second}", comparison.found)
+        for where, against, comparison in main_comparisons(one):
+            _verdict(table, where, against, comparison.found)
     for comparison in found.comparisons:
-        _verdict(table, comparison.first, f"against {comparison.second}", comparison.found)
+        _verdict(table, comparison.first, comparison.second, comparison.found)
     console.print(table)
 
 
 def _verdict(table: Table, where: str, against: str, found: PairedDifference) -> None:
-    better = f"{found.share_above:.1%} of {found.resamples:,} resamples"
-    table.add_row(Text.assemble((where, "bold"), f" {against}"), Text(uplift(found), _style(found)), better)
+    table.add_row(Text(where, "bold"), against, Text(uplift(found), _style(found)), f"{found.share_above:.1%}")
 
 
 def notes_of(found: Evaluation) -> list[str]:
@@ -195,7 +220,8 @@ def notes_of(found: Evaluation) -> list[str]:
         "equal scores are ordered by the item's position in the catalogue",
         f"NDCG's ideal list holds {'all' if found.ideal_over_all else f'at most {k}'} of a user's held-out items; "
         "recall is over all of them",
-        "± and [ ] are 95 % intervals by bootstrap over users; the blend against others is compared user by user",
+        "± and [ ] are 95 % intervals by bootstrap over users; the blend against others is compared user by user; "
+        "better: in how many resamples",
     ]
     if found.diversity_on:
         notes.append(f"diversity: {METRICS['diversity'].says}, by {', '.join(found.diversity_on)}")
