@@ -25,10 +25,10 @@ def needed(*projects: Path) -> set[str]:
     return found
 
 
-def extras() -> set[str]:
-    """What the engine's extras bring."""
+def extras(*names: str) -> set[str]:
+    """What these of the engine's extras bring; all of them by default."""
     groups = tomllib.loads(ENGINE.read_text())["project"]["optional-dependencies"]
-    return {wanted for group in groups.values() for wanted in group}
+    return {wanted for name in names or groups for wanted in groups[name]}
 
 
 def back_ends() -> set[str]:
@@ -43,7 +43,7 @@ def tools() -> set[str]:
 
 
 KINDS = {
-    "runtime": lambda: needed(ENGINE, *PLUGINS),  # a server with every plugin
+    "runtime": lambda: needed(ENGINE, *PLUGINS) | extras("postgres"),  # the images: every plugin, either store
     "engine": lambda: needed(ENGINE) | extras() | tools(),  # the engine alone, and its tests
     "build": back_ends,  # wheels of our own distributions
     "dev": lambda: needed(ENGINE, *PLUGINS) | extras() | tools(),  # everything
