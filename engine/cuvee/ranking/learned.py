@@ -23,7 +23,8 @@ says what they gave and what they cost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -32,7 +33,7 @@ from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
 from cuvee.ranking.blend import BlenderOptions, Lesson, Opinions, WeightedSum, with_prior
 from cuvee.ranking.listwise import learn_coefficients
-from cuvee.recommender import Floats
+from cuvee.recommender import Bools, Floats
 
 __all__ = ["READINGS", "Learned", "LearnedOptions", "Reading", "Readings"]
 
@@ -104,37 +105,35 @@ class LearnedOptions(BlenderOptions):
         return {**given, "learnt": learnt}
 
 
-def _unknown(opinions: Opinions) -> Floats:
-    return np.asarray(np.isnan(opinions.calibrated), np.float32)
+class _Heard:
+    """Opinions, and what several readings need of them."""
+
+    def __init__(self, opinions: Opinions) -> None:
+        self.opinions = opinions
+        self.known: Bools = ~np.isnan(opinions.calibrated) & opinions.present
+        self.live: Bools = np.asarray(self.known.any(axis=2))
+        self.values, self._mean = with_prior(opinions.calibrated, self.known)
+
+    @cached_property
+    def _centred(self) -> Floats:
+        """float32[p, B, M]: how far above its source's mean each opinion is, 0 where there is none."""
+        return np.where(self.known, self.opinions.calibrated - self._mean, np.float32(0))
+
+    def read(self, name: str) -> Floats:
+        """What a coefficient multiplies: float32[p, B, M]."""
+        ranks = self.opinions.ranks
+        if name == "unknown":
+            return np.asarray(np.isnan(self.opinions.calibrated), np.float32)
+        if name == "unproposed":
+            return np.asarray(ranks == 0, np.float32)
+        if name == "top":
+            worth = np.float32(NEAR_TOP) / (np.float32(NEAR_TOP) + ranks.astype(np.float32))
+            return np.where(ranks > 0, worth, np.float32(0))
+        return self._centred * (self.opinions.popularity if name == "popularity" else self.opinions.age)
 
 
-def _unproposed(opinions: Opinions) -> Floats:
-    return np.asarray(opinions.ranks == 0, np.float32)
-
-
-def _top(opinions: Opinions) -> Floats:
-    worth = np.float32(NEAR_TOP) / (np.float32(NEAR_TOP) + opinions.ranks.astype(np.float32))
-    return np.where(opinions.ranks > 0, worth, np.float32(0))
-
-
-def _by(fact: Callable[[Opinions], Floats]) -> Callable[[Opinions], Floats]:
-    def read(opinions: Opinions) -> Floats:
-        known = ~np.isnan(opinions.calibrated) & opinions.present
-        values, mean = with_prior(opinions.calibrated, known)
-        centred: Floats = np.where(known, values - mean, np.float32(0)) * fact(opinions)
-        return centred
-
-    return read
-
-
-READINGS: Final[Mapping[str, Callable[[Opinions], Floats]]] = {
-    "unknown": _unknown,
-    "unproposed": _unproposed,
-    "top": _top,
-    "popularity": _by(lambda opinions: opinions.popularity),
-    "age": _by(lambda opinions: opinions.age),
-}
-"""Coefficient -> what it multiplies: float32[p, B, M]."""
+READINGS: Final = ("unknown", "unproposed", "top", "popularity", "age")
+"""The coefficients of a :class:`Reading`."""
 
 
 class Learned(WeightedSum):
@@ -146,18 +145,17 @@ class Learned(WeightedSum):
 
     def contributions(self, opinions: Opinions) -> Floats:
         """Weight x value. A missing opinion is read as was learnt, whatever the policy."""
-        known = ~np.isnan(opinions.calibrated) & opinions.present
-        live = np.asarray(known.any(axis=2))
-        values, _ = with_prior(opinions.calibrated, known)
-        for name, read in READINGS.items():
+        heard = _Heard(opinions)
+        values = heard.values
+        for name in READINGS:
             coefficients = self._of_each(name, opinions.sources)
             if coefficients.any():
-                values = values + coefficients[:, None, None] * read(opinions)
+                values += coefficients[:, None, None] * heard.read(name)
         against = self._of_each("against", opinions.sources) > 0
+        signs = np.where(against[:, None] & (heard.live & ~against[:, None]).any(axis=0), np.float32(-1), np.float32(1))
         # of a source that is not there nothing is read
-        signs = np.where(against[:, None] & (live & ~against[:, None]).any(axis=0), np.float32(-1), np.float32(1))
-        weights = np.where(live, signs * opinions.weights, np.float32(0))[:, :, None]
-        blended: Floats = np.where(opinions.present, weights * values, np.float32(0)).astype(np.float32, copy=False)
+        values *= np.where(heard.live, signs * opinions.weights, np.float32(0))[:, :, None]
+        blended: Floats = np.where(opinions.present, values, np.float32(0))
         return blended
 
     def _of_each(self, name: str, sources: Sequence[str]) -> Floats:
@@ -174,12 +172,10 @@ class Learned(WeightedSum):
         sources = lessons[0].opinions.sources
 
         def features(lesson: Lesson) -> Floats:
-            opinions = lesson.opinions
-            known = ~np.isnan(opinions.calibrated) & opinions.present
-            values, _ = with_prior(opinions.calibrated, known)
-            heard = np.asarray(known.any(axis=2))[:, :, None] & opinions.present
-            read = [values, *(of(opinions) for of in READINGS.values())]
-            return np.stack([np.where(heard, one, np.float32(0)) for one in read], axis=1)
+            heard = _Heard(lesson.opinions)
+            there = heard.live[:, :, None] & lesson.opinions.present
+            read = [heard.values, *(heard.read(name) for name in READINGS)]
+            return np.stack([np.where(there, one, np.float32(0)) for one in read], axis=1)
 
         against, found = learn_coefficients(lessons, features)
         readings = {}
