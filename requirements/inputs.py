@@ -7,6 +7,7 @@ from the tree.
 import re
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +43,7 @@ def tools() -> set[str]:
     return {line for line in lines if line and not line.startswith("#")}
 
 
-KINDS = {
+KINDS: dict[str, Callable[[], set[str]]] = {
     "runtime": lambda: needed(ENGINE, *PLUGINS) | extras("postgres"),  # the images: every plugin, either store
     "engine": lambda: needed(ENGINE) | extras() | tools(),  # the engine alone, and its tests
     "build": back_ends,  # wheels of our own distributions
