@@ -21,6 +21,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from cuvee_content.config import ContentConfig
+from cuvee_content.sentences import Sentences
 from cuvee_content.vectors import unit_rows
 
 __all__ = ["KINDS", "Column", "Labels", "Numbers", "ReadyVectors", "Words"]
@@ -321,5 +322,5 @@ class ReadyVectors:
         return cls(plain["width"])
 
 
-Column: TypeAlias = Labels | Words | Numbers | ReadyVectors
-KINDS: Mapping[str, type[Column]] = {c.kind: c for c in (Labels, Words, Numbers, ReadyVectors)}
+Column: TypeAlias = Labels | Words | Sentences | Numbers | ReadyVectors
+KINDS: Mapping[str, type[Column]] = {c.kind: c for c in (Labels, Words, Sentences, Numbers, ReadyVectors)}

