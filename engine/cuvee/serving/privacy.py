@@ -25,7 +25,7 @@ IMPORTED = (
     "not used for this user any more; it goes when the data set is imported anew without him. "
     "Of his id a keyed hash is kept until then."
 )
-FITTED = "not used for this user any more; it goes with the next fit on a data set without him"
+FITTED = "not used for this user any more; it goes with the next `cuvee fit`, which leaves him out"
 CACHED = "of this server; others ask the store before they use theirs"
 
 
