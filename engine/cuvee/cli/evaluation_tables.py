@@ -21,6 +21,8 @@ __all__ = ["best_of", "main_comparisons", "notes_of", "show_evaluation", "uplift
 
 FEW = ("hit_rate", "recall", "mrr", "coverage")
 """Columns beside the primary metric."""
+COSTS = ("fallback", "empty")
+"""Columns beside the seconds."""
 
 
 def show_evaluation(found: Evaluation, *, every_metric: bool = False) -> None:
@@ -93,12 +95,14 @@ def _rows(console: Console, one: RoundFigures, *, every_metric: bool) -> None:
     blocks = [few]
     if every_metric:
         rest = [n for n in first if n != one.primary]
-        blocks = [rest[:6], rest[6:]]
+        # accuracy, what the lists are like, where they come from: each as wide as a terminal is
+        first_block = [n for n in rest[:5] if n != "precision"]
+        blocks = [first_block, [n for n in rest if n not in (*first_block, *COSTS)], [n for n in COSTS if n in rest]]
     for at, names in enumerate(blocks):
         heads = [METRICS[n].label.format(k=one.k) for n in names]
         lead, last = (
             ([METRICS[one.primary].label.format(k=one.k)] if at == 0 else []),
-            ("blend against it" if at == 0 else "seconds"),
+            ("blend against it" if at == 0 else "seconds" if at == len(blocks) - 1 else ""),
         )
         table = plain_table(one.name, *lead, *heads, last, right=(*lead, *heads, last))
         columns = [one.primary, *names] if at == 0 else names
@@ -106,13 +110,11 @@ def _rows(console: Console, one: RoundFigures, *, every_metric: bool) -> None:
         for row in one.rows:
             means = row.figures.means
             cells = [_with_margin(means[one.primary])] if at == 0 else []
-            cells += [
-                f"{means[n].mean:.4f}" if METRICS[n].label != "novelty" else f"{means[n].mean:.2f}" for n in names
-            ]
+            cells += [f"{means[n].mean:.{2 if n == 'novelty' else 4}f}" for n in names]
             styled = [
                 Text(cell, "bold green" if row.name in best[n] else "") for cell, n in zip(cells, columns, strict=True)
             ]
-            end = _against(one.against(row.name)) if at == 0 else Text(f"{row.seconds:.1f}")
+            end = _against(one.against(row.name)) if at == 0 else Text(f"{row.seconds:.1f}" if last else "")
             table.add_row(_name(row), *styled, end)
         console.print(table)
 
