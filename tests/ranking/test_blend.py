@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cuvee.ranking.blend import Missing, Opinions, ReciprocalRankFusion, RrfOptions, WeightedSum, live_weights
+from cuvee.ranking.calibrate import Calibrator, MinMax, Quantile, Rank, ZScore
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -61,6 +62,42 @@ def test_a_missing_opinion_counts_as_its_policy_says() -> None:
     np.testing.assert_allclose(prior[:, 0, 2], [0.2, 0.45], rtol=1e-6)  # 0.5 x the mean of 0.2 and 0.6
     np.testing.assert_allclose(skip[:, 0, 2], [0.0, 0.9], rtol=1e-6)  # the other source alone, in full
     np.testing.assert_allclose(zero[:, 0, 2], [0.0, 0.45], rtol=1e-6)
+
+
+UNSURE = np.array([[1.0, 2.0, 4.0, 9.0, np.nan]], np.float32)
+SURE = np.array([[5.0, 1.0, 2.0, 4.0, 3.0]], np.float32)
+
+
+def last_item(policy: Missing, calibrator: Calibrator) -> tuple[Any, Any]:
+    """What each source adds to the items that both know, and to the one that the first does not."""
+    calibrated = np.stack([calibrator.calibrate(UNSURE), calibrator.calibrate(SURE)])
+    half = np.full((2, 1), 0.5, np.float32)
+    out = weighted(policy).contributions(Opinions.bare(calibrated, half, np.ones((1, 5), np.bool_)))[:, 0]
+    return out[:, :4], out[:, 4]
+
+
+CALIBRATORS = [ZScore({}), MinMax({}), Rank({}), Quantile(Quantile.learn(np.arange(20, dtype=np.float32)))]
+
+
+@pytest.mark.parametrize("calibrator", CALIBRATORS, ids=lambda c: type(c).__name__)
+def test_prior_neither_lifts_nor_buries_on_any_scale(calibrator: Calibrator) -> None:
+    known, missing = last_item("prior", calibrator)
+    assert missing[0] == pytest.approx(known[0].mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize("calibrator", CALIBRATORS, ids=lambda c: type(c).__name__)
+def test_skip_lets_the_others_speak_in_full(calibrator: Calibrator) -> None:
+    _, missing = last_item("skip", calibrator)
+    assert missing[0] == 0
+    assert missing[1] == pytest.approx(calibrator.calibrate(SURE)[0, 4], abs=1e-6)
+
+
+def test_what_zero_means_depends_on_the_scale() -> None:
+    known, missing = last_item("zero", ZScore({}))
+    assert missing[0] == pytest.approx(known[0].mean(), abs=1e-6)  # the mean: the same as prior
+    for bounded in (MinMax({}), Rank({})):
+        known, missing = last_item("zero", bounded)
+        assert missing[0] <= known[0].min()  # the worst that the source says of anything
 
 
 def test_reciprocal_rank_fusion_by_hand_and_equals_share_the_better_place() -> None:

@@ -129,6 +129,15 @@ def test_it_learns_who_counts_against_and_what_no_opinion_means() -> None:
     assert all(one.popularity == one.age == one.top == 0 for one in found.values())  # all items were alike
 
 
+def test_what_it_learns_does_not_depend_on_how_many_candidates_there_are() -> None:
+    lesson = taught(np.random.default_rng(0), m=400)  # the right one often stands far behind, by either source alone
+    options = LearnedOptions.model_validate(Learned.learn([lesson], "zscore"))
+    assert options.learnt is not None
+    found = options.learnt.sources
+    assert [name for name, one in found.items() if one.against] == ["taste"]
+    assert found["shy"].unknown > 0.5
+
+
 def test_it_learns_which_items_an_opinion_holds_for() -> None:
     rng = np.random.default_rng(1)
     lesson = taught(rng)

@@ -1,16 +1,21 @@
 """The way of a request, over recommenders whose opinions are written down."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from cuvee.errors import DegradedReason
 from cuvee.ranking.ask import Status, ask_directly
+from cuvee.ranking.blend import Blender, ReciprocalRankFusion, RrfOptions, WeightedSum
+from cuvee.ranking.calibrate import Calibrator, MinMax, Quantile, Rank, ZScore
+from cuvee.ranking.facts import ItemFacts
+from cuvee.ranking.learned import Learned, LearnedOptions, Reading, Readings
 from cuvee.ranking.pipeline import Answer, make_lists, score_listed
 from cuvee.ranking.plan import Plan, Question
 from cuvee.recommender import Ragged, Serves
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -40,9 +45,33 @@ def test_weights_of_the_segment_decide() -> None:
 opinions = arrays(np.float32, 6, elements=st.one_of(st.just(float("nan")), st.floats(-5, 5, width=32)))
 
 
+READ = LearnedOptions(
+    learnt=Readings(
+        calibrate="zscore",
+        sources={
+            "a": Reading(unknown=-0.5, unproposed=0.25, popularity=0.3),
+            "b": Reading(against=True, top=0.7),
+            "c": Reading(age=-0.2),
+        },
+    )
+)
+BLENDERS = [
+    *(WeightedSum(WeightedSum.Options(), policy) for policy in ("prior", "skip", "zero")),
+    ReciprocalRankFusion(RrfOptions(), "prior"),
+    Learned(READ, "prior"),
+]
+
+
+@pytest.mark.parametrize("blender", BLENDERS, ids=["prior", "skip", "zero", "rrf", "learned"])
+@pytest.mark.parametrize("calibrator", [MinMax({}), ZScore({}), Rank({}), Quantile({})], ids=lambda c: type(c).__name__)
+@settings(max_examples=20)
 @given(first=opinions, second=opinions, third=opinions)
-def test_contributions_add_up_to_the_score(first: Any, second: Any, third: Any) -> None:
+def test_contributions_add_up_to_the_score(
+    blender: Blender, calibrator: Calibrator, first: Any, second: Any, third: Any
+) -> None:
     made = plan({"a": Fixed(first), "b": Fixed(second), "c": Fixed(third)}, weights={"warm": {"a": 3, "b": 2, "c": 1}})
+    facts = ItemFacts(np.linspace(-1, 1, 6, dtype=np.float32), np.linspace(2, -2, 6, dtype=np.float32))
+    made = replace(made, blender=blender, calibrators=dict.fromkeys("abc", calibrator), facts=facts)
     blended = run(made, question([[0], []], k=6)).blended
     there = blended.items >= 0
     np.testing.assert_allclose(blended.contributions.sum(axis=0)[there], blended.scores[there], atol=1e-6)

@@ -25,9 +25,17 @@ __all__ = [
 Missing: TypeAlias = Literal["prior", "skip", "zero"]
 """What a missing opinion on an item counts as.
 
-``prior``: the source's mean opinion on this query's other candidates, so that an item that the
-source cannot know is neither buried nor promoted by it. ``skip``: the item is scored by the
-other sources alone, their weights renormalised. ``zero``: nothing.
+``prior``: the source's mean opinion on this query's other candidates. An item that the source cannot
+know is neither buried nor promoted by it, whatever the calibrator: the best guess about an item of
+which nothing is known is the average one.
+
+``skip``: the item is scored by the other sources alone, their weights renormalised. It competes by
+what is known of it, without being drawn to the average; so an item that one keen source knows stands
+above those that many agree on.
+
+``zero``: nothing is added. Under ``zscore`` that is the mean, so the same as ``prior``; under
+``minmax`` and ``rank`` it is the worst that the source could say, which buries items that it cannot
+know; under ``quantile`` it is the source's median over all users.
 """
 
 

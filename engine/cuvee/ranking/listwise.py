@@ -23,7 +23,7 @@ __all__ = ["learn_coefficients"]
 
 NEAREST = 100
 """Candidates per case that are learnt from: those that stand highest; the others hardly count."""
-CASES = 3000
+CASES = 2500
 """Cases that are learnt from, at most: there are few coefficients."""
 RIDGE_WEIGHTS = 1e-4
 RIDGE_COEFFICIENTS = 3e-3
@@ -65,7 +65,12 @@ def _drawn(lessons: Sequence[Lesson]) -> list[Lesson]:
 
 
 def _nearest(lessons: Sequence[Lesson], features: Features, weights: Matrix, coefficients: Matrix) -> _Sample:
-    """The candidates that stand highest under given weights float64[p, S] and coefficients float64[p, F]."""
+    """The candidates that stand highest under given weights float64[p, S] and coefficients float64[p, F].
+
+    Cases whose right candidates are not among them are left out: to put these in would teach that
+    what stood low is right. With the set chosen whoever is right, what is learnt is what would be
+    learnt from all candidates (McFadden, "Modelling the choice of residential location", 1978).
+    """
     parts: list[tuple[Floats, Bools, Bools]] = []
     read = np.concatenate([np.ones((len(weights), 1)), coefficients], axis=1).astype(np.float32)
     for lesson in lessons:
@@ -73,7 +78,7 @@ def _nearest(lessons: Sequence[Lesson], features: Features, weights: Matrix, coe
         mixed = (weights @ lesson.shares).astype(np.float32)
         scores = np.einsum("pfbm,pf,pb->bm", found, read, mixed, optimize=True)
         present = lesson.opinions.present
-        keys = np.where(lesson.relevant, -np.inf, np.where(present, -scores, np.inf))
+        keys = np.where(present, -scores, np.inf)
         k = min(NEAREST, keys.shape[1])
         columns = np.argpartition(keys, k - 1, axis=1)[:, :k]
         wide = np.zeros((len(columns), NEAREST), np.bool_)
@@ -83,13 +88,15 @@ def _nearest(lessons: Sequence[Lesson], features: Features, weights: Matrix, coe
         right[:, :k] = np.take_along_axis(lesson.relevant, columns, axis=1)
         absent[:, :k] = ~np.take_along_axis(present, columns, axis=1)
         parts.append((np.moveaxis(features_of, 2, 0), right, absent))
-    importance = np.concatenate([lesson.importance for lesson in lessons])
+    right = np.concatenate([p[1] for p in parts])
+    kept = np.flatnonzero(right.any(axis=1))
+    importance = np.concatenate([lesson.importance for lesson in lessons])[kept]
     return _Sample(
-        np.ascontiguousarray(np.concatenate([p[0] for p in parts])),
-        np.concatenate([p[1] for p in parts]),
-        np.concatenate([p[2] for p in parts]),
-        np.concatenate([lesson.shares for lesson in lessons], axis=1),
-        importance / importance.sum(),
+        np.ascontiguousarray(np.concatenate([p[0] for p in parts])[kept]),
+        right[kept],
+        np.concatenate([p[2] for p in parts])[kept],
+        np.concatenate([lesson.shares for lesson in lessons], axis=1)[:, kept],
+        importance / max(float(importance.sum()), 1e-300),
     )
 
 
@@ -145,7 +152,9 @@ def _likeliest(sample: _Sample, weights: Matrix, signs: Matrix, unit: float) -> 
         by_own = signs[:, None] * by_read[:, 1:] + 2 * of_own * own
         return value, np.concatenate([(by_weight + 2 * of_weights * table).ravel(), by_own.ravel()])
 
-    start = np.concatenate([np.maximum(weights * signs[:, None], 0).ravel(), np.zeros(shape).ravel()])
+    # above 0: a source without any weight would never show what its coefficients are worth
+    begin = np.maximum(weights * signs[:, None], LEAST * np.abs(weights).sum(axis=0))
+    start = np.concatenate([begin.ravel(), np.zeros(shape).ravel()])
     bounds = [(0, None)] * size + [(None, None)] * (len(start) - size)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS})
     return np.asarray(found.x)[size:].reshape(shape)
@@ -167,7 +176,10 @@ def learn_coefficients(lessons: Sequence[Lesson], features: Features) -> tuple[B
     weights = np.full((p, len(drawn[0].shares)), unit / p)
     for _ in range(2):  # who stands highest depends on the weights
         sample = _nearest(drawn, features, weights, none)
+        if not len(sample.right):
+            return np.zeros(p, np.bool_), none
         weights = _likeliest_weights(sample, weights, unit)
+    sample = _nearest(drawn, features, weights, none)
     total = weights @ (sample.shares @ sample.importance)
     against = total < -LEAST * np.abs(total).sum()
     signs = np.where(against, -1.0, 1.0)
