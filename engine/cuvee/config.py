@@ -252,6 +252,13 @@ class StoreConfig(Table):
     refresh: Duration = 0.2
     """How often a server looks for changes of the catalogue that others wrote."""
 
+    @field_validator("url")
+    @classmethod
+    def _of_a_kind(cls, url: str) -> str:
+        if not re.fullmatch(r"|sqlite:///(?!:memory:).+|postgresql://.+", url):
+            raise ValueError("must be sqlite:///file, postgresql://user@host/name, or empty for no store")
+        return url
+
     @field_serializer("url")
     def _without_password(self, url: str) -> str:
         return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", url)

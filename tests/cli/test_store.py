@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
-import pytest
 from cuvee.data.store import Database, Store
 from cuvee.data.store.database import located
 from cuvee.data.store.rows import EventRow, ItemRow
@@ -22,15 +22,12 @@ def test_migrate_says_what_it_did(run: Run, place: Path) -> None:
     assert (place / "deep/events.db").exists()
 
 
-@pytest.mark.parametrize(
-    ("url", "said"), [("", "no store is configured"), ("mysql://somewhere/events", "mysql is not taken")]
-)
-def test_what_cannot_be_migrated(run: Run, place: Path, url: str, said: str) -> None:
+def test_without_a_store_there_is_nothing_to_migrate(run: Run, place: Path) -> None:
     config = place / "cuvee.toml"
-    config.write_text(config.read_text() + f'\n[store]\nurl = "{url}"\n')
+    config.write_text(config.read_text() + '\n[store]\nurl = ""\n')
     done = run("store", "migrate", "--config", config)
     assert done.code == 2
-    assert said in done.err
+    assert "no store is configured" in done.err
 
 
 def test_fit_learns_from_the_store_and_what_it_published_can_be_served(run: Run, place: Path) -> None:
@@ -59,4 +56,20 @@ def test_fit_learns_from_the_store_and_what_it_published_can_be_served(run: Run,
     options = ("--dataset", "toys", "--data-dir", place / "data")
     assert run("import", more, *options).code == 0
     assert "warning" not in run("check", "--config", config).err
+    store.close()
+
+
+def test_prune_deletes_what_is_too_old(run: Run, place: Path) -> None:
+    config, product = place / "cuvee.toml", place / "products/toys.toml"
+    assert "toys: keeps its events for good" in run("store", "prune", "--config", config).out
+    product.write_text(product.read_text() + "\n[events]\nretention_days = 30\n")
+    assert run("store", "migrate", "--config", config).code == 0
+    store = Store(Database(located("sqlite:///var/store.db", place)))
+    known = {"product": "toys", "item_id": "i1", "type": 1, "value": 1.0, "received": 1}
+    times = {"old": 1_000, "new": int(time.time() * 1e6)}
+    store.write_events([EventRow(event_id=n, owner=n, time=at, **known) for n, at in times.items()])
+    done = run("store", "prune", "--config", config)
+    assert "toys: 1 events older than 30 days deleted" in done.out
+    assert [len(store.history("toys", name)) for name in times] == [0, 1]
+    assert "toys: 0 events" in run("store", "prune", "--config", config).out
     store.close()

@@ -22,6 +22,9 @@ def register(app: typer.Typer) -> None:
             "cuvee store migrate --config deploy/cuvee.toml    of another configuration",
         )
     )(migrate)
+    store.command(
+        epilog=examples("cuvee store prune    what servers do once an hour, at once and where no server runs")
+    )(prune)
     app.add_typer(store, name="store")
 
 
@@ -47,3 +50,30 @@ def migrate(config: ConfigOption = DEFAULT_CONFIG) -> None:
     where = database.url.render_as_string(hide_password=True)
     said = f"are of version {after} already" if before == after else f"were of version {before or 'none'}, now {after}"
     Console(highlight=False).print(Text.assemble((where, "bold"), f": its tables {said}"), soft_wrap=True)
+
+
+def prune(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Delete the events that are older than `retention_days` of their product."""
+    from collections import Counter
+
+    from rich.console import Console
+
+    from cuvee.data.store.opening import existing_store
+    from cuvee.data.store.retention import prune as prune_events
+
+    settings, _ = open_settings(config)
+    counts: Counter[str] = Counter()
+    store = existing_store(settings)
+    if store is not None:
+        try:
+            for name, count in prune_events(store, settings.products):
+                counts[name] += count
+        finally:
+            store.close()
+    console = Console(highlight=False)
+    for name, product in settings.products.items():
+        days = product.events.retention_days
+        kept = (
+            "keeps its events for good" if days is None else f"{counts[name]:,} events older than {days} days deleted"
+        )
+        console.print(f"{name}: {kept}", soft_wrap=True)

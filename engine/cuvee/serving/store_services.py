@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import grpc.aio
+import structlog
 
 from cuvee.config import Settings
 from cuvee.data.store import open_store
-from cuvee.errors import UnavailableError
+from cuvee.data.store.retention import prune
 from cuvee.registry import Registry
 from cuvee.serving.catalog import CatalogServicer
 from cuvee.serving.events import EventServicer
@@ -21,8 +22,14 @@ from cuvee.v1 import catalog_pb2, catalog_pb2_grpc, events_pb2, events_pb2_grpc
 __all__ = ["StoreServices"]
 
 
+log = structlog.get_logger(__name__)
+
 FOLLOW = 30.0
 """Seconds between two looks at who is forgotten; requests ask for themselves while the store can be asked."""
+
+
+PRUNE = 3600.0
+"""Seconds between two looks for events that are older than their product wants."""
 
 
 class StoreServices:
@@ -38,6 +45,7 @@ class StoreServices:
         self.names: tuple[str, ...] = ()
         """Full names of the services."""
         self._products = tuple(products.served)
+        self._configured = settings.products
         self._store = open_store(settings)
         if self._store is None:
             return
@@ -73,19 +81,30 @@ class StoreServices:
     async def run(self) -> None:
         """Follow the catalogue and who is forgotten, until cancelled."""
         if self.users is not None:
-            await asyncio.gather(self._growth.run(), self._keep_following())
+            await asyncio.gather(self._growth.run(), self._keep_following(), self._keep_pruning())
 
     async def _keep_following(self) -> None:
         while True:
             await asyncio.sleep(FOLLOW)
             await self._follow(*self._products)
 
+    async def _keep_pruning(self) -> None:
+        """Page by page, so that others get their turns between."""
+        while self._store is not None:
+            pages = prune(self._store, self._configured)
+            try:
+                while (page := await self._calls.ask(lambda: next(pages, None))) is not None:  # noqa: B023
+                    log.info("old events deleted", product=page[0], count=page[1])
+            except Exception as problem:  # noqa: BLE001 - it is tried again, and what else runs here goes on
+                log.warning("old events are still there", problem=repr(problem))
+            await asyncio.sleep(PRUNE)
+
     async def _follow(self, *products: str) -> None:
         try:
             if self.users is not None:
                 await self.users.follow(*products)
-        except UnavailableError:  # the store has told the log
-            return
+        except Exception as problem:  # noqa: BLE001 - as below
+            log.warning("who is forgotten cannot be followed", problem=repr(problem))
 
     def close(self) -> None:
         """Let idle threads go, and close the connections."""

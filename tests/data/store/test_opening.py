@@ -65,7 +65,7 @@ def test_what_was_committed_is_there_for_who_comes_next(url: str, tmp_path: Path
 def test_a_database_that_cannot_be_one_of_ours_is_an_operators_mistake(tmp_path: Path):
     for url in ("mysql://host/name", "sqlite://", "no url", "sqlite:///:memory:"):
         with pytest.raises(OperatorError, match="store\\.url"):
-            open_store(settings(url, tmp_path))
+            located(url, tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(OperatorError, match="cannot be made"):
         open_store(settings(f"sqlite:///{tmp_path}/file/store.db", tmp_path))

@@ -126,7 +126,7 @@ def prune_events(connection: Connection, product: str, before: int) -> int:
     old = connection.execute(
         select(EVENTS.c.event_id, EVENTS.c.owner)
         .where(EVENTS.c.product == product, EVENTS.c.time < before)
-        .order_by(EVENTS.c.event_id)
+        .order_by(EVENTS.c.time)
         .limit(PAGE)
     ).all()
     if not old:

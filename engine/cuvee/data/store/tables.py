@@ -34,6 +34,8 @@ EVENTS = Table(
     Column("recommendation_id", by_code_point()),
     Column("position", Integer),
     Index("cuvee_events_of_owner", "product", "owner", "time", "received"),
+    # what is too old is found by it
+    Index("cuvee_events_by_time", "product", "time"),
 )
 """One row per event that was acknowledged."""
 

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer),
     )
     op.create_index("cuvee_events_of_owner", "cuvee_events", ["product", "owner", "time", "received"])
+    op.create_index("cuvee_events_by_time", "cuvee_events", ["product", "time"])
     op.create_table(
         "cuvee_users",
         _id("product", primary_key=True),

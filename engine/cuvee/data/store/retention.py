@@ -1,0 +1,29 @@
+"""Events that are older than their product wants are deleted, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from cuvee.config import Product
+from cuvee.data.store.rows import now
+from cuvee.data.store.store import Store
+
+__all__ = ["prune"]
+
+DAY = 86_400_000_000
+"""Microseconds."""
+
+
+def prune(store: Store, products: Mapping[str, Product]) -> Iterator[tuple[str, int]]:
+    """Delete what is too old; after each page the product, and how many events that were.
+
+    Raises:
+        UnavailableError: the store cannot be reached; what was deleted stays deleted.
+    """
+    for name, product in products.items():
+        days = product.events.retention_days
+        if days is None:
+            continue
+        before = now() - days * DAY
+        while count := store.prune(name, before):
+            yield name, count
