@@ -44,7 +44,7 @@ def keep(place: Place, process: subprocess.Popen[bytes], models: subprocess.Pope
     """Leave the servers running until Ctrl-C, with something to try."""
     heading(f"The servers stay: Cuvée at {place.address}, the model server at {place.model_server}. Ctrl-C ends both.")
     cuvee = short(Path(sys.executable).with_name("cuvee"))
-    var = short(place.folder)
+    settings = " ".join(f"{name}={place.settings[name]}" for name in ("CUVEE_VAR", "CUVEE_MODELS", "CUVEE_STORE"))
     say("In another terminal:")
     for line in (
         f"{cuvee} recommend {PRODUCT} --user 196",
@@ -55,8 +55,8 @@ def keep(place: Place, process: subprocess.Popen[bytes], models: subprocess.Pope
         f'grpcurl -plaintext -d \'{{"product": "{PRODUCT}", "user_id": "196"}}\' {place.address} '
         "cuvee.v1.RecommendationService/Recommend",
         f"kill {models.pid}; {cuvee} recommend {PRODUCT} --user 196     # without the deep model",
-        f"{cuvee} model-server --model-base-path {var}/models/deep    # and with it again",
-        f"CUVEE_VAR=$PWD/{var} {cuvee} fit {PRODUCT} --config {short(CONFIG)}    # a new version, swapped in",
+        f"{cuvee} model-server --model-base-path {short(place.folder / 'models' / 'deep')}    # and with it again",
+        f"{settings} {cuvee} fit {PRODUCT} --config {short(CONFIG)}    # a new deep model, swapped in",
     ):
         console.print(Text("  " + line, "cyan"), soft_wrap=True)
     try:

@@ -21,7 +21,7 @@ from deploy.demo.place import CONFIG, Place
 
 __all__ = ["model_server", "server"]
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds that a process has to be ready in."""
 GRACE = 30.0
 """Seconds that it has to end in."""
