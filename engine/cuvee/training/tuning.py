@@ -90,6 +90,7 @@ class Tuning:
         if self.against_before.difference.high < 0:
             return (
                 f"the weights that the product has are better: {self.measure} {self.before:.4f}, against "
-                f"{self.after:.4f} of the learnt ones; if they were learnt on this very window, there is nothing more in it"
+                f"{self.after:.4f} of the learnt ones; if they were learnt on this very window, there is nothing "
+                "more in it"
             )
         return ""
