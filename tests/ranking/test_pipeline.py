@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuvee.errors import DegradedReason
+from cuvee.errors import DegradedReason, SourceFailure
 from cuvee.ranking.ask import Status, ask_directly
 from cuvee.ranking.blend import Blender, ReciprocalRankFusion, RrfOptions, WeightedSum
 from cuvee.ranking.calibrate import Calibrator, MinMax, Quantile, Rank, ZScore
@@ -14,7 +14,7 @@ from cuvee.ranking.facts import ItemFacts
 from cuvee.ranking.learned import Learned, LearnedOptions, Reading, Readings
 from cuvee.ranking.pipeline import Answer, make_lists, score_listed
 from cuvee.ranking.plan import Plan, Question
-from cuvee.recommender import Ragged, Serves
+from cuvee.recommender import Candidates, Queries, Ragged, Serves
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -133,6 +133,28 @@ def test_a_failed_source_is_the_reason_of_the_fallback() -> None:
     assert answer.items().tolist() == [[5, 4, 3, 2]]
     assert answer.fallback.reasons == [DegradedReason.ERROR]
     assert answer.degraded
+
+
+FAILURES = [
+    r for r in DegradedReason if r not in (DegradedReason.COLD_USER, DegradedReason.COLD_ITEM, DegradedReason.EMPTY)
+]
+
+
+@pytest.mark.parametrize("reason", FAILURES, ids=str)
+@pytest.mark.parametrize("history", [[], [0]], ids=["new user", "known history"])
+def test_whatever_failed_a_source_is_told_on_every_item_that_stands_in_for_it(
+    reason: DegradedReason, history: list[int]
+) -> None:
+    class Fails(Fixed):
+        def candidates(self, queries: Queries, k: int) -> Candidates:
+            raise SourceFailure(reason, "as told")
+
+    eligible = np.array([True, False, True, True, False, False])
+    made = plan({"fails": Fails([0] * 6)}, fallback={"none": Fixed([np.nan] * 6), "up": UP}, eligible=eligible)
+    answer = run(made, question([history], excluded=Ragged.of([[3]])))
+    assert answer.items().tolist() == [[2, 0] if not history else [2]]
+    assert answer.fallback.reasons == [reason]
+    assert set(answer.fallback.levels[answer.fallback.items >= 0].tolist()) == {2}
 
 
 def test_everything_failing_gives_an_empty_list_that_says_why() -> None:

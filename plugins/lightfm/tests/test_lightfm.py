@@ -138,6 +138,20 @@ def test_a_cold_users_profile_and_interests_tell_his_tribe(toy, model):
             assert (top % 2 == tribe).mean() >= 0.7, profile
 
 
+def test_a_strangers_scores_are_those_of_his_features_embeddings_alone(toy, model):
+    """LightFM's own arithmetic: the sum of embeddings, an average id in the place of the missing one."""
+    told = Profile({"occupation": "farmer", "age": 50.0, "shoe size": 43.0})
+    users, items = model.factors.users, model.factors.catalog_items
+    rows = users.features.matrix([told.attributes]).toarray()[0]
+    assert (rows > 0).sum() == 2, "both columns that are known, and no other"
+    vector = users.average + rows @ users.embeddings
+    expected = items[:, :-1] @ vector[:-1] + items[:, -1] + vector[-1]
+    np.testing.assert_allclose(score(model, ask([], profiles=[told]), range(120))[0], expected, rtol=1e-4, atol=1e-5)
+    # a user who is newer than the model, but whose columns are stored, is no other case
+    newer = ask([], profiles=[told], users=[toy.data.n_users])
+    np.testing.assert_allclose(score(model, newer, range(120))[0], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_new_items_are_served_by_their_features(toy, model, tmp_path):
     model.save(tmp_path)
     grown = LightFMRecommender.load(tmp_path, model.config, toy.grown)
