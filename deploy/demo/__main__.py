@@ -24,7 +24,7 @@ from deploy.demo.deep import outage_and_swap
 from deploy.demo.narration import console, heading, run, say, short
 from deploy.demo.place import CONFIG, PRODUCT, Place
 from deploy.demo.processes import model_server, server
-from deploy.demo.questions import NEW_FILM, five_answers
+from deploy.demo.questions import NEW_FILM, answers
 
 
 def learn(place: Place) -> None:
@@ -83,7 +83,7 @@ def main() -> None:
         if given.keep:
             keep(place, process, models)
         else:
-            five_answers(place)
+            answers(place)
             nothing_lost = outage_and_swap(place, models, running)
     took = time.monotonic() - started
     heading(

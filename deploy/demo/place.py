@@ -30,11 +30,13 @@ class Place:
 
     @classmethod
     def make(cls, *, usual_ports: bool) -> Place:
-        """A clean folder (the data that were imported stay), and ports that are free, or the usual ones."""
+        """A folder with at most imported data in it, and ports that are free, or the usual ones."""
         folder = Path(os.environ.get("CUVEE_DEMO_DIR", DEPLOY.parent / "var" / "demo")).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         for made in ("artifacts", "models"):
             shutil.rmtree(folder / made, ignore_errors=True)
+        for file in folder.glob("store.db*"):
+            file.unlink()
         ports = (50051, 8500) if usual_ports else (_free_port(), _free_port())
         return cls(folder, *(f"127.0.0.1:{port}" for port in ports))
 

@@ -1,4 +1,4 @@
-"""Five kinds of question, and what the server says to them."""
+"""Six kinds of question, and what the server says to them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from cuvee.cli.asking import ask
 from cuvee.cli.render import show_answer
 from cuvee.client import profile
+from cuvee.v1 import events_pb2
 from cuvee.v1 import recommendation_pb2 as pb
 from rich.text import Text
 
 from deploy.demo.narration import console, heading, run, say
 from deploy.demo.place import PRODUCT, Place
 
-__all__ = ["NEW_FILM", "STAR_WARS", "five_answers"]
+__all__ = ["NEW_FILM", "STAR_WARS", "answers"]
 
 NEW_FILM = Path(__file__).resolve().parent / "new.csv"
 STAR_WARS = ("50", "172", "181")
@@ -27,7 +28,7 @@ def new_user() -> pb.UserProfile:
     return profile({"age": 24, "occupation": "artist"}, {"genres": ["Film-Noir", "Mystery"]})
 
 
-def five_answers(place: Place) -> None:
+def answers(place: Place) -> None:
     """Ask, and show."""
     address = place.address
     heading("Answer 1: A user with a long history: 196")
@@ -54,6 +55,14 @@ def five_answers(place: Place) -> None:
     heading("Answer 5: Rank: the caller's own list, in order for user 196")
     listed = ["1", "50", "98", "100", "181", film["id"]]
     show_answer(ask(address, lambda c: c.rank(PRODUCT, listed, "196")), console, mark=lambda item: item == film["id"])
+
+    heading("Answer 6: An event is written, and the next list knows it: somebody new clicks on Star Wars")
+    click = events_pb2.Event(
+        product=PRODUCT, user_id="clicker", item_id=STAR_WARS[0], type=events_pb2.EVENT_TYPE_CLICK, event_id="1"
+    )
+    ask(address, lambda c: c.events.WriteEvents(events_pb2.WriteEventsRequest(events=[click]), timeout=2))
+    say("The click is in the store, which every server process reads; no model was fitted.")
+    show_answer(ask(address, lambda c: c.recommend(PRODUCT, "clicker", page_size=5)), console)
 
 
 def tell_where(answer: pb.RecommendResponse, item: str, name: str) -> None:
