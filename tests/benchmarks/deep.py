@@ -4,6 +4,7 @@ Run by ``make bench``; ``CUVEE_DATA`` names the folder of data sets. The trainin
 to an hour and a half each on two cores, once: what is interrupted is taken up again, and what is fitted is kept.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -25,18 +26,18 @@ PUBLISHED = """published, full ranking (HR@10 / NDCG@10): SASRec 0.199/0.108 as 
 published, 1 against 99: popularity 0.454/0.254, NeuMF 0.71 to 0.73 / 0.435 to 0.447, EASE 0.719/0.449
 """
 
-CONFIGURED = """
+POPULAR = """
 [recommenders.popular]
 plugin = "popular"
+"""
+DEEP = """
 [recommenders.deep]
 plugin = "tfserving"
-train = {train}
-training = {{ epochs = 1 }}
+training = { epochs = 1 }
 """
-
 PRODUCT = """
 dataset = "toy"
-sources = [{{ use = "popular" }}{deep}]
+sources = [%s]
 """
 
 
@@ -72,28 +73,36 @@ def strangers_and_new_items() -> None:
 
 def weight() -> None:
     """The memory of a server without and with the plugin, and the time of its import."""
-    resident = {}
     with tempfile.TemporaryDirectory() as place:
-        for name, deep in (("without", ""), ("with", ', { use = "deep" }')):
-            folder = Path(place) / name
-            (folder / "products").mkdir(parents=True)
-            (folder / "var/data").mkdir(parents=True)
-            two_tribes().data.save(folder / "var/data/toy")
-            (folder / "cuvee.toml").write_text(CONFIGURED.format(train="true"))
-            (folder / "products/toy.toml").write_text(PRODUCT.format(deep=deep))
-            command = [sys.executable, "-m", "cuvee.cli", "fit", "--config", str(folder / "cuvee.toml")]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            with run_server(folder / "cuvee.toml") as server:
-                for _ in range(20):
-                    server.client.recommend("toy", "viewer-001")
-                status = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
-                resident[name] = int(next(line for line in status if line.startswith("VmRSS")).split()[1]) / 1024
-    print("\nresident memory of a server: " + ", ".join(f"{v:.0f} MiB {k} the deep model" for k, v in resident.items()))
+        # a package of that name which cannot be imported: the server goes on without the plugin
+        absent = Path(place) / "absent"
+        (absent / "cuvee_tfserving").mkdir(parents=True)
+        (absent / "cuvee_tfserving" / "__init__.py").write_text("raise ImportError('left out')")
+        without = resident(Path(place) / "without", POPULAR, '{ use = "popular" }', {"PYTHONPATH": str(absent)})
+        sources = '{ use = "popular" }, { use = "deep" }'
+        both = resident(Path(place) / "with", POPULAR + DEEP, sources, {})
+    print(f"\nresident memory of a server: {without:.0f} MiB without the plugin, {both:.0f} MiB with the deep model")
     took = "import time; t = time.perf_counter(); import cuvee_tfserving.plugin; print(time.perf_counter() - t)"
-    engine = "import cuvee.serving.server; "
-    for name, code in (("with all that it needs", took), ("in a server", engine + took)):
+    for name, code in (("and of all that it needs", took), ("in a server", f"import cuvee.serving.server; {took}")):
         cold_starts = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(5)]
         print(f"import of the plugin, {name}: {min(cold_starts):.2f} s (the best of 5)")
+
+
+def resident(folder: Path, recommenders: str, sources: str, environment: dict[str, str]) -> float:
+    """MiB of a server of a toy after twenty requests."""
+    (folder / "products").mkdir(parents=True)
+    (folder / "var/data").mkdir(parents=True)
+    two_tribes().data.save(folder / "var/data/toy")
+    (folder / "cuvee.toml").write_text(recommenders)
+    (folder / "products/toy.toml").write_text(PRODUCT % sources)
+    command = [sys.executable, "-m", "cuvee.cli", "fit", "--config", str(folder / "cuvee.toml")]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(command, check=True, env={**os.environ, **environment}, **quiet)
+    with run_server(folder / "cuvee.toml", environment=environment) as server:
+        for _ in range(20):
+            server.client.recommend("toy", "viewer-001")
+        status = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+        return int(next(line for line in status if line.startswith("VmRSS")).split()[1]) / 1024
 
 
 def main() -> None:
