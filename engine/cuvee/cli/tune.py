@@ -163,7 +163,7 @@ def tune(
             write_whole(path, text)
         written = [out, plot, *beside]
         if apply:
-            write_whole(file, patched(file.read_text(encoding="utf-8"), patch, str(file)))
+            _apply(file, patched(file.read_text(encoding="utf-8"), patch, str(file)), config)
             written.append(file)
     if as_json:
         print_json(_plain(found, patch, written))
@@ -199,6 +199,24 @@ def _window(settings: Settings, product: Product, kind: str, newcomers: int, use
     else:
         found = validation_window(data, segments, newcomers, seed)
     return found if users is None else sampled(found, users, seed)
+
+
+def _apply(file: Path, text: str, config: Path) -> None:
+    """Write a product's file, and put the old one back if the configuration cannot be loaded with it.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    from cuvee.cli.tuning_patch import write_whole
+    from cuvee.errors import ConfigError
+
+    before = file.read_text(encoding="utf-8")
+    write_whole(file, text)
+    try:
+        open_settings(config)
+    except ConfigError:
+        write_whole(file, before)
+        raise
 
 
 def _product_file(config: Path, product: str) -> Path:
