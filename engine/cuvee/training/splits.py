@@ -125,7 +125,7 @@ def without_items(data: Dataset, split: Split, share: float, seed: int) -> NewIt
     rng = np.random.default_rng(seed)
     there = np.unique(data.events.items[data.events.weights > 0])
     new = np.zeros(data.n_items, np.bool_)
-    new[rng.choice(there, max(1, round(share * len(there))), replace=False)] = True
+    new[rng.permutation(there)[: max(1, round(share * len(there)))]] = True
     order = np.concatenate([np.flatnonzero(~new), np.flatnonzero(new)])
     moved = np.empty(data.n_items, np.int32)
     moved[order] = np.arange(data.n_items, dtype=np.int32)

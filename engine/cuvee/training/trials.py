@@ -91,11 +91,9 @@ class Trial:
     """Rows of :mod:`cuvee.training.baselines` to compare with."""
 
     def sampled(self, n: int | None, seed: int) -> Trial:
-        """With at most n people, drawn at random, the same ones in every round."""
+        """With at most n people, drawn at random, the same ones in every round; rounds without any are left out."""
         everyone = np.unique(np.concatenate([r.people for r in self.rounds]))
-        if n is None or n >= len(everyone):
-            return replace(self, n_asked=len(everyone))
-        drawn = np.random.default_rng(seed).choice(everyone, n, replace=False)
+        drawn = np.random.default_rng(seed).permutation(everyone)[:n]
         rounds = [r.select(np.flatnonzero(np.isin(r.people, drawn))) for r in self.rounds]
         return replace(self, rounds=[r for r in rounds if len(r)], n_asked=len(everyone))
 
