@@ -30,7 +30,7 @@ class Embedded:
         """The logged lines of one event."""
         return [line for line in _lines(self.log_file) if line.get("event") == name]
 
-    def wait_for(self, event: str, seconds: float = 60.0, **facts: Any) -> dict[str, Any]:
+    def wait_for(self, event: str, seconds: float = 180.0, **facts: Any) -> dict[str, Any]:
         """The first logged line of an event with these facts.
 
         Raises:
@@ -62,7 +62,7 @@ class Embedded:
         self.log_file.unlink(missing_ok=True)
 
 
-def start(arguments: Sequence[str], seconds: float = 60.0) -> Embedded:
+def start(arguments: Sequence[str], seconds: float = 180.0) -> Embedded:
     """Start ``cuvee model-server`` with these arguments, and wait until it listens.
 
     It ends with this process, however that ends.
