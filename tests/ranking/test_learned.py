@@ -93,7 +93,7 @@ def test_a_source_counts_against_beside_others_that_do_not() -> None:
     np.testing.assert_allclose(blender.contributions(of), [[[-0.5, 0.5]], [[1.5, 0.0]]])
 
 
-def taught(rng: Any, n: int = 600, m: int = 30) -> Lesson:
+def taught(rng: Any, n: int = 300, m: int = 30) -> Lesson:
     """Right is what ``good`` says, unless ``taste`` says the same; ``noise`` says nothing at all.
 
     ``taste`` is part of what ``good`` says. ``shy`` has opinions on half of the items alone, the right ones never.

@@ -26,8 +26,9 @@ NEAREST = 100
 CASES = 2500
 """Cases that are learnt from, at most: there are few coefficients."""
 RIDGE_WEIGHTS = 1e-4
-RIDGE_COEFFICIENTS = 3e-3
-"""How strongly coefficients are pulled to 0: what some hundred cases say by chance must not count."""
+"""How strongly weights are pulled to 0: only so much that they stay finite."""
+RIDGES = (1.0, 0.1, 0.01)
+"""How strongly coefficients are pulled to 0: that is taken under which other cases are likeliest."""
 STEPS = 60
 LEAST = 0.02
 """Share of all weights, of either sign, from which on a source may count against: less is chance."""
@@ -52,6 +53,17 @@ class _Sample:
     importance: Matrix
     """float64[n], adding up to 1."""
 
+    def select(self, kept: Bools) -> _Sample:
+        """Those of the cases, bool[n]."""
+        importance = self.importance[kept]
+        return _Sample(
+            self.features[kept],
+            self.right[kept],
+            self.absent[kept],
+            self.shares[:, kept],
+            importance / max(float(importance.sum()), 1e-300),
+        )
+
 
 def _drawn(lessons: Sequence[Lesson]) -> list[Lesson]:
     """At most ``CASES`` cases, of those that have a right candidate."""
@@ -64,19 +76,18 @@ def _drawn(lessons: Sequence[Lesson]) -> list[Lesson]:
     return [lessons[at].select(np.array(rows)) for at, rows in picked.items()]
 
 
-def _nearest(lessons: Sequence[Lesson], features: Features, weights: Matrix, coefficients: Matrix) -> _Sample:
-    """The candidates that stand highest under given weights float64[p, S] and coefficients float64[p, F].
+def _nearest(lessons: Sequence[Lesson], features: Features, weights: Matrix) -> _Sample:
+    """The candidates that stand highest under given weights, float64[p, S], values being read as they are.
 
     Cases whose right candidates are not among them are left out: to put these in would teach that
     what stood low is right. With the set chosen whoever is right, what is learnt is what would be
     learnt from all candidates (McFadden, "Modelling the choice of residential location", 1978).
     """
     parts: list[tuple[Floats, Bools, Bools]] = []
-    read = np.concatenate([np.ones((len(weights), 1)), coefficients], axis=1).astype(np.float32)
     for lesson in lessons:
         found = features(lesson)
         mixed = (weights @ lesson.shares).astype(np.float32)
-        scores = np.einsum("pfbm,pf,pb->bm", found, read, mixed, optimize=True)
+        scores = np.einsum("pbm,pb->bm", found[:, 0], mixed)
         present = lesson.opinions.present
         keys = np.where(present, -scores, np.inf)
         k = min(NEAREST, keys.shape[1])
@@ -88,16 +99,14 @@ def _nearest(lessons: Sequence[Lesson], features: Features, weights: Matrix, coe
         right[:, :k] = np.take_along_axis(lesson.relevant, columns, axis=1)
         absent[:, :k] = ~np.take_along_axis(present, columns, axis=1)
         parts.append((np.moveaxis(features_of, 2, 0), right, absent))
-    right = np.concatenate([p[1] for p in parts])
-    kept = np.flatnonzero(right.any(axis=1))
-    importance = np.concatenate([lesson.importance for lesson in lessons])[kept]
-    return _Sample(
-        np.ascontiguousarray(np.concatenate([p[0] for p in parts])[kept]),
-        right[kept],
-        np.concatenate([p[2] for p in parts])[kept],
-        np.concatenate([lesson.shares for lesson in lessons], axis=1)[:, kept],
-        importance / max(float(importance.sum()), 1e-300),
+    sample = _Sample(
+        np.concatenate([p[0] for p in parts]),
+        np.concatenate([p[1] for p in parts]),
+        np.concatenate([p[2] for p in parts]),
+        np.concatenate([lesson.shares for lesson in lessons], axis=1),
+        np.concatenate([lesson.importance for lesson in lessons]),
     )
+    return sample.select(np.asarray(sample.right.any(axis=1)))
 
 
 def _surprise(sample: _Sample, weights: Matrix, read: Matrix) -> tuple[float, Matrix, Matrix]:
@@ -140,14 +149,14 @@ def _likeliest_weights(sample: _Sample, weights: Matrix, unit: float) -> Matrix:
     return np.asarray(found.x).reshape(weights.shape)
 
 
-def _likeliest(sample: _Sample, weights: Matrix, signs: Matrix, unit: float) -> Matrix:
-    """float64[p, F]: the likeliest coefficients, beside weights of the given signs that are learnt with them."""
+def _likeliest(sample: _Sample, weights: Matrix, signs: Matrix, unit: float, ridge: float) -> tuple[Matrix, Matrix]:
+    """float64[p, S] and float64[p, F]: the likeliest weights, 0 or more, and coefficients, learnt together."""
     size, shape = weights.size, (len(weights), sample.features.shape[2] - 1)
 
     def loss(flat: Matrix) -> tuple[float, Matrix]:
         table, own = flat[:size].reshape(weights.shape), flat[size:].reshape(shape)
         value, by_weight, by_read = _surprise(sample, table, _read(own, signs))
-        of_weights, of_own = RIDGE_WEIGHTS / unit**2, RIDGE_COEFFICIENTS * unit**2
+        of_weights, of_own = RIDGE_WEIGHTS / unit**2, ridge * unit**2
         value += of_weights * float((table**2).sum()) + of_own * float((own**2).sum())
         by_own = signs[:, None] * by_read[:, 1:] + 2 * of_own * own
         return value, np.concatenate([(by_weight + 2 * of_weights * table).ravel(), by_own.ravel()])
@@ -156,8 +165,19 @@ def _likeliest(sample: _Sample, weights: Matrix, signs: Matrix, unit: float) -> 
     begin = np.maximum(weights * signs[:, None], LEAST * np.abs(weights).sum(axis=0))
     start = np.concatenate([begin.ravel(), np.zeros(shape).ravel()])
     bounds = [(0, None)] * size + [(None, None)] * (len(start) - size)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS})
-    return np.asarray(found.x)[size:].reshape(shape)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x
+    return found[:size].reshape(weights.shape), found[size:].reshape(shape)
+
+
+def _ridge(sample: _Sample, weights: Matrix, signs: Matrix, unit: float) -> float:
+    """The ridge under which a third of the cases is likeliest when the others have been learnt from."""
+    other = np.random.default_rng(1).permutation(len(sample.right)) % 3 == 0
+    taught, asked = sample.select(~other), sample.select(other)
+    surprises = []
+    for ridge in RIDGES:
+        table, own = _likeliest(taught, weights, signs, unit, ridge)
+        surprises.append(_surprise(asked, table, _read(own, signs))[0])
+    return RIDGES[int(np.argmin(surprises))]
 
 
 def learn_coefficients(lessons: Sequence[Lesson], features: Features) -> tuple[Bools, Matrix]:
@@ -175,12 +195,13 @@ def learn_coefficients(lessons: Sequence[Lesson], features: Features) -> tuple[B
     unit = 1 / max(float(np.mean(spreads)) if spreads else 1.0, 1e-9)
     weights = np.full((p, len(drawn[0].shares)), unit / p)
     for _ in range(2):  # who stands highest depends on the weights
-        sample = _nearest(drawn, features, weights, none)
+        sample = _nearest(drawn, features, weights)
         if not len(sample.right):
             return np.zeros(p, np.bool_), none
         weights = _likeliest_weights(sample, weights, unit)
-    sample = _nearest(drawn, features, weights, none)
+    sample = _nearest(drawn, features, weights)
     total = weights @ (sample.shares @ sample.importance)
     against = total < -LEAST * np.abs(total).sum()
     signs = np.where(against, -1.0, 1.0)
-    return against, _likeliest(sample, weights, signs, unit)
+    ridge = _ridge(sample, weights, signs, unit) if len(sample.right) > 2 else RIDGES[0]
+    return against, _likeliest(sample, weights, signs, unit, ridge)[1]
