@@ -30,8 +30,9 @@ class PopularConfig(RecommenderConfig):
     """Expected events at which a lift, of the trend or of a segment, is believed half."""
     segments: tuple[str, ...] | None = None
     """Columns of the users to count by; None is every category and number, () is none."""
-    segment_weight: NonNegativeFloat = 1.0
-    """Weight of what a user's segments choose more than others do."""
+    segment_weight: NonNegativeFloat = 0.5
+    """Weight of what a user's segments choose more than others do. Below 1, since columns say the
+    same thing twice (the young are students)."""
     bins: dict[str, Annotated[tuple[float, ...], Field(min_length=1)]] = Field(default_factory=dict)
     """Inner edges of number columns, by name: ``{"age": (18, 25, 35, 45, 55)}`` is built in.
     A column without any is cut into fifths of its users."""
