@@ -498,9 +498,9 @@ class Attribution(_message.Message):
     on this item.
     """
     calibrated: _builtins.float
-    """`raw` on the scale that the product's sources share; from 0 to 1 with the
-    quantile calibration. Absent when `raw` is, and when the blend uses ranks
-    alone.
+    """`raw` on the scale that the product's sources share: in standard deviations
+    with the zscore and quantile calibrations, from 0 to 1 with minmax and rank.
+    Absent when `raw` is, and when the blend uses ranks alone.
     """
     weight: _builtins.float
     """The source's weight in this answer, renormalised over the live sources.
@@ -509,7 +509,9 @@ class Attribution(_message.Message):
     contribution: _builtins.float
     """The part of the item's score that is due to this source. Where the source
     has no opinion this is what the product's policy for missing opinions
-    counts; it may be other than 0.
+    counts; it may be other than 0. With the learned blend it is the weight
+    times what was learnt to read in the opinion, and below 0 where that
+    speaks against the item.
     """
     rank: _builtins.int
     """The item's 1-based rank in the source's own candidate list. 0: the source
