@@ -31,6 +31,14 @@ class CountingConfig(cuvee.RecommenderConfig):
         return self.model_copy(update={"place": folder})
 
 
+class BasedConfig(CountingConfig):
+    on: str = "counts"
+
+    @property
+    def needs_vectors_of(self):
+        return (self.on,)
+
+
 class Counting(cuvee.Recommender[CountingConfig]):
     """Counts its fits, and publishes a file as a model server wants it."""
 
@@ -64,14 +72,28 @@ class Counting(cuvee.Recommender[CountingConfig]):
     def score(self, queries, items):
         return np.where(items >= 0, self.counts[items], np.nan).astype(np.float32)
 
+    def item_vectors(self):
+        return np.eye(len(self.counts), 4, dtype=np.float32)
+
     def close(self):
         type(self).closed += 1
+
+
+class Based(Counting):
+    """Is fitted on the vectors of another."""
+
+    Config = BasedConfig
+
+    @classmethod
+    def fit(cls, data, config, progress):
+        assert data.vectors[config.on].shape == (data.n_items, 4)
+        return super().fit(data, config, progress)
 
 
 class Hooks:
     @cuvee.hookimpl
     def register_recommenders(self):
-        return {"counting": Counting}
+        return {"counting": Counting, "based": Based}
 
 
 @pytest.fixture(autouse=True)
@@ -140,6 +162,20 @@ def test_what_a_fit_depends_on_makes_another_one(tmp_path, changed):
     ask(tmp_path)
     ask(tmp_path, **changed)
     assert len(Counting.fits) == 2
+
+
+@pytest.mark.parametrize("changed", [{"shift": 2.0}, {"refit": ["counts"]}], ids=["settings", "refit"])
+def test_who_learns_from_anothers_vectors_learns_anew_with_it(tmp_path, changed):
+    def ask_both(shift=1.0, refit=()):
+        plain = settings(tmp_path, shift=shift)
+        based = Instance(name="based", plugin="based", config=BasedConfig(shift=9.0))
+        both = plain.model_copy(update={"recommenders": {**plain.recommenders, "based": based}})
+        with FitStore.of(both).fitted(DATA, both, registry(), ["based"], told, refit=refit) as found:
+            return found["based"].reused
+
+    assert [ask_both(), ask_both()] == [False, True]
+    assert not ask_both(**changed)
+    assert Counting.fits.count(9.0) == 2
 
 
 def test_what_only_concerns_serving_does_not(tmp_path):

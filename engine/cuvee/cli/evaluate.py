@@ -83,15 +83,14 @@ def evaluate(
     from cuvee.cli.progress import Bars
     from cuvee.cli.report import require_reports, write_report
     from cuvee.cli.tables import print_json
-    from cuvee.data.dataset import Dataset
     from cuvee.training.evaluate import evaluate as measure
+    from cuvee.training.fit import training_data
     from cuvee.training.protocols import carry_out
 
     if html is not None:
         require_reports(html)
     settings, registry = open_settings(config)
-    table = settings.products[check_product(settings, product)]
-    trial = carry_out(protocol, Dataset.load(settings.data_dir / table.dataset), k, seed, users)
+    trial = carry_out(protocol, training_data(settings, check_product(settings, product)), k, seed, users)
     with Bars(hidden=as_json) as bars:
         found = measure(
             settings,

@@ -189,10 +189,10 @@ def _check(registry: Registry, method: str | None, calibrate: str | None) -> Non
 
 
 def _window(settings: Settings, product: Product, kind: str, newcomers: int, users: int | None, seed: int) -> Window:
-    from cuvee.data.dataset import Dataset
     from cuvee.training.cases import global_time_window, sampled, validation_window
+    from cuvee.training.fit import training_data
 
-    data = Dataset.load(settings.data_dir / product.dataset)
+    data = training_data(settings, product.name)
     segments = list(product.blend.segments.items())
     if kind == Over.GLOBAL_TIME:
         found = global_time_window(data, segments, newcomers)

@@ -31,7 +31,7 @@ from cuvee.training.questions import ask_about, in_batches
 from cuvee.training.snapshot import compile_plan
 from cuvee.training.vectors import order_of_fits, with_vectors
 
-__all__ = ["Fitted", "ProgressFor", "calibrate", "fit_models", "fit_one", "fit_product"]
+__all__ = ["Fitted", "ProgressFor", "calibrate", "fit_models", "fit_one", "fit_product", "training_data"]
 
 CALIBRATION_USERS = 512
 """Sampled users whose unions of candidates a source's score distribution is learnt from."""
@@ -144,6 +144,16 @@ def calibrate(
         for name, scores in found.items()
         if scores
     }
+
+
+def training_data(settings: Settings, name: str) -> Dataset:
+    """What a product's recommenders learn from: what was imported, and what the store has.
+
+    Raises:
+        DataError: the dataset was not imported.
+        UnavailableError: the store cannot be reached.
+    """
+    return _all_known(Dataset.load(settings.data_dir / settings.products[name].dataset), settings, name)
 
 
 def _all_known(imported: Dataset, settings: Settings, name: str) -> Dataset:

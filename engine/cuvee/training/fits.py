@@ -22,7 +22,7 @@ import inspect
 import io
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -116,16 +116,17 @@ class FitStore:
                 raise NotFound("recommender", name, sorted(settings.recommenders))
         digest = digest_of(data)
         found: dict[str, KeptFit] = {}
-        used = []
+        keys: dict[str, str] = {}
         try:
             for name in order_of_fits(settings, tuple(names)):
                 instance = settings.recommenders[name]
                 registered = registry.recommenders[instance.plugin]
-                key = _key(digest, instance, registered)
-                used.append(key)
+                needs = instance.config.needs_vectors_of
+                key = keys[name] = _key(digest, instance, registered, [keys[other] for other in needs])
                 told = progress(name)
+                anew = name in refit or not all(found[other].reused for other in needs)
                 with self._alone(key):
-                    kept = None if name in refit else self._kept(key, instance, registered, catalog or data.catalog)
+                    kept = None if anew else self._kept(key, instance, registered, catalog or data.catalog)
                     if kept is None:
                         given = with_vectors(data, instance, {n: k.model for n, k in found.items()})
                         self._fit(key, given, instance, registered, told)
@@ -137,7 +138,7 @@ class FitStore:
         finally:
             for one in found.values():
                 one.model.close()
-            self.prune(used)
+            self.prune(keys.values())
 
     def prune(self, keep: Collection[str] = ()) -> None:
         """Delete the fits that were used longest ago until the rest is within the limit."""
@@ -207,10 +208,10 @@ class FitStore:
                 shutil.rmtree(self.folder / key / old, ignore_errors=True)
 
 
-def _key(data_digest: str, instance: Instance, registered: Registered[Any]) -> str:
-    """32 hex digits: equal for equal fits, whatever the instance's name."""
+def _key(data_digest: str, instance: Instance, registered: Registered[Any], learnt_from: Sequence[str]) -> str:
+    """32 hex digits: equal for equal fits, whatever the instance's name; ``learnt_from`` are those of others."""
     origin = registered.plugin
-    parts = (data_digest, instance.plugin, origin.distribution, origin.version, instance.digest)
+    parts = (data_digest, instance.plugin, origin.distribution, origin.version, instance.digest, *learnt_from)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
