@@ -175,7 +175,9 @@ class EventsConfig(Table):
     rating_liked_from: float = 4.0
     """A rating of this value or more has the weight of ``rating``, one below has 0."""
     retention_days: int | None = Field(None, ge=1, le=36_500)
-    """Events that happened longer ago are deleted; by default none are."""
+    """Events that happened longer ago, and exposures, are deleted; by default none are."""
+    exposures: float = Field(0.0, ge=0, le=1)
+    """The share of answers of which the store keeps what was shown, for ``cuvee report``."""
 
     @field_validator("weights", mode="after")
     @classmethod

@@ -220,6 +220,7 @@ EVENTS = """
 [events]
 weights = { view = 0.5, dismiss = -1.0 }
 rating_liked_from = 3.5
+exposures = 1.0
 """
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cuvee.client import Client
+from cuvee.data.store import Database, Store
+from cuvee.data.store.database import located
 from cuvee.testing import RunningServer, run_server
 from cuvee.v1 import events_pb2 as pb
 from cuvee.v1 import recommendation_pb2
@@ -121,3 +124,19 @@ def test_an_id_that_cannot_be_stored_is_nobodys(client: Client):
     answer = client.recommend("toy", "nul\0nul")
     assert not answer.user_known
     assert not answer.degraded
+
+
+def test_what_was_shown_is_kept_and_joined_with_what_was_done(client: Client, store_url: str):
+    answer = client.recommend("toy", "shopper")
+    item = answer.items[1]
+    do(client, "shopper", item.item_id, recommendation_id=answer.recommendation_id, position=item.position)
+    store = Store(Database(located(store_url, Path())))
+    until = time.monotonic() + 10
+    while True:
+        found = {one.group: one for one in store.outcomes("toy", "segment", 0)}
+        if "cold" in found and found["cold"].clicked:
+            break
+        assert time.monotonic() < until, found
+        time.sleep(0.05)
+    store.close()
+    assert found["cold"].clicked <= found["cold"].shown

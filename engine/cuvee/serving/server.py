@@ -148,7 +148,7 @@ async def serve(
     guard = Guard(config.limits.deadline)
     server = grpc.aio.server(interceptors=[guard], options=_options(config, reuse_port=reuse_port))
     stored = StoreServices(settings, registry, products, guard.leaving)
-    servicer = RecommendationServicer(settings, registry, products, stored.users)
+    servicer = RecommendationServicer(settings, registry, products, stored.users, stored.exposures)
     stored.attach(server)
     rpc.add_RecommendationServiceServicer_to_server(servicer, server)
     state = Health(settings.products)
@@ -185,6 +185,7 @@ async def serve(
         following.cancel()
         stopping.cancel()
         await server.stop(max(ends - time.monotonic(), 0))
+        await stored.drain(min(config.shutdown_grace, 2.0))
         servicer.close()
         stored.close()
         for served in products.served.values():

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TypeVar
 
 import grpc
 
@@ -15,11 +16,12 @@ from cuvee.registry import Registry
 from cuvee.serving.answers import only_checked, ranked, recommended, similar
 from cuvee.serving.batching import BATCH
 from cuvee.serving.checks import MOST_REQUESTS, check_id
+from cuvee.serving.exposures import Exposures
 from cuvee.serving.guard import Context, deadline_of, incident_of
 from cuvee.serving.hooks import Hooks
 from cuvee.serving.products import Products, Served
 from cuvee.serving.questions import Edge, Row
-from cuvee.serving.runs import BULK_PATIENCE, Runs
+from cuvee.serving.runs import BULK_PATIENCE, Made, Runs
 from cuvee.serving.status import problem_of
 from cuvee.serving.stored import StoredUsers
 from cuvee.v1 import recommendation_pb2 as pb
@@ -27,16 +29,25 @@ from cuvee.v1 import recommendation_pb2_grpc as rpc
 
 __all__ = ["RecommendationServicer"]
 
+A = TypeVar("A", pb.RecommendResponse, pb.SimilarItemsResponse)
+
 
 class RecommendationServicer(rpc.RecommendationServiceServicer):
     """Answers what can be asked about lists."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, products: Products, stored: StoredUsers | None = None
+        self,
+        settings: Settings,
+        registry: Registry,
+        products: Products,
+        stored: StoredUsers | None = None,
+        exposures: Exposures | None = None,
     ) -> None:
+        """Without ``stored`` users are as they were imported; without ``exposures`` nothing that is shown is kept."""
         limits = settings.server.limits
         self._products = products
         self._longest = limits.deadline
+        self._exposures = exposures
         self._hooks = Hooks(registry, limits.threads)
         self._edge = Edge(self._hooks, limits.threads, stored)
         self._runs: Mapping[str, Runs] = {name: Runs(name, limits, self._hooks) for name in products.served}
@@ -57,13 +68,20 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         row = await self._edge.recommend(request, served, deadline)
         if request.validate_only:
             return only_checked(row)
-        return recommended(await self._runs[request.product].ask(row, deadline))
+        made = await self._runs[request.product].ask(row, deadline)
+        return self._shown(made, recommended(made))
+
+    def _shown(self, made: Made, answer: A) -> A:
+        if self._exposures is not None:
+            self._exposures.note(made, answer)
+        return answer
 
     async def SimilarItems(self, request: pb.SimilarItemsRequest, context: Context) -> pb.SimilarItemsResponse:  # noqa: N802
         """As the proto says."""
         deadline = deadline_of(context, self._longest)
         row = await self._edge.similar(request, self._current(request.product), deadline)
-        return similar(await self._runs[request.product].ask(row, deadline))
+        made = await self._runs[request.product].ask(row, deadline)
+        return self._shown(made, similar(made))
 
     async def Rank(self, request: pb.RankRequest, context: Context) -> pb.RankResponse:  # noqa: N802
         """As the proto says."""
@@ -124,7 +142,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
                     if isinstance(one_made, Exception):
                         failed([at], one_made)
                     else:
-                        results[at].response.CopyFrom(recommended(one_made))
+                        results[at].response.CopyFrom(self._shown(one_made, recommended(one_made)))
             except Exception as problem:  # noqa: BLE001 - as above
                 failed(which, problem)
         await asyncio.sleep(0)  # others may have their turn between parts

@@ -13,6 +13,7 @@ from cuvee.data.store.retention import prune
 from cuvee.registry import Registry
 from cuvee.serving.catalog import CatalogServicer
 from cuvee.serving.events import EventServicer
+from cuvee.serving.exposures import Exposures
 from cuvee.serving.growth import Growth
 from cuvee.serving.products import Products, Served
 from cuvee.serving.store_calls import StoreCalls
@@ -42,6 +43,7 @@ class StoreServices:
             OperatorError: it cannot be one of ours, or its tables are of another version.
         """
         self.users: StoredUsers | None = None
+        self.exposures: Exposures | None = None
         self.names: tuple[str, ...] = ()
         """Full names of the services."""
         self._products = tuple(products.served)
@@ -51,6 +53,7 @@ class StoreServices:
             return
         slots = min(settings.store.pool, settings.server.limits.threads)
         self.users = StoredUsers(self._store, slots)
+        self.exposures = Exposures(self._store)
         self._calls = StoreCalls(slots, 2 * settings.store.timeout)
         self._events = EventServicer(self._store, products, self._calls, leaving)
         self._growth = Growth(self._store, settings, registry, products, self._calls)
@@ -106,10 +109,16 @@ class StoreServices:
         except Exception as problem:  # noqa: BLE001 - as below
             log.warning("who is forgotten cannot be followed", problem=repr(problem))
 
+    async def drain(self, seconds: float) -> None:
+        """Wait for what nobody waits for, at most so long."""
+        if self.exposures is not None:
+            await self.exposures.drain(seconds)
+
     def close(self) -> None:
         """Let idle threads go, and close the connections."""
-        if self._store is None or self.users is None:
+        if self._store is None or self.users is None or self.exposures is None:
             return
+        self.exposures.close()
         self._events.close()
         self._growth.close()
         self._calls.close()

@@ -1,4 +1,4 @@
-"""Events that are older than their product wants are deleted, a page at a time."""
+"""Events and exposures that are older than their product wants are deleted, a page at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAY = 86_400_000_000
 
 
 def prune(store: Store, products: Mapping[str, Product]) -> Iterator[tuple[str, int]]:
-    """Delete what is too old; after each page the product, and how many events that were.
+    """Delete what is too old; after each page the product, and how many events that were (0: exposures).
 
     Raises:
         UnavailableError: the store cannot be reached; what was deleted stays deleted.
@@ -27,3 +27,5 @@ def prune(store: Store, products: Mapping[str, Product]) -> Iterator[tuple[str, 
         before = now() - days * DAY
         while count := store.prune(name, before):
             yield name, count
+        while store.prune_exposures(name, before):
+            yield name, 0

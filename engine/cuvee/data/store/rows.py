@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 __all__ = [
-    "Attribute", "EventRow", "EventType", "History", "ItemChange", "ItemRow", "Merged", "UserRow", "UserState",
-    "now",
+    "Attribute", "EventRow", "EventType", "ExposureRow", "History", "ItemChange", "ItemRow", "Merged",
+    "UserRow", "UserState", "now",
 ]  # fmt: skip
 
 Attribute: TypeAlias = str | float | bool | list[str]
@@ -47,6 +47,25 @@ class EventRow:
     session_id: str | None = None
     recommendation_id: str | None = None
     position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureRow:
+    """One item of an answer: where it stood, and who put it there."""
+
+    product: str
+    recommendation_id: str
+    position: int
+    item_id: str
+    time: int
+    source: str
+    """Which contributed most, or filled the place from the fallback chain."""
+    segment: str
+    kind: str
+    """``blend``, ``fallback`` or ``exploration``."""
+    variant: str
+    version: str
+    """Of the snapshot."""
 
 
 @dataclass(frozen=True, slots=True)

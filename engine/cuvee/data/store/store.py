@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from cuvee.data.store import events, items, users
+from cuvee.data.store import events, exposures, items, users
 from cuvee.data.store.database import Database
-from cuvee.data.store.rows import EventRow, History, ItemChange, ItemRow, Merged, UserRow, UserState
+from cuvee.data.store.rows import EventRow, ExposureRow, History, ItemChange, ItemRow, Merged, UserRow, UserState
 
 __all__ = ["MOST_EVENTS", "Store"]
 
@@ -89,6 +89,18 @@ class Store:
     def prune(self, product: str, before: int) -> int:
         """Delete a page of events that happened before a time (microseconds); how many there were."""
         return self.database.write(lambda connection: events.prune_events(connection, product, before))
+
+    def prune_exposures(self, product: str, before: int) -> int:
+        """Delete a page of what was shown before a time (microseconds); how many rows there were."""
+        return self.database.write(lambda connection: exposures.prune_exposures(connection, product, before))
+
+    def write_exposures(self, rows: Sequence[ExposureRow]) -> None:
+        """Keep what was shown."""
+        self.database.write(lambda connection: exposures.write_exposures(connection, rows))
+
+    def outcomes(self, product: str, by: str, since: int) -> list[exposures.Outcome]:
+        """What came of what was shown since a time (microseconds), by source, segment and the like."""
+        return self.database.write(lambda connection: exposures.outcomes(connection, product, by, since), dry=True)
 
     def revision(self, product: str) -> int:
         """The product's newest revision of items."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, SmallInteger, Table, Text
 
-__all__ = ["EVENTS", "FORGOTTEN", "HEADS", "ITEMS", "METADATA", "SECRETS", "USERS", "by_code_point"]
+__all__ = ["EVENTS", "EXPOSURES", "FORGOTTEN", "HEADS", "ITEMS", "METADATA", "SECRETS", "USERS", "by_code_point"]
 
 METADATA = MetaData()
 
@@ -81,6 +81,24 @@ HEADS = Table(
     Column("born", BigInteger, nullable=False),
 )
 """One row per product, locked by who writes its items: revisions are committed in their order."""
+
+EXPOSURES = Table(
+    "cuvee_exposures",
+    METADATA,
+    Column("product", by_code_point(), primary_key=True),
+    Column("recommendation_id", by_code_point(), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("item_id", by_code_point(), nullable=False),
+    Column("time", BigInteger, nullable=False),
+    # which contributed most, or filled the place from the fallback chain
+    Column("source", Text, nullable=False),
+    Column("segment", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("variant", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Index("cuvee_exposures_by_time", "product", "time"),
+)
+"""One row per item of an answer that was kept. Of whose answer it was, nothing: events name the answer."""
 
 FORGOTTEN = Table(
     "cuvee_forgotten",
