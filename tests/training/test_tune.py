@@ -6,6 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+import cuvee
 import numpy as np
 import pytest
 from cuvee import builtins
@@ -136,6 +137,14 @@ def test_a_source_that_nobody_heard_keeps_its_share(tmp_path):
     weights = found.segments[0].weights
     assert weights["mute"] == pytest.approx(0.4, abs=0.002)
     assert weights["rows"] == pytest.approx(weights["columns"], abs=0.15)
+
+
+def test_a_source_that_does_not_serve_a_segment_gets_no_share_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(halves.Half, "serves", cuvee.Serves.SESSION)
+    cold = {"rows": 0.5, "columns": 0.5}
+    found = tuned(tmp_path, HALVES, blend={"weights": {"cold": cold}})
+    assert found.segments[0].weights == {}
+    assert found.segments[-1].weights
 
 
 def test_too_few_people_leave_a_segment_as_it_is(tmp_path):

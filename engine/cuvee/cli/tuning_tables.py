@@ -37,26 +37,25 @@ def lengths(segments: Sequence[SegmentTuning], at: int) -> str:
 def show_tuning(found: Tuning) -> None:
     """Segments, then the whole, then what else was tried."""
     console = Console(highlight=False)
-    right = ("events", "people", "before", "learnt", "best member alone")
-    table = plain_table(
-        "segment", *right, "", "over best member", "weights", right=right, title=f"{found.product}: {found.measure}"
-    )
+    right = ("events", "people", "before", "learnt", "best member")
+    title = f"{found.product}: {found.measure}"
+    table = plain_table("segment", *right, "", "learnt over best member", right=right, title=title)
     for at, one in enumerate(found.segments):
-        against = one.against_best
-        weights = "too few people: stays as it is" if against and not one.weights else ""
-        weights = weights or ("no case: stays as it is" if not one.weights else "")
+        against, people = one.against_best, f"{one.people:,}"
+        if against is None:
+            table.add_row(Text(one.name, "bold"), lengths(found.segments, at), people, "", "", "", "", "stays as it is")
+            continue
+        over = "the best member" if one.alone else percent(against.uplift)
         table.add_row(
             Text(one.name, "bold"),
             lengths(found.segments, at),
-            f"{one.people:,}",
-            f"{one.before:.4f}" if against else "",
-            f"{one.after:.4f}" if against else "",
-            f"{against.second:.4f}" if against else "",
+            people,
+            f"{one.before:.4f}",
+            f"{one.after:.4f}",
+            f"{against.second:.4f}",
             Text(one.best_member, "dim"),
-            percent(against.uplift) if against and not one.alone else "the best member" if one.alone else "",
-            weights or " ".join(f"{name} {value:g}" for name, value in one.weights.items()),
+            over if one.weights else "stays as it is",
         )
-    table.add_row()
     best = found.against_best
     table.add_row(
         Text("all", "bold"),
@@ -67,9 +66,9 @@ def show_tuning(found: Tuning) -> None:
         f"{best.second:.4f}",
         Text(found.best_member, "dim"),
         Text(percent(best.uplift), "bold"),
-        Text(f"over the weights before: {percent(found.against_before.uplift)}", "dim"),
     )
     console.print(table)
+    console.print(f"over the weights before: {percent(found.against_before.uplift)}")
     if found.tried:
         console.print()
         console.print(_tried(found))

@@ -74,8 +74,10 @@ class Bench:
         self.share = counts.astype(np.float64)
         """float64[S, B]: how much each case counts for each segment."""
         self._standings = [Standing(shares[:, one.cases], counts[:, one.cases]) for one in judged]
-        self.allowed = sources_of(judged, self._standings)
+        self.allowed, served = sources_of(judged, self._standings)
         """bool[p, S]: which sources have an opinion in each segment."""
+        self.silent = served & ~self.allowed
+        """bool[p, S]: which sources serve a segment and had no opinion on any of its cases."""
 
     def calibrators(self, kind: str) -> dict[str, Calibrator]:
         """Source -> its calibrator of a kind."""

@@ -45,6 +45,8 @@ class Judged:
     """int32[p, b, M]: 1-based place in the source's own candidates, 0 = not proposed by it."""
     lengths: Offsets
     """int64[b]: liked events in the history."""
+    served: Bools
+    """bool[p, b]: whether the source serves such a query; it may have no opinion all the same."""
     relevant: Bools
     """bool[b, M]: whether a candidate was held out."""
     n_relevant: Offsets
@@ -96,7 +98,16 @@ def gather_opinions(
             keys = np.arange(len(rows))[:, None] * np.int64(n) + heard.items
             right = np.isin(keys, batch.held_out.rows * n + batch.held_out.items) & (heard.items >= 0)
             found.append(
-                Judged(rows, heard.items, heard.raw, heard.ranks, heard.lengths, right, batch.held_out.lengths)
+                Judged(
+                    rows,
+                    heard.items,
+                    heard.raw,
+                    heard.ranks,
+                    heard.lengths,
+                    heard.served,
+                    right,
+                    batch.held_out.lengths,
+                )
             )
             done += len(rows)
             progress(done, len(cases))
@@ -127,6 +138,7 @@ def select(judged: Judged, rows: Offsets) -> Judged:
         judged.raw[:, rows, :width],
         judged.ranks[:, rows, :width],
         judged.lengths[rows],
+        judged.served[:, rows],
         judged.relevant[rows, :width],
         judged.n_relevant[rows],
     )
@@ -169,7 +181,8 @@ def to_block(
     )
 
 
-def sources_of(judged: Sequence[Judged], standings: Sequence[Standing]) -> Bools:
-    """bool[p, S]: which sources have an opinion on any case of each segment."""
+def sources_of(judged: Sequence[Judged], standings: Sequence[Standing]) -> tuple[Bools, Bools]:
+    """bool[p, S] each: which sources have an opinion on any case of a segment, and which serve any."""
     heard = [(~np.isnan(j.raw)).any(axis=2) @ (s.counts > 0).T for j, s in zip(judged, standings, strict=True)]
-    return np.asarray(np.any(heard, axis=0))
+    served = [j.served @ (s.counts > 0).T for j, s in zip(judged, standings, strict=True)]
+    return np.asarray(np.any(heard, axis=0)), np.asarray(np.any(served, axis=0))

@@ -120,7 +120,7 @@ def _tuned(
     members = bench.members(fit.recipe, objective)
     learnt, table, alone = _decided(bench, fit, members)
     after = learnt.values()
-    final = _beside_the_silent(table, bench.table(), bench.allowed)
+    final = _beside_the_silent(table, bench.table(), bench.silent)
     told = progress("metric against weight")
     segments, curves = [], []
     for at in range(len(bench.plan.segments)):
@@ -167,17 +167,17 @@ def _decided(bench: Bench, fit: BlendFit, members: Sequence[PerCase]) -> tuple[C
     return learnt, table, alone
 
 
-def _beside_the_silent(learnt: Weights, had: Weights, allowed: Bools) -> Weights:
+def _beside_the_silent(learnt: Weights, had: Weights, silent: Bools) -> Weights:
     """float64[p, S]: the learnt weights beside those of sources that nobody heard.
 
-    A source that had no opinion on any case of a segment (on new users who declare nothing, one
-    that looks at what they declare) keeps the share that it has, up to a half: nothing was learnt
-    of it.
+    A source that serves a segment and had no opinion on any of its cases (of new users who declare
+    nothing, one that looks at what they declare; ``silent``, bool[p, S]) keeps the share that it
+    has, up to a half: nothing was learnt of it.
     """
-    silent = np.where(allowed, 0, had)
-    share = silent.sum(axis=0)
-    silent *= np.minimum(share, 0.5) / np.maximum(share, 1e-12)
-    return np.asarray(np.round(learnt * (1 - silent.sum(axis=0)) + silent, 3))
+    kept = np.where(silent, had, 0)
+    share = kept.sum(axis=0)
+    kept *= np.minimum(share, 0.5) / np.maximum(share, 1e-12)
+    return np.asarray(np.round(learnt * (1 - kept.sum(axis=0)) + kept, 3))
 
 
 def _segment(
