@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from cuvee.training import bootstrap
-from cuvee.training.bootstrap import mean_interval, mean_intervals, paired_bootstrap
+from cuvee.training.bootstrap import mean_interval, mean_intervals, paired_bootstrap, paired_bootstraps
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -85,6 +85,17 @@ def test_resamples_do_not_depend_on_how_many_are_held_at_a_time(monkeypatch):
     monkeypatch.setattr(bootstrap, "CHUNK", 170)
     for piecewise, at_once in zip(mean_intervals(sample, resamples=100), whole, strict=True):
         assert (piecewise.low, piecewise.high) == pytest.approx((at_once.low, at_once.high), rel=1e-12)
+
+
+@given(values, st.floats(0, 1))
+def test_many_at_once_are_what_each_is_alone(per_user, shift):
+    others = [per_user[::-1].copy(), per_user + shift]
+    together = paired_bootstraps(per_user, others, resamples=100)
+    for one, other in zip(together, others, strict=True):
+        alone = paired_bootstrap(per_user, other, resamples=100)
+        assert (one.difference.low, one.uplift.high) == pytest.approx(
+            (alone.difference.low, alone.uplift.high), nan_ok=True
+        )
 
 
 def test_other_users_cannot_be_paired():

@@ -11,12 +11,13 @@ Sakai, "Evaluating evaluation metrics based on the bootstrap", SIGIR 2006.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Interval", "PairedDifference", "mean_interval", "mean_intervals", "paired_bootstrap"]
+__all__ = ["Interval", "PairedDifference", "mean_interval", "mean_intervals", "paired_bootstrap", "paired_bootstraps"]
 
 PerUser = npt.NDArray[np.float64]
 CHUNK = 1 << 21
@@ -74,24 +75,45 @@ def paired_bootstrap(
     Raises:
         ValueError: the arrays differ in length, or are empty.
     """
-    if first.shape != second.shape or first.ndim != 1 or not len(first):
-        raise ValueError(f"a paired comparison needs two arrays of the same users, got {first.shape}, {second.shape}")
-    both = np.stack([first, second], axis=1).astype(np.float64)
-    means = _resampled_means(both, resamples, seed)
-    differences = means[:, 0] - means[:, 1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        uplifts = means[:, 0] / means[:, 1] - 1
-        uplift = float(np.float64(both[:, 0].mean()) / both[:, 1].mean() - 1)
-    return PairedDifference(
-        n_users=len(first),
-        first=float(both[:, 0].mean()),
-        second=float(both[:, 1].mean()),
-        difference=_interval(float((both[:, 0] - both[:, 1]).mean()), differences, level),
-        uplift=_interval(uplift, uplifts, level),
-        share_above=float((differences > 0).mean()),
-        level=level,
-        resamples=resamples,
-    )
+    return paired_bootstraps(first, [second], level=level, resamples=resamples, seed=seed)[0]
+
+
+def paired_bootstraps(
+    first: PerUser, others: Sequence[PerUser], *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> tuple[PairedDifference, ...]:
+    """Compare one float64[U] array with each of others of the same users, all over the same resamples.
+
+    Raises:
+        ValueError: the arrays differ in length, or are empty.
+    """
+    for second in others:
+        if first.shape != second.shape or first.ndim != 1 or not len(first):
+            raise ValueError(
+                f"a paired comparison needs two arrays of the same users, got {first.shape} and {second.shape}"
+            )
+    # differences are resampled themselves: equal values then differ by 0, and not by a rounding
+    differences = [first - second for second in others]
+    values = np.stack([first, *others, *differences], axis=1).astype(np.float64)
+    means = _resampled_means(values, resamples, seed)
+    mean, m = values.mean(axis=0), len(others)
+    found = []
+    for at in range(1, m + 1):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            uplifts = means[:, 0] / means[:, at] - 1
+            uplift = float(mean[0] / mean[at] - 1)
+        found.append(
+            PairedDifference(
+                n_users=len(first),
+                first=float(mean[0]),
+                second=float(mean[at]),
+                difference=_interval(float(mean[m + at]), means[:, m + at], level),
+                uplift=_interval(uplift, uplifts, level),
+                share_above=float((means[:, m + at] > 0).mean()),
+                level=level,
+                resamples=resamples,
+            )
+        )
+    return tuple(found)
 
 
 def _resampled_means(values: PerUser, resamples: int, seed: int) -> PerUser:

@@ -17,7 +17,7 @@ from cuvee.recommender import Recommender
 from cuvee.registry import Registry
 from cuvee.training.baselines import baseline
 from cuvee.training.beyond_accuracy import ItemTraits, user_counts
-from cuvee.training.bootstrap import paired_bootstrap
+from cuvee.training.bootstrap import paired_bootstrap, paired_bootstraps
 from cuvee.training.evaluation import (
     Comparison,
     Evaluation,
@@ -88,6 +88,7 @@ def evaluate(
         rounds, measured = [], []
         for asked in trial.rounds:
             found = _ask(ways, trial, asked, product.history, facts, progress, clock)
+            progress("intervals and comparisons")
             rounds.append(_round_figures(ways, asked, found, seed, segmented=trial.segmented))
             measured.append({way.name: m for way, (m, _) in zip(ways, found, strict=True)})
     return Evaluation(
@@ -234,11 +235,9 @@ def _best_member(rows: Sequence[Row], metric: str, segment: str = "") -> str:
 
 def _against_all(ways: Sequence[Entrant], measured: Sequence[Measured], metric: str, seed: int) -> list[Comparison]:
     by_name = {w.name: m.per_user[metric] for w, m in zip(ways, measured, strict=True)}
-    return [
-        Comparison(BLEND, name, metric, "", paired_bootstrap(by_name[BLEND], values, seed=seed))
-        for name, values in by_name.items()
-        if name != BLEND
-    ]
+    blend = by_name.pop(BLEND)
+    found = paired_bootstraps(blend, list(by_name.values()), seed=seed) if by_name else ()
+    return [Comparison(BLEND, name, metric, "", one) for name, one in zip(by_name, found, strict=True)]
 
 
 def _between(
