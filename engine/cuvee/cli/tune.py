@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -254,7 +255,7 @@ def _plain(found: Tuning, patch: Patch, written: list[Path]) -> dict[str, object
     """What was found as plain values."""
     from dataclasses import asdict
 
-    plain = asdict(found)
+    plain = _finite(asdict(found))
     return {
         **plain,
         "measure": str(found.measure),
@@ -262,3 +263,12 @@ def _plain(found: Tuning, patch: Patch, written: list[Path]) -> dict[str, object
         "patch": patch.text(),
         "written": [str(path) for path in written],
     }
+
+
+def _finite(value: Any) -> Any:
+    """The same, numbers that JSON cannot say as null (an uplift over 0)."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
