@@ -7,7 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from cuvee import Catalog, Dataset, Entities
 
 from .conftest import Run
 
@@ -86,6 +88,29 @@ def test_new_users_are_asked_about_after_each_number_of_events(run: Run, place: 
     done = run("evaluate", "toys", "--protocol", "cold-users", "-c", place / "cuvee.toml")
     assert done.code == 2
     assert "cold-users asks nothing on this dataset" in done.err  # four events each, and six are needed
+
+
+def test_knowing_more_of_a_new_user_helps_the_blend_and_popularity_is_the_floor(run: Run, place: Path) -> None:
+    # two tribes of thirty, each with its own twelve items: what one likes tells the tribe
+    rng = np.random.default_rng(0)
+    pairs = [(u, 12 * (u % 2) + i) for u in range(60) for i in rng.permutation(12)[:9]]
+    catalog = Catalog(Entities.of_ids(f"i{n}" for n in range(24)), Entities.of_ids(f"u{n}" for n in range(60)))
+    users, items = np.array(pairs).T
+    Dataset.build(catalog, users, items).save(place / "data" / "toys")
+    found = figures(run, place, "--protocol", "cold-users", "--k", 5)
+    assert [r["name"] for r in found["rounds"]] == ["no events", "1 event", "3 events", "5 events"]
+    assert found["n_users"] == 6  # a tenth
+
+    def ndcg(row: str) -> list[float]:
+        return [rows_of(found, at)[row]["figures"]["means"]["ndcg"]["mean"] for at in range(4)]
+
+    assert ndcg("blend")[0] == ndcg("popular")[0]
+    assert ndcg("pairs")[0] == 0
+    assert ndcg("blend")[3] > 1.2 * ndcg("blend")[0]
+    assert max(ndcg("popular, ever")) == min(ndcg("popular, ever"))  # the same task, whatever is known
+    assert all(rows_of(found, at)["blend"]["figures"]["means"]["empty"]["mean"] == 0 for at in range(4))
+    table = run("evaluate", "toys", "--protocol", "cold-users", "-c", place / "cuvee.toml").out
+    assert table.splitlines()[2].split() == ["no", "events", "1", "event", "3", "events", "5", "events"]
 
 
 def test_new_items_are_not_known_to_the_models_but_served(run: Run, place: Path) -> None:

@@ -45,6 +45,7 @@ def evaluate(
     protocol: Annotated[
         Protocol,
         typer.Option(
+            metavar="PROTOCOL",
             help="leave-last-out: each user's last event by time. validation: the one before it, the last left out "
             "altogether. global-time: the last tenth of all events, models and histories end before it. random-80-20: "
             "a fifth of each user's events. ncf: the last event against 99 random unseen items. cold-users: a tenth "
