@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -73,3 +75,9 @@ def test_prune_deletes_what_is_too_old(run: Run, place: Path) -> None:
     assert [len(store.history("toys", name)) for name in times] == [0, 1]
     assert "toys: 0 events" in run("store", "prune", "--config", config).out
     store.close()
+
+
+def test_who_needs_no_database_loads_none() -> None:
+    """The command's help and the client start fast; SQLAlchemy comes with what opens a store."""
+    code = "import sys, cuvee.client, cuvee.cli; cuvee.cli.program(); sys.exit('sqlalchemy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -259,3 +259,10 @@ def stored_server(stored_config: Path) -> Iterator[RunningServer]:
     """A server of one product over a store that its tests may write to."""
     with run_server(stored_config, environment=ENVIRONMENT) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def other(stored_config: Path, stored_server: RunningServer) -> Iterator[Client]:
+    """A second process over the same store."""
+    with run_server(stored_config, environment=ENVIRONMENT) as running:
+        yield running.client

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +28,6 @@ CLEARED, NOTHING, PENDING = (getattr(pb.ClearedPlace, f"OUTCOME_{n}") for n in (
 @pytest.fixture
 def client(stored_server: RunningServer) -> Client:
     return stored_server.client
-
-
-@pytest.fixture(scope="module")
-def other(stored_config: Path, stored_server: RunningServer) -> Iterator[Client]:
-    """A second process over the same store."""
-    with run_server(stored_config, environment=ENVIRONMENT) as running:
-        yield running.client
 
 
 @pytest.fixture

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cuvee.client import Client
 from cuvee.data.store import Database, Store
 from cuvee.data.store.database import located
-from cuvee.testing import RunningServer, run_server
+from cuvee.testing import RunningServer
 from cuvee.v1 import events_pb2 as pb
 from cuvee.v1 import recommendation_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
-
-from .conftest import ENVIRONMENT
 
 NUMBERS = itertools.count()
 TRIALS = 100
@@ -25,13 +22,6 @@ TRIALS = 100
 @pytest.fixture
 def client(stored_server: RunningServer) -> Client:
     return stored_server.client
-
-
-@pytest.fixture(scope="module")
-def other(stored_config: Path, stored_server: RunningServer) -> Iterator[Client]:
-    """A second process over the same store."""
-    with run_server(stored_config, environment=ENVIRONMENT) as running:
-        yield running.client
 
 
 def do(client: Client, user: str, *items: str, kind: int = pb.EVENT_TYPE_CLICK, **fields) -> None:
