@@ -17,7 +17,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-__all__ = ["Installed", "needed", "reduce_to_messages", "remove"]
+__all__ = ["Installed", "reached", "reduce_to_messages", "remove", "superfluous"]
 
 Installed = Mapping[str, Distribution]
 """Distributions by their normalised names."""
@@ -29,19 +29,25 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def needed(installed: Installed, roots: Iterable[str]) -> set[str]:
-    """What the roots depend on, directly and over others, but for what only TensorFlow needs."""
+def reached(installed: Installed, roots: Iterable[str], through: str | None = None) -> set[str]:
+    """The roots and what they depend on, directly and over others; ``through`` is reached and not passed."""
     found: set[str] = set()
-    open_ends = [normal(root) for root in roots]
+    open_ends = list(roots)
     while open_ends:
         name = open_ends.pop()
         if name in found or name not in installed:
             continue
         found.add(name)
-        if name != HEAVY:
+        if name != through:
             asked = map(Requirement, installed[name].requires or ())
             open_ends += [normal(r.name) for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})]
     return found
+
+
+def superfluous(installed: Installed) -> set[str]:
+    """What TensorFlow alone needs; not TensorFlow, whose messages stay."""
+    heavy = reached(installed, [HEAVY])
+    return heavy - reached(installed, installed.keys() - heavy, through=HEAVY) - {HEAVY}
 
 
 def remove(distribution: Distribution) -> None:
@@ -70,9 +76,8 @@ def main() -> None:
     if sys.prefix == sys.base_prefix:
         sys.exit("slim.py takes a virtual environment apart, and this Python is not in one")
     installed = {normal(d.metadata["Name"]): d for d in distributions()}
-    kept = needed(installed, ["pip", *(name for name in installed if name.startswith("cuvee"))])
     packages = [Path(str(d.locate_file(HEAVY))) for name, d in installed.items() if name == HEAVY]
-    for name in sorted(installed.keys() - kept):
+    for name in sorted(superfluous(installed)):
         remove(installed[name])
         sys.stdout.write(f"without {name}\n")
     for package in packages:

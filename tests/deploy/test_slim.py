@@ -30,13 +30,18 @@ def test_what_only_tensorflow_needs_goes_and_its_messages_stay(tmp_path: Path) -
     venv.create(tmp_path / "venv")
     site = next((tmp_path / "venv").glob("lib/python*/site-packages"))
     shutil.copytree(Path(packaging.__file__).parent, site / "packaging")
-    install(site, "cuvee_deep", ("api>=1", "extra-only; extra == 'training'"), ("cuvee_deep/__init__.py",))
+    install(
+        site,
+        "cuvee_deep",
+        ("api>=1", "of-an-extra; extra == 'postgres'", "heavy; extra == 'training'"),
+        ("cuvee_deep/__init__.py",),
+    )
     install(site, "api", ("tensorflow", "Shared.Thing"), ("api/__init__.py",))
     install(site, "shared-thing", (), ("shared/__init__.py",))
     messages = ("tensorflow/core/framework/tensor_pb2.py",)
     install(site, "tensorflow", ("shared-thing", "heavy"), ("tensorflow/__init__.py", "tensorflow/lib.so", *messages))
     install(site, "heavy", (), ("heavy/deep/down.py", "../../../bin/heavy"))
-    install(site, "extra-only", (), ("extra_only.py",))
+    install(site, "of-an-extra", (), ("of_an_extra.py",))
 
     said = subprocess.run(
         [tmp_path / "venv/bin/python", SLIM], check=True, capture_output=True, text=True, timeout=60
@@ -44,7 +49,7 @@ def test_what_only_tensorflow_needs_goes_and_its_messages_stay(tmp_path: Path) -
 
     assert "without heavy" in said
     left = {str(p.relative_to(site)) for p in site.rglob("*.py") if not p.is_relative_to(site / "packaging")}
-    assert left == {"cuvee_deep/__init__.py", "api/__init__.py", "shared/__init__.py", *messages}
+    assert left == {"cuvee_deep/__init__.py", "api/__init__.py", "shared/__init__.py", "of_an_extra.py", *messages}
     assert not [*site.rglob("lib.so"), *(tmp_path / "venv/bin").glob("heavy"), *site.glob("heavy*")]
 
 
