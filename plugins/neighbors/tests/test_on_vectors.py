@@ -47,11 +47,17 @@ def test_item_knn_is_the_mean_of_cosines_weighted_by_recency():
 
 
 def test_user_knn_asks_those_whose_taste_points_the_same_way():
-    model = fit(model="user_knn", neighbours=1)
+    model = fit(model="user_knn", neighbours=1, half_life=None)
     got = scores(model, ask([4], [3]))  # nobody has item 4: only its vector says who is near
     np.testing.assert_allclose(got[:, :4], [[1, 1, 0, 0], [0, 0, 1, 1]], atol=1e-6)
     own = scores(model, ask([0, 1], users=[0]))
     assert own[0, 2] == 1, "nobody is his own neighbour"
+
+
+def test_what_neighbours_liked_long_ago_counts_less():
+    got = scores(fit(model="user_knn", neighbours=1, half_life=2), ask([4]))[0]
+    # one event later, which fades thrice as slowly as the history
+    np.testing.assert_allclose(got[:2], [2 ** (-1 / 6), 1], rtol=1e-5)
 
 
 @pytest.mark.parametrize("model", ["item_knn", "user_knn"])

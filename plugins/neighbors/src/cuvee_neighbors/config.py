@@ -14,6 +14,7 @@ ModelName: TypeAlias = Literal["ease", "item_knn", "user_knn", "transitions"]
 
 _HALF_LIFE: Mapping[str, float] = {"ease": 4.0, "item_knn": 2.0, "user_knn": 3.0, "transitions": 2.0}
 _NEIGHBOURS: Mapping[str, int] = {"ease": 1, "item_knn": 100, "user_knn": 50, "transitions": 200}
+_ON_VECTORS: Mapping[str, Mapping[str, float]] = {"half_life": {"user_knn": 2.0}, "neighbours": {"item_knn": 200}}
 _SHRINK: Mapping[str, float] = {"item_knn": 10.0}
 _READ_BY: Mapping[str, tuple[ModelName, ...]] = {
     "l2": ("ease",),
@@ -29,6 +30,12 @@ _READ_BY: Mapping[str, tuple[ModelName, ...]] = {
 }
 
 
+def _default(setting: str, by_model: Mapping[str, float], given: Mapping[str, Any], otherwise: float) -> float:
+    model = given.get("model", "")
+    on_vectors = _ON_VECTORS[setting] if given.get("vectors_of") is not None else {}
+    return on_vectors.get(model, by_model.get(model, otherwise))
+
+
 class NeighborsConfig(RecommenderConfig):
     """Which neighbourhood, and how the history speaks."""
 
@@ -40,18 +47,18 @@ class NeighborsConfig(RecommenderConfig):
     vectors_of: str | None = None
     """item_knn, user_knn: the recommender of ``cuvee.toml`` whose item vectors say how alike items
     are (a deep model, factors, content), instead of who likes them."""
-    half_life: PositiveFloat | None = Field(default_factory=lambda given: _HALF_LIFE.get(given.get("model", ""), 4.0))
+    half_life: PositiveFloat | None = Field(default_factory=lambda given: _default("half_life", _HALF_LIFE, given, 4.0))
     """Later events of the history after which an event counts half; None (in TOML the word
     ``"none"``) counts all alike. By default 4 for ease, 2 for item_knn and transitions, 3 for
-    user_knn."""
+    user_knn (on vectors 2)."""
     l2: PositiveFloat = 500.0
     """ease: how strongly weights are pulled to 0, in events."""
     max_items: PositiveInt = 20_000
     """ease: the largest catalogue that it is fitted on. The matrix is dense: 20,000 items make
     1.6 GB of it."""
-    neighbours: PositiveInt = Field(default_factory=lambda given: _NEIGHBOURS.get(given.get("model", ""), 50))
+    neighbours: PositiveInt = Field(default_factory=lambda given: int(_default("neighbours", _NEIGHBOURS, given, 50)))
     """item_knn: entries kept for each item proposed; transitions: for each item of the history;
-    user_knn: users asked. By default 100, 200 and 50."""
+    user_knn: users asked. By default 100 (on vectors 200), 200 and 50."""
     shrink: NonNegativeFloat = Field(default_factory=lambda given: _SHRINK.get(given.get("model", ""), 0.0))
     """item_knn, user_knn: added to the denominator, so that few common events convince less. By
     default 10 and 0."""
