@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, or_, select, true, update
@@ -46,7 +45,7 @@ def write_events(connection: Connection, rows: Sequence[EventRow]) -> list[bool]
     written = {
         (product, event_id)
         for product, event_id in connection.execute(
-            insert.returning(EVENTS.c.product, EVENTS.c.event_id), [asdict(rows[first[key]]) for key in sorted(first)]
+            insert.returning(EVENTS.c.product, EVENTS.c.event_id), [_values(rows[first[key]]) for key in sorted(first)]
         )
     }
     new = [rows[first[key]] for key in written]
@@ -54,6 +53,11 @@ def write_events(connection: Connection, rows: Sequence[EventRow]) -> list[bool]
         _count(connection, new)
     return [(row.product, row.event_id) in written and first[row.product, row.event_id] == at
             for at, row in enumerate(rows)]  # fmt: skip
+
+
+def _values(row: EventRow) -> dict[str, Any]:
+    """By column; dataclasses' own asdict copies each value deeply, at half of the cost of storing it."""
+    return {name: getattr(row, name) for name in _COLUMNS}
 
 
 def _count(connection: Connection, rows: Sequence[EventRow]) -> None:
