@@ -100,11 +100,9 @@ def _rows(console: Console, one: RoundFigures, *, every_metric: bool) -> None:
         blocks = [first_block, [n for n in rest if n not in (*first_block, *COSTS)], [n for n in COSTS if n in rest]]
     for at, names in enumerate(blocks):
         heads = [METRICS[n].label.format(k=one.k) for n in names]
-        lead, last = (
-            ([METRICS[one.primary].label.format(k=one.k)] if at == 0 else []),
-            ("blend against it" if at == 0 else "seconds" if at == len(blocks) - 1 else ""),
-        )
-        table = plain_table(one.name, *lead, *heads, last, right=(*lead, *heads, last))
+        lead = [METRICS[one.primary].label.format(k=one.k)] if at == 0 else []
+        last = ["blend against it"] if at == 0 else ["seconds"] if at == len(blocks) - 1 else []
+        table = plain_table(one.name, *lead, *heads, *last, right=(*lead, *heads, *last))
         columns = [one.primary, *names] if at == 0 else names
         best = {n: best_of(one.rows, worth(n), METRICS[n].best) for n in columns}
         for row in one.rows:
@@ -114,8 +112,10 @@ def _rows(console: Console, one: RoundFigures, *, every_metric: bool) -> None:
             styled = [
                 Text(cell, "bold green" if row.name in best[n] else "") for cell, n in zip(cells, columns, strict=True)
             ]
-            end = _against(one.against(row.name)) if at == 0 else Text(f"{row.seconds:.1f}" if last else "")
-            table.add_row(_name(row), *styled, end)
+            end = _against(one.against(row.name)) if at == 0 else Text(f"{row.seconds:.1f}")
+            table.add_row(_name(row), *styled, *([end] if last else []))
+        if at:
+            console.print()
         console.print(table)
 
 

@@ -43,6 +43,9 @@ def _drawn(width: float, height: float, draw: Callable[[Figure], None]) -> str:
 
 
 def _bare(axis: Axes, grid: str = "x") -> None:
+    """Grid lines along ``x``, ``y`` or ``both``, few of them, and no frame."""
+    if grid != "y":
+        axis.locator_params(axis="x", nbins=6)
     axis.spines[["top", "right", "left" if grid == "x" else "bottom"]].set_visible(False)
     axis.tick_params(length=0)
     axis.grid(axis="both" if grid == "both" else "x" if grid == "x" else "y", color=FAINT, linewidth=0.9)
