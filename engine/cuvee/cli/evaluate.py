@@ -50,7 +50,7 @@ def evaluate(
             "altogether. global-time: the last tenth of all events, models and histories end before it. random-80-20: "
             "a fifth of each user's events. ncf: the last event against 99 random unseen items. cold-users: a tenth "
             "of the users, unknown to the models, after 0, 1, 3, 5 events. cold-items: a tenth of the items, unknown "
-            "to the models, and what serving them costs the others."
+            "to the models, and what serving them costs the others.",
         ),
     ] = Protocol.LEAVE_LAST_OUT,
     k: Annotated[int, typer.Option("--k", min=1, max=100, help="Length of the lists.")] = 10,
