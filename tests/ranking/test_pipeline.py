@@ -193,3 +193,17 @@ def test_ranking_with_every_source_down_keeps_the_callers_order() -> None:
     answer = asyncio.run(score_listed(made, Question(asked.queries, asked.seen, 3, listed=listed), ask_directly))
     assert answer.items().tolist() == [[3, 5, 0]]
     assert answer.degraded
+
+
+def test_the_learnt_blender_goes_on_without_the_sources_that_fail() -> None:
+    broken = Raises([0] * 6)
+    cases: list[tuple[dict[str, Any], list[int]]] = [
+        ({"a": broken, "b": UP, "c": DOWN}, [0, 1, 2, 3]),  # b counts against, so both prefer the first items
+        ({"a": broken, "b": UP, "c": broken}, [5, 4, 3, 2]),  # with nobody to count against, it counts for
+    ]
+    for sources, expected in cases:
+        answer = run(replace(plan(sources), blender=Learned(READ, "prior")), question([[]]))
+        assert answer.degraded
+        assert answer.items().tolist() == [expected]
+        live = [made is not broken for made in sources.values()]
+        np.testing.assert_allclose(answer.weights[:, 0], np.array(live) / sum(live), rtol=1e-6)

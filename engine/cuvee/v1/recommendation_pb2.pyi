@@ -361,8 +361,10 @@ class RecommendResponse(_message.Message):
     the product runs none.
     """
     segment: _builtins.str
-    """The history segment whose weights were used, as the product's configuration
-    names it, e.g. "cold" or "warm".
+    """The segment that the history's length belongs to, as the product's
+    configuration names it, e.g. "cold" or "warm". Where weights pass smoothly
+    they stand between this segment's and the next one's; the attributions have
+    the exact ones.
     """
     user_known: _builtins.bool
     """True when something is stored about `user_id`: events or a profile. False
@@ -894,7 +896,7 @@ class SimilarItemsResponse(_message.Message):
     variant: _builtins.str
     """The experiment variant that answered. Empty when the product runs none."""
     segment: _builtins.str
-    """The history segment whose weights were used."""
+    """The segment that the history's length belongs to."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedItem]:
         """The items, best first. At most the coerced page size; never an anchor."""
@@ -1012,7 +1014,7 @@ class RankResponse(_message.Message):
     variant: _builtins.str
     """The experiment variant that answered. Empty when the product runs none."""
     segment: _builtins.str
-    """The history segment whose weights were used."""
+    """The segment that the history's length belongs to."""
     user_known: _builtins.bool
     """True when something is stored about `user_id`: events or a profile."""
     @_builtins.property
