@@ -32,7 +32,7 @@ def _drawn(width: float, height: float, draw: Callable[[Figure], None]) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    style: dict[str, Any] = {**FONT, "axes.edgecolor": GREY, "xtick.color": INK, "ytick.color": INK}
+    style: Any = {**FONT, "axes.edgecolor": GREY, "xtick.color": INK, "ytick.color": INK}
     with mpl.rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
