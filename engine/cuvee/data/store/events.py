@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, or_, select, true, update
+from sqlalchemy import Connection, CursorResult, and_, bindparam, delete, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from cuvee.data.store.arrays import insert_arrays
 from cuvee.data.store.rows import EventRow, History
 from cuvee.data.store.tables import EVENTS, USERS
 
@@ -21,6 +22,11 @@ __all__ = ["events_of", "history_of", "new_stamp", "prune_events", "write_events
 
 PAGE = 1000
 """Rows that are read or deleted at a time."""
+ADDED = """
+ON CONFLICT (product, user_id) DO UPDATE
+SET event_count = cuvee_users.event_count + excluded.event_count, stamp = excluded.stamp
+"""
+"""What adds events to a user who is there."""
 _COLUMNS = [c.name for c in EVENTS.columns]
 
 
@@ -41,13 +47,15 @@ def write_events(connection: Connection, rows: Sequence[EventRow]) -> list[bool]
     first: dict[tuple[str, str], int] = {}
     for at, row in enumerate(rows):
         first.setdefault((row.product, row.event_id), at)
-    insert = insert_into(connection, EVENTS).on_conflict_do_nothing()
-    written = {
-        (product, event_id)
-        for product, event_id in connection.execute(
-            insert.returning(EVENTS.c.product, EVENTS.c.event_id), [_values(rows[first[key]]) for key in sorted(first)]
+    values = [_values(rows[first[key]]) for key in sorted(first)]
+    if connection.dialect.name == "postgresql":
+        found: CursorResult[Any] = insert_arrays(
+            connection, EVENTS, values, "ON CONFLICT DO NOTHING RETURNING product, event_id"
         )
-    }
+    else:
+        insert = insert_into(connection, EVENTS).on_conflict_do_nothing()
+        found = connection.execute(insert.returning(EVENTS.c.product, EVENTS.c.event_id), values)
+    written = {(product, event_id) for product, event_id in found}
     new = [rows[first[key]] for key in written]
     if new:
         _count(connection, new)
@@ -67,24 +75,25 @@ def _count(connection: Connection, rows: Sequence[EventRow]) -> None:
     for row in rows:
         key = row.product, row.owner
         created[key] = min(created.get(key, row.received), row.received)
+    values = [
+        {
+            "product": product,
+            "user_id": owner,
+            "created": created[product, owner],
+            "event_count": counts[product, owner],
+            "stamp": new_stamp(),
+        }
+        for product, owner in sorted(counts)
+    ]
+    if connection.dialect.name == "postgresql":
+        insert_arrays(connection, USERS, values, ADDED)
+        return
     insert = insert_into(connection, USERS)
     upsert = insert.on_conflict_do_update(
         index_elements=[USERS.c.product, USERS.c.user_id],
         set_={"event_count": USERS.c.event_count + insert.excluded.event_count, "stamp": insert.excluded.stamp},
     )
-    connection.execute(
-        upsert,
-        [
-            {
-                "product": product,
-                "user_id": owner,
-                "created": created[product, owner],
-                "event_count": counts[product, owner],
-                "stamp": new_stamp(),
-            }
-            for product, owner in sorted(counts)
-        ],
-    )
+    connection.execute(upsert, values)
 
 
 _HISTORY = (
