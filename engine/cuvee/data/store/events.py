@@ -55,7 +55,7 @@ def write_events(connection: Connection, rows: Sequence[EventRow]) -> list[bool]
     else:
         insert = insert_into(connection, EVENTS).on_conflict_do_nothing()
         found = connection.execute(insert.returning(EVENTS.c.product, EVENTS.c.event_id), values)
-    written = {(product, event_id) for product, event_id in found}
+    written = {(row.product, row.event_id) for row in found}
     new = [rows[first[key]] for key in written]
     if new:
         _count(connection, new)
