@@ -48,9 +48,10 @@ def import_all() -> None:
         made = Path(folder)
         prepare_grocer.prepare(root / "complete-journey", made)
         files = ["--items", made / "products.csv", "--users", root / "complete-journey" / "demographics.csv.gz"]
-        roles = ["--role", "product_type=category", "--role", "package_size=other", "--role", "manufacturer_id=category"]
+        alike = ("product", "product_type", "manufacturer_id")
+        roles = [f"--role={name}=category" for name in alike] + ["--role=package_size=other", "--role=title=text"]
         columns = "user=household_id item=product_id time=transaction_timestamp"
-        _import("complete-journey", made / "purchases.csv", *files, *roles, "--role", "title=text", columns=columns)
+        _import("complete-journey", made / "purchases.csv", *files, *roles, columns=columns)
         prepare_music.prepare(root / "lastfm-2k", made)
         files = ["--items", made / "artists.csv", "--role", "tags=categories", "--role", "title=text"]
         columns = "user=userID item=artistID order=order title=name"
