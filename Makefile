@@ -57,6 +57,7 @@ bench-deep: .venv/.installed
 	$(BIN)/python tests/benchmarks/deep.py --keep-data
 bench-latency: .venv/.installed
 	$(BIN)/python tests/benchmarks/latency.py
+	$(BIN)/python tests/benchmarks/blenders.py
 	$(BIN)/python plugins/lightfm/tests/benchmark_predict.py
 
 PIN := $(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
