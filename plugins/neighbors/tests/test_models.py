@@ -135,3 +135,14 @@ def test_item_weights_gathered_equal_the_product(kind):
     one = history[[3], :]
     support = model.support(one, np.array([3]), items[3])
     np.testing.assert_allclose(support.sum(axis=1), product[3], atol=1e-4)
+
+
+def test_user_knn_weighs_what_neighbours_like_and_not_who_they_are():
+    """Who is near is a question of sets; how much a neighbour's like counts is one of its weight."""
+    liked = np.array([[1, 1, 0, 0], [0.5, 0.25, 1, 0], [0, 0, 1, 1]], np.float32)
+    weighted = UserNeighbours.fit(sparse.csr_array(liked), neighbours=2, similarity="cosine", shrink=0.0)
+    plain = UserNeighbours.fit(sparse.csr_array(np.sign(liked)), neighbours=2, similarity="cosine", shrink=0.0)
+    history, nobody = Histories.build([[0, 1]]).matrix(4), np.array([-1])
+    np.testing.assert_array_equal(weighted.nearest(history, nobody).toarray(), plain.nearest(history, nobody).toarray())
+    near = plain.nearest(history, nobody).toarray()[0]
+    np.testing.assert_allclose(weighted.scores(history, nobody)[0], near @ liked, rtol=1e-6)

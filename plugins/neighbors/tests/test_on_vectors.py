@@ -47,7 +47,7 @@ def test_item_knn_is_the_mean_of_cosines_weighted_by_recency():
 
 
 def test_user_knn_asks_those_whose_taste_points_the_same_way():
-    model = fit(model="user_knn", neighbours=1, half_life=None)
+    model = fit(model="user_knn", neighbours=1, likes_half_life=None)
     got = scores(model, ask([4], [3]))  # nobody has item 4: only its vector says who is near
     np.testing.assert_allclose(got[:, :4], [[1, 1, 0, 0], [0, 0, 1, 1]], atol=1e-6)
     own = scores(model, ask([0, 1], users=[0]))
@@ -55,8 +55,7 @@ def test_user_knn_asks_those_whose_taste_points_the_same_way():
 
 
 def test_what_neighbours_liked_long_ago_counts_less():
-    got = scores(fit(model="user_knn", neighbours=1, half_life=2), ask([4]))[0]
-    # one event later, which fades thrice as slowly as the history
+    got = scores(fit(model="user_knn", neighbours=1, likes_half_life=6), ask([4]))[0]
     np.testing.assert_allclose(got[:2], [2 ** (-1 / 6), 1], rtol=1e-5)
 
 

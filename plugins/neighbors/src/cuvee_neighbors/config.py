@@ -14,12 +14,18 @@ ModelName: TypeAlias = Literal["ease", "item_knn", "user_knn", "transitions"]
 
 _HALF_LIFE: Mapping[str, float] = {"ease": 4.0, "item_knn": 2.0, "user_knn": 3.0, "transitions": 2.0}
 _NEIGHBOURS: Mapping[str, int] = {"ease": 1, "item_knn": 100, "user_knn": 50, "transitions": 200}
-_ON_VECTORS: Mapping[str, Mapping[str, float]] = {"half_life": {"user_knn": 2.0}, "neighbours": {"item_knn": 200}}
+_LIKES_HALF_LIFE: Mapping[str, float] = {"user_knn": 30.0}
+_ON_VECTORS: Mapping[str, Mapping[str, float]] = {
+    "half_life": {"user_knn": 2.0},
+    "neighbours": {"item_knn": 200},
+    "likes_half_life": {"user_knn": 6.0},
+}
 _SHRINK: Mapping[str, float] = {"item_knn": 10.0}
 _READ_BY: Mapping[str, tuple[ModelName, ...]] = {
     "l2": ("ease",),
     "max_items": ("ease",),
     "neighbours": ("item_knn", "user_knn", "transitions"),
+    "likes_half_life": ("user_knn",),
     "shrink": ("item_knn", "user_knn"),
     "similarity": ("item_knn", "user_knn"),
     "vectors_of": ("item_knn", "user_knn"),
@@ -59,6 +65,11 @@ class NeighborsConfig(RecommenderConfig):
     neighbours: PositiveInt = Field(default_factory=lambda given: int(_default("neighbours", _NEIGHBOURS, given, 50)))
     """item_knn: entries kept for each item proposed; transitions: for each item of the history;
     user_knn: users asked. By default 100 (on vectors 200), 200 and 50."""
+    likes_half_life: PositiveFloat | None = Field(
+        default_factory=lambda given: _default("likes_half_life", _LIKES_HALF_LIFE, given, 30.0)
+    )
+    """user_knn: a neighbour's later events after which a like of his counts half; None (``"none"``)
+    counts all alike. What he liked long ago says little of now. By default 30, on vectors 6."""
     shrink: NonNegativeFloat = Field(default_factory=lambda given: _SHRINK.get(given.get("model", ""), 0.0))
     """item_knn, user_knn: added to the denominator, so that few common events convince less. By
     default 10 and 0."""
@@ -74,7 +85,7 @@ class NeighborsConfig(RecommenderConfig):
     damping: NonNegativeFloat = Field(0.2, le=1)
     """transitions: how much the popularity of what follows is held against it; 0 not, 1 wholly."""
 
-    @field_validator("half_life", mode="before")
+    @field_validator("half_life", "likes_half_life", mode="before")
     @classmethod
     def _spelt_none(cls, value: Any) -> Any:
         """TOML has no null."""
@@ -83,7 +94,11 @@ class NeighborsConfig(RecommenderConfig):
     @model_validator(mode="after")
     def _read_by_the_model(self) -> NeighborsConfig:
         """A setting that the chosen model would pass over in silence is a mistake."""
-        defaults = {"neighbours": _NEIGHBOURS[self.model], "shrink": _SHRINK.get(self.model, 0.0)}
+        defaults = {
+            "neighbours": _NEIGHBOURS[self.model],
+            "shrink": _SHRINK.get(self.model, 0.0),
+            "likes_half_life": _LIKES_HALF_LIFE.get(self.model, 30.0),
+        }
         for name, models in _READ_BY.items():
             default = defaults.get(name, type(self).model_fields[name].default)
             if self.model not in models and getattr(self, name) != default:

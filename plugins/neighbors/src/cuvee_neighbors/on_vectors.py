@@ -17,7 +17,7 @@ from cuvee import load_arrays, save_arrays
 from scipy import sparse
 
 from cuvee_neighbors.similarity import keep_top
-from cuvee_neighbors.user_knn import UserNeighbours
+from cuvee_neighbors.user_knn import UserNeighbours, ones_of
 
 __all__ = ["VectorUsers", "as_known", "fit_item_knn_on_vectors"]
 
@@ -68,11 +68,7 @@ def fit_item_knn_on_vectors(
 
 @dataclass(frozen=True)
 class VectorUsers(UserNeighbours):
-    """User-based neighbours: a user is the mean of the vectors of his history, weighted by recency.
-
-    What the neighbours like is weighted by recency too (``liked`` holds weights): near are those
-    who do the like now, and what they liked long ago says nothing of that.
-    """
+    """User-based neighbours: a user is the mean of the vectors of his history, weighted by recency."""
 
     vectors: Floats
     """float32[N, d]: items, rows of length 1 or 0."""
@@ -82,7 +78,7 @@ class VectorUsers(UserNeighbours):
     @classmethod
     def on(cls, liked: Matrix, history: Matrix, vectors: Floats, neighbours: int) -> Self:
         """Keep the likes, float32[U, N], weighted; users are made of their histories, float32[U, N], weighted."""
-        by_item = sparse.csr_array(liked.T.tocsr())
+        by_item = ones_of(sparse.csr_array(liked.T.tocsr()))
         people = as_known(np.asarray(history @ vectors, np.float32), history.shape[0])
         return cls(liked, by_item, neighbours, "cosine", 0.0, vectors, people)
 
@@ -100,22 +96,11 @@ class VectorUsers(UserNeighbours):
     def save(self, directory: Path, name: str) -> None:
         """Write the likes, and the vectors of items and users."""
         super().save(directory, name)
-        weights = {f"{name}.liked.data": self.liked.data, f"{name}.liked_by.data": self.liked_by.data}
-        save_arrays(directory, {f"{name}.vectors": self.vectors, f"{name}.people": self.people, **weights})
+        save_arrays(directory, {f"{name}.vectors": self.vectors, f"{name}.people": self.people})
 
     @classmethod
     def load_on(cls, directory: Path, name: str, neighbours: int) -> Self:
         """Map what :meth:`save` wrote under this name."""
         likes = UserNeighbours.load(directory, name, neighbours, "cosine", 0.0)
-        names = (f"{name}.{part}" for part in ("vectors", "people", "liked.data", "liked_by.data"))
-        vectors, people, weights, weights_by = load_arrays(directory, *names).values()
-        liked, by_item = likes.liked, likes.liked_by
-        return cls(
-            sparse.csr_array((weights, liked.indices, liked.indptr), shape=liked.shape),
-            sparse.csr_array((weights_by, by_item.indices, by_item.indptr), shape=by_item.shape),
-            neighbours,
-            "cosine",
-            0.0,
-            vectors,
-            people,
-        )
+        arrays = load_arrays(directory, f"{name}.vectors", f"{name}.people")
+        return cls(likes.liked, likes.liked_by, neighbours, "cosine", 0.0, *arrays.values())

@@ -36,8 +36,6 @@ Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 
 CELLS = 4_000_000
 """Scores computed densely at a time (16 MB), so that a batch of thousands needs no B x N matrix."""
-THEIRS = 3
-"""User-kNN on vectors: the neighbours' likes fade so many times slower than the history."""
 REASONS = {
     "ease": "because you liked {}",
     "item_knn": "because you liked {}",
@@ -204,8 +202,8 @@ def _fit_on_vectors(data: Dataset, config: NeighborsConfig, vectors: Floats, pro
     n = data.n_items
     if config.model == "user_knn":
         history = narrow(_usable(data.events, np.asarray(vectors.any(axis=1))).matrix(n, config.half_life))
-        longer = None if config.half_life is None else THEIRS * config.half_life
-        return VectorUsers.on(narrow(data.events.matrix(n, longer)), history, vectors, config.neighbours)
+        liked = narrow(data.events.matrix(n, config.likes_half_life))
+        return VectorUsers.on(liked, history, vectors, config.neighbours)
     done = lambda items: progress(items / max(n, 1), 1)  # noqa: E731 (one line, said where it is used)
     return ItemWeights(narrow(fit_item_knn_on_vectors(vectors, config.neighbours, done)))
 
@@ -225,6 +223,7 @@ def _fit_model(data: Dataset, config: NeighborsConfig, known: Bools, progress: P
         return ItemWeights(narrow(weights))
     liked = narrow(data.matrix())
     if config.model == "user_knn":
+        liked = narrow(data.events.matrix(n, config.likes_half_life))
         return UserNeighbours.fit(liked, config.neighbours, config.similarity, config.shrink)
     if config.model == "item_knn":
         done = lambda items: progress(items / n, 1)  # noqa: E731 (one line, said where it is used)

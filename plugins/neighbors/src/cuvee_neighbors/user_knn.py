@@ -19,7 +19,7 @@ from scipy import sparse
 
 from cuvee_neighbors.similarity import compare, keep_top
 
-__all__ = ["UserNeighbours"]
+__all__ = ["UserNeighbours", "ones_of"]
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[Any]
@@ -29,14 +29,19 @@ CELLS = 4_000_000
 """Similarities computed at a time (16 MB)."""
 
 
+def ones_of(matrix: Matrix) -> Matrix:
+    """1 wherever a sparse matrix has an entry."""
+    return sparse.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
 @dataclass(frozen=True)
 class UserNeighbours:
     """The likes of all users, both ways round."""
 
     liked: Matrix
-    """float32[U, N], 1 where a user likes an item."""
+    """float32[U, N], above 0 where a user likes an item: how much his like counts."""
     liked_by: Matrix
-    """float32[N, U], its transpose."""
+    """float32[N, U], 1 where an item is liked by a user: who is alike is another question."""
     neighbours: int
     """How many users are asked."""
     similarity: str
@@ -46,8 +51,8 @@ class UserNeighbours:
 
     @classmethod
     def fit(cls, liked: Matrix, neighbours: int, similarity: str, shrink: float) -> Self:
-        """Keep the likes, float32[U, N]."""
-        return cls(liked, sparse.csr_array(liked.T.tocsr()), neighbours, similarity, shrink)
+        """Keep the likes, float32[U, N], each with its weight."""
+        return cls(liked, ones_of(sparse.csr_array(liked.T.tocsr())), neighbours, similarity, shrink)
 
     @property
     def n_items(self) -> int:
@@ -74,7 +79,7 @@ class UserNeighbours:
         return near
 
     def scores(self, history: Matrix, users: Ints) -> Floats:
-        """float32[B, N]: the share of the neighbours, by similarity, who like each item."""
+        """float32[B, N]: the share of the neighbours, by similarity, who like each item, by how much it counts."""
         block = max(1, CELLS // max(self.liked.shape[0], 1))
         parts = [
             (self.nearest(history[at : at + block], users[at : at + block]) @ self.liked).toarray()
@@ -101,18 +106,17 @@ class UserNeighbours:
             for way, matrix in (("liked", self.liked), ("liked_by", self.liked_by))
             for part in ("indices", "indptr")
         }
-        save_arrays(directory, parts)
+        save_arrays(directory, {**parts, f"{name}.liked.data": self.liked.data})
 
     @classmethod
     def load(cls, directory: Path, name: str, neighbours: int, similarity: str, shrink: float) -> Self:
         """Map what :meth:`save` wrote under this name."""
         names = [f"{name}.{way}.{part}" for way in ("liked", "liked_by") for part in ("indices", "indptr")]
-        items, by_user, users, by_item = load_arrays(directory, *names).values()
+        weights, items, by_user, users, by_item = load_arrays(directory, f"{name}.liked.data", *names).values()
         shape = (len(by_user) - 1, len(by_item) - 1)
-        ones = np.ones(len(items), np.float32)
         return cls(
-            sparse.csr_array((ones, items, by_user), shape=shape),
-            sparse.csr_array((ones, users, by_item), shape=shape[::-1]),
+            sparse.csr_array((weights, items, by_user), shape=shape),
+            sparse.csr_array((np.ones(len(users), np.float32), users, by_item), shape=shape[::-1]),
             neighbours,
             similarity,
             shrink,
