@@ -73,7 +73,7 @@ def test_writes_a_patch_that_a_person_can_read_and_a_plot(run: Run, shop: Path) 
     assert (shop / "tuning" / "shop.png").read_bytes().startswith(PNG)
     assert (shop / "products" / "shop.toml").read_text() == PRODUCT
     # the terminal shows it all: a plot for each segment, the table, the patch, where it lies
-    for segment in ("cold: no events", "new: 1 event or more", "warm: 10 events or more"):
+    for segment in ("cold: no events", "new: 1 to 2 events", "warm: 10 events or more"):
         assert segment in done.out
     assert "over best member" in done.out
     assert "warm = { rows =" in done.out

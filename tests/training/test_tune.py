@@ -155,6 +155,12 @@ def test_too_few_people_leave_a_segment_as_it_is(tmp_path):
     assert by_name["warm"].weights
 
 
+def test_what_nobody_asked_about_is_not_plotted(tmp_path):
+    found = tuned(tmp_path, HALVES, newcomers=0)
+    assert [panel.segment for panel in found.curves] == ["warm"]
+    assert [s.people for s in found.segments] == [0, 0, 0, halves.USERS]
+
+
 @pytest.mark.parametrize(
     ("method", "missing"),
     [("weighted", "prior"), ("weighted", "skip"), ("weighted", "zero"), ("rrf", "prior"), ("learned", "prior")],

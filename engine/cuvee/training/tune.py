@@ -125,7 +125,8 @@ def _tuned(
     segments, curves = [], []
     for at in range(len(bench.plan.segments)):
         segments.append(_segment(bench, at, before, after, members, learnt, final, alone=alone[at]))
-        curves.append(_curves(bench, objective, at, segments[-1], final))
+        if segments[-1].people:
+            curves.append(_curves(bench, objective, at, segments[-1], final))
         told(at + 1, len(bench.plan.segments))
     means = [weighted_mean(values, bench.natural) for values in members]
     best = int(np.argmax(means))
@@ -214,7 +215,11 @@ def _segment(
 
 def _curves(bench: Bench, objective: Objective, at: int, segment: SegmentTuning, final: Weights) -> SegmentCurves:
     against = segment.against_best
-    events = {0: "no events", 1: "1 event or more"}.get(segment.least, f"{segment.least} events or more")
+    last = bench.plan.segments[at + 1][1] - 1 if at + 1 < len(bench.plan.segments) else None
+    if last == segment.least:
+        events = {0: "no events", 1: "1 event"}.get(last, f"{last} events")
+    else:
+        events = f"{segment.least} events or more" if last is None else f"{segment.least} to {last} events"
     return SegmentCurves(
         segment=segment.name,
         title=f"{segment.name}: {events}, {segment.people:,} people",
