@@ -13,8 +13,9 @@ import cuvee
 import numpy as np
 import pytest
 from cuvee import builtins
-from cuvee.config import Instance, Product, Settings, SourceUse
+from cuvee.config import Instance, Settings
 from cuvee.errors import NotFound, PluginError
+from cuvee.product import Product, SourceUse
 from cuvee.registry import Plugin, Registry
 from cuvee.testing.toys import checkerboard
 from cuvee.training.fits import FitStore, digest_of

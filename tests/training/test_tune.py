@@ -10,7 +10,8 @@ import cuvee
 import numpy as np
 import pytest
 from cuvee import builtins
-from cuvee.config import BlendConfig, Instance, Product, Settings, SourceUse
+from cuvee.config import Instance, Settings
+from cuvee.product import BlendConfig, Product, SourceUse
 from cuvee.ranking.ask import ask_directly
 from cuvee.ranking.pipeline import make_lists
 from cuvee.registry import Plugin, Registry

@@ -21,7 +21,8 @@ from cuvee.cli.options import (
 
 if TYPE_CHECKING:
     from cuvee.cli.tuning_patch import Patch
-    from cuvee.config import Product, Settings
+    from cuvee.config import Settings
+    from cuvee.product import Product
     from cuvee.registry import Registry
     from cuvee.training.cases import Window
     from cuvee.training.tuning import Tuning

@@ -13,7 +13,7 @@ from cuvee.cli.tables import plain_table, span
 from cuvee.cli.tuning_patch import Patch
 
 if TYPE_CHECKING:
-    from cuvee.config import Product
+    from cuvee.product import Product
     from cuvee.training.bootstrap import Interval
     from cuvee.training.tuning import SegmentTuning, Tuning
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from cuvee.config import PageSize
 from cuvee.data.filters import MAX_LENGTH as LONGEST_FILTER
 from cuvee.errors import InvalidArgument
+from cuvee.product import PageSize
 from cuvee.recommender import Profile
 from cuvee.v1 import recommendation_pb2 as pb
 

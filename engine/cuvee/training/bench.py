@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cuvee.config import BlendConfig
+from cuvee.product import BlendConfig
 from cuvee.ranking.blend import Blender, Lesson, Missing
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.plan import Plan

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cuvee.config import BlendConfig, FallbackConfig, Product, Settings, SourceUse
+from cuvee.config import Settings
 from cuvee.data.dataset import Dataset
+from cuvee.product import BlendConfig, FallbackConfig, Product, SourceUse
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.facts import ItemFacts
 from cuvee.ranking.plan import Plan

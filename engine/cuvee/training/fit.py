@@ -16,11 +16,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from cuvee.config import Instance, Product, Settings
+from cuvee.config import Instance, Settings
 from cuvee.data.dataset import Dataset
 from cuvee.data.store.opening import existing_store
 from cuvee.data.store.training import with_stored
 from cuvee.errors import CuveeError, PluginError
+from cuvee.product import Product
 from cuvee.ranking.ask import ask_directly
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.pipeline import make_lists

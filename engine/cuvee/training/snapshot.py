@@ -9,10 +9,11 @@ from typing import Any
 
 import structlog
 
-from cuvee.config import Product, Settings
+from cuvee.config import Settings
 from cuvee.data.catalog import Catalog, Entities
 from cuvee.data.dataset import Dataset
 from cuvee.errors import ArtifactError, ConfigError, CuveeError, Mistake, RequestError
+from cuvee.product import Product
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.explore import Explorer
 from cuvee.ranking.facts import ItemFacts

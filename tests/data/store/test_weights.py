@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cuvee.config import EventsConfig
 from cuvee.data.store.rows import EventType
 from cuvee.data.store.weights import settled, weights_of
+from cuvee.product import EventsConfig
 from hypothesis import given
 from hypothesis import strategies as st
 

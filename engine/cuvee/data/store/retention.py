@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cuvee.config import Product
 from cuvee.data.store.rows import now
 from cuvee.data.store.store import Store
+from cuvee.product import Product
 
 __all__ = ["prune"]
 

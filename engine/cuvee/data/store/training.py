@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from cuvee.config import EventsConfig
 from cuvee.data.catalog import Catalog, Entities
 from cuvee.data.dataset import Dataset
 from cuvee.data.store.bulk import read_events
@@ -15,6 +14,7 @@ from cuvee.data.store.overlay import overlaid
 from cuvee.data.store.rows import ItemRow
 from cuvee.data.store.store import Store
 from cuvee.data.store.weights import settled, weights_of
+from cuvee.product import EventsConfig
 from cuvee.recommender import Bools, Floats, Histories
 
 __all__ = ["with_stored"]

@@ -7,8 +7,8 @@ from collections import defaultdict
 import numpy as np
 import numpy.typing as npt
 
-from cuvee.config import EventsConfig
 from cuvee.data.store.rows import EventType
+from cuvee.product import EventsConfig
 from cuvee.recommender import Floats, Ints
 
 __all__ = ["settled", "weights_of"]

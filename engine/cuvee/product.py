@@ -1,0 +1,192 @@
+"""A product's configuration: the tables of ``products/<name>.toml``, as frozen, checked models.
+
+What product teams decide: which recommenders, how they are blended, which rules, what fills in. What
+operators decide is in :mod:`cuvee.config`, which loads both.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+
+__all__ = [
+    "BlendConfig", "Duration", "EventsConfig", "ExploreConfig", "FallbackConfig", "Name", "PageSize", "Product",
+    "RuleUse", "SourceUse", "Table", "TuneConfig",
+]  # fmt: skip
+
+_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m)\s*", value)
+        if not found:
+            raise ValueError("a duration is a number with a unit: '40ms', '1.5s', '2m'")
+        return float(found[1]) * _UNITS[found[2]]
+    if isinstance(value, int | float):
+        raise ValueError("a duration needs a unit: '40ms', '1.5s', '2m'")  # noqa: TRY004 - pydantic collects ValueError
+    return value
+
+
+Duration = Annotated[
+    float, BeforeValidator(_seconds), Field(gt=0, le=3600), PlainSerializer(lambda s: f"{s * 1e3:g}ms")
+]
+"""Seconds in memory; ``"40ms"``, ``"1.5s"``, ``"2m"`` in a file."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+
+
+class Table(BaseModel):
+    """Parent of every table: frozen, unknown keys refused, numbers finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class PageSize(Table):
+    """How long a list is."""
+
+    default: int = Field(20, ge=1, le=1000)
+    max: int = Field(100, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> PageSize:
+        if self.default > self.max:
+            raise ValueError(f"default ({self.default}) is above max ({self.max})")
+        return self
+
+
+class SourceUse(Table):
+    """A recommender's part in a product."""
+
+    use: str
+    """The name of a ``[recommenders.<name>]`` table."""
+    candidates: int = Field(200, ge=1, le=10_000)
+    timeout: Duration | None = None
+    """For each of its calls; by default whatever is left of the caller's deadline."""
+
+
+class BlendConfig(Table):
+    """How opinions become one score."""
+
+    method: str = "weighted"
+    calibrate: str = "zscore"
+    missing: Literal["prior", "skip", "zero"] = "prior"
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The blender's own keys, such as ``k`` of ``rrf``."""
+    segments: dict[str, int] = Field(default_factory=lambda: {"cold": 0, "new": 1, "growing": 3, "warm": 10})
+    """Segment name -> least number of events in the history; one must start at 0."""
+    passage: Literal["smooth", "hard"] = "smooth"
+    """``smooth``: weights pass from those of one segment at its beginning to those of the next at its
+    beginning, in proportion to log(1 + events). ``hard``: they change at once."""
+    weights: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = Field(default_factory=dict)
+    """Segment name (or ``similar``, for SimilarItems) -> source -> weight. A segment without a
+    table weighs all sources equally; a source that a table leaves out has weight 0."""
+    max_candidates: int = Field(2000, ge=1, le=100_000)
+    """Cap of the union of candidates, per query."""
+
+    @model_validator(mode="after")
+    def _from_zero(self) -> BlendConfig:
+        if 0 not in self.segments.values():
+            raise ValueError("segments: one must start at 0 events")
+        if len(set(self.segments.values())) != len(self.segments):
+            raise ValueError("segments: two start at the same number of events")
+        return self
+
+
+class RuleUse(Table):
+    """One rule: its name, and its own keys beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    use: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The rule's own keys."""
+        return dict(self.model_extra or {})
+
+
+class TuneConfig(Table):
+    """What ``cuvee tune`` learns the weights for."""
+
+    metric: Literal["ndcg", "hit_rate", "recall", "mrr"] = "ndcg"
+    k: int = Field(10, ge=1, le=1000)
+    """Of the first so many items."""
+    window: Literal["validation", "global-time"] = "validation"
+    """``validation``: each user's event before the last. ``global-time``: a stretch of time, for
+    products whose items come and go."""
+
+
+class FallbackConfig(Table):
+    """What fills a list that the blend leaves short."""
+
+    chain: tuple[str, ...] = ()
+
+
+class ExploreConfig(Table):
+    """Places of a list that go to items of which little is known."""
+
+    share: float = Field(0.0, ge=0, le=0.5)
+    """The chance of each place, from ``first`` on, to be one of these; 0 explores nothing."""
+    method: Literal["epsilon", "thompson"] = "epsilon"
+    """``epsilon``: evenly. ``thompson``: by a rate of likes drawn for each item, the less sure the
+    less is known of it."""
+    fewer_than: int | None = Field(20, ge=1)
+    """Only items with fewer events than so many."""
+    younger_than_days: float | None = Field(None, gt=0)
+    """Only items whose first event, if any, was in the last so many days before the newest of all."""
+    first: int = Field(3, ge=1)
+    """The first place that may be one, from 1."""
+    seed: int = Field(0, ge=0)
+
+
+EventName = Literal["view", "click", "favourite", "purchase", "rating", "dismiss"]
+
+
+class EventsConfig(Table):
+    """What the product's stored events say of their items."""
+
+    weights: dict[EventName, Annotated[float, Field(ge=-100, le=100)]] = Field(
+        default_factory=dict, validate_default=True
+    )
+    """Event type -> how much it speaks for the item. Below 0 it takes back what earlier events of
+    the user said for it; 0 is "seen, not liked". Types that are left out weigh as by default."""
+    rating_liked_from: float = 4.0
+    """A rating of this value or more has the weight of ``rating``, one below has 0."""
+    retention_days: int | None = Field(None, ge=1, le=36_500)
+    """Events that happened longer ago, and exposures, are deleted; by default none are."""
+    exposures: float = Field(0.0, ge=0, le=1)
+    """The share of answers of which the store keeps what was shown, for ``cuvee report``."""
+
+    @field_validator("weights", mode="after")
+    @classmethod
+    def _filled(cls, given: dict[EventName, float]) -> dict[EventName, float]:
+        weights: dict[EventName, float] = {
+            "view": 1.0, "click": 1.0, "favourite": 1.0, "purchase": 1.0, "rating": 1.0, "dismiss": -1.0,
+        }  # fmt: skip
+        return weights | given
+
+
+class Product(Table):
+    """``products/<name>.toml``: a shop, a feed, a music page."""
+
+    name: Name
+    """The file's name without ``.toml``."""
+    dataset: str
+    """The imported dataset; the product's own name by default."""
+    page_size: PageSize = PageSize()
+    sources: tuple[SourceUse, ...] = Field(min_length=1)
+    blend: BlendConfig = BlendConfig()
+    tune: TuneConfig = TuneConfig()
+    rules: tuple[RuleUse, ...] = (RuleUse(use="exclude_seen"),)
+    fallback: FallbackConfig = FallbackConfig()
+    explore: ExploreConfig = ExploreConfig()
+    events: EventsConfig = EventsConfig()
+    history: int = Field(1000, ge=1, le=10_000)
+    """The newest events that recommenders get; ``exclude_seen`` always knows them all."""
+
+    @property
+    def recommenders(self) -> tuple[str, ...]:
+        """Every instance that it uses, sources first."""
+        return tuple(dict.fromkeys([*(s.use for s in self.sources), *self.fallback.chain]))
