@@ -96,8 +96,8 @@ def resident(folder: Path, recommenders: str, sources: str, environment: dict[st
     (folder / "cuvee.toml").write_text(recommenders)
     (folder / "products/toy.toml").write_text(PRODUCT % sources)
     command = [sys.executable, "-m", "cuvee.cli", "fit", "--config", str(folder / "cuvee.toml")]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(command, check=True, env={**os.environ, **environment}, **quiet)
+    nowhere = subprocess.DEVNULL
+    subprocess.run(command, check=True, env={**os.environ, **environment}, stdout=nowhere, stderr=nowhere)
     with run_server(folder / "cuvee.toml", environment=environment) as server:
         for _ in range(20):
             server.client.recommend("toy", "viewer-001")
