@@ -26,9 +26,9 @@ def needed(*projects: Path) -> set[str]:
     return found
 
 
-def extras(*names: str) -> set[str]:
-    """What these of the engine's extras bring; all of them by default."""
-    groups = tomllib.loads(ENGINE.read_text())["project"]["optional-dependencies"]
+def extras(project: Path, *names: str) -> set[str]:
+    """What these extras of a distribution bring; all of them by default."""
+    groups = tomllib.loads(project.read_text())["project"].get("optional-dependencies", {})
     return {wanted for name in names or groups for wanted in groups[name]}
 
 
@@ -44,10 +44,10 @@ def tools() -> set[str]:
 
 
 KINDS: dict[str, Callable[[], set[str]]] = {
-    "runtime": lambda: needed(ENGINE, *PLUGINS) | extras("postgres"),  # the images: every plugin, either store
-    "engine": lambda: needed(ENGINE) | extras() | tools(),  # the engine alone, and its tests
+    "runtime": lambda: needed(ENGINE, *PLUGINS) | extras(ENGINE, "postgres"),  # the images: every plugin, either store
+    "engine": lambda: needed(ENGINE) | extras(ENGINE) | tools(),  # the engine alone, and its tests
     "build": back_ends,  # wheels of our own distributions
-    "dev": lambda: needed(ENGINE, *PLUGINS) | extras() | tools(),  # everything
+    "dev": lambda: needed(ENGINE, *PLUGINS).union(*map(extras, (ENGINE, *PLUGINS))) | tools(),  # everything
 }
 
 if __name__ == "__main__":
