@@ -19,7 +19,7 @@ DOMAINS = ("ml-1m", "complete-journey", "lastfm-2k")
 PARTS = {
     "history": [("ml-1m-deep", "leave-last-out", FULL), *((domain, "leave-last-out", "") for domain in DOMAINS)],
     "sampled": [("ml-1m-deep", "ncf", SAMPLED)],
-    "time": [(domain, "global-time", "") for domain in ("ml-1m", "complete-journey")],  # Last.fm has none
+    "time": [(domain, "global-time", "") for domain in ("ml-1m-time", "complete-journey")],  # Last.fm has none
     "random": [("ml-100k", "random-80-20", RANDOM)],
     "cold": [(domain, protocol, "") for domain in DOMAINS for protocol in ("cold-users", "cold-items")],
 }
