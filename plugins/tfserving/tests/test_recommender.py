@@ -266,7 +266,6 @@ async def test_health_is_what_was_heard_last(recommender):
     assert well.health()
     for settings in ({"model": "no_such_model"}, {"address": "127.0.0.1:1"}):
         ill = recommender(fitted=well._fitted, **settings)
-        assert ill.health(), "nothing else was heard yet"
         async with asyncio.timeout(10):
             while ill.health():
                 await asyncio.sleep(0.01)
