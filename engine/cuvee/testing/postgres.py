@@ -10,12 +10,12 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 __all__ = ["Postgres", "binaries", "run_postgres"]
 
@@ -39,8 +39,16 @@ def _version(place: Path) -> int:
     return int("".join(c for c in place.parent.name if c.isdigit()) or 0)
 
 
-def _as_user() -> dict[str, Any]:
-    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+_TURN = "import os, sys; os.setgroups([]); os.setgid({0}); os.setuid({0}); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+def _as_user(command: list[str]) -> list[str]:
+    """The command as somebody who is not root, which PostgreSQL refuses to run as.
+
+    By a program of its own: ``Popen(user=...)`` forks this very process, which the threads of
+    gRPC do not always survive.
+    """
+    return [sys.executable, "-c", _TURN.format(NOBODY), *command] if os.getuid() == 0 else command
 
 
 class Postgres:
@@ -72,7 +80,7 @@ class Postgres:
             "--encoding=UTF8", "--locale=C", "--no-sync",
         ]  # fmt: skip
         done = subprocess.run(  # noqa: S603 - our own command
-            command, capture_output=True, check=False, cwd=self._folder, text=True, **_as_user()
+            _as_user(command), capture_output=True, check=False, cwd=self._folder, text=True
         )
         if done.returncode:
             raise RuntimeError(f"initdb failed:\n{done.stdout}{done.stderr}")
@@ -89,7 +97,7 @@ class Postgres:
         ]  # fmt: skip
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                command, stdout=log, stderr=log, cwd=self._folder, **_as_user()
+                _as_user(command), stdout=log, stderr=log, cwd=self._folder
             )
         until = time.monotonic() + seconds
         while self._process.poll() is None and time.monotonic() < until:
@@ -153,7 +161,7 @@ def _reachable(programs: Path, folder: Path) -> Path:
     """The programs, copied to where the other user can run them if he cannot where they are."""
     try:
         subprocess.run(  # noqa: S603 - our own command
-            [str(programs / "postgres"), "--version"], check=True, capture_output=True, cwd=folder, **_as_user()
+            _as_user([str(programs / "postgres"), "--version"]), check=True, capture_output=True, cwd=folder
         )
     except (PermissionError, subprocess.CalledProcessError):
         package = programs.parents[1]
