@@ -18,6 +18,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 __all__ = [
+    "Activity",
     "Bools",
     "Candidates",
     "Floats",
@@ -80,6 +81,29 @@ class History:
     item_ids: Sequence[str]
     weights: Sequence[float] | None = None
     times: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What everybody did since the models were fitted: n events in any order, nobody named.
+
+    Events of items that the catalogue does not know are left out until it does.
+    """
+
+    items: Ints
+    """int32[n], positions; one may be newer than a model."""
+    weights: Floats
+    """float32[n]: how much the event speaks for the item. Below 0 it takes back what an earlier event
+    said for the item, one of before the fit or one that is here: ``times`` is when that was."""
+    times: Times
+    """float64[n], seconds since the epoch. Where there are many events, those of an hour are one."""
+    people: Ints
+    """int32[n]: whose it was, as an index into ``profiles``."""
+    profiles: Sequence[Profile]
+    """What is known of those people, each once: attributes that are categories, numbers or flags."""
+
+    def __len__(self) -> int:
+        return len(self.items)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
 from cuvee.errors import DegradedReason, SourceFailure
 from cuvee.queries import (
+    Activity,
     Bools,
     Candidates,
     Floats,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from cuvee.data.dataset import Dataset
 
 __all__ = [
+    "Activity",
     "Bools",
     "Candidates",
     "ConfigPath",
@@ -175,6 +177,18 @@ class Recommender(ABC, Generic[C]):
         ``queries`` holds one; ``items`` is int32[k], positions in the catalogue. One answer per item.
         """
         return [None] * len(items)
+
+    def updated(self, activity: Activity) -> Self:
+        """This model with what everybody did since its fit counted in; itself where that changes nothing.
+
+        A server calls it off the request path, in a thread, as events come: within a second, but
+        for a fifth of the time at most. ``activity`` is all since the fit, not since the last call, so the answer
+        depends on what was fitted and on ``activity`` alone, also where this instance came from
+        ``updated``. The new instance takes the place of this one, which answers until then and is never
+        closed: they may share whatever they hold.
+        """
+        del activity
+        return self
 
     def item_vectors(self) -> Floats | None:
         """float32[n, d]: the items as this model sees them, for others to learn from; None where it has none.

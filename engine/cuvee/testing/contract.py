@@ -26,7 +26,7 @@ from cuvee.testing.disk import find_pickles
 from cuvee.testing.measure import precision, separation
 from cuvee.testing.promises import alike, arrays_of, check_candidates, promise, proposed_to, where
 from cuvee.testing.toys import TOYS
-from cuvee.testing.trial import Trial, copy_read_only, questions
+from cuvee.testing.trial import Trial, copy_read_only, questions, since_the_fit
 
 __all__ = ["RecommenderContract"]
 
@@ -319,6 +319,26 @@ class RecommenderContract:
         one, two = made["fit"][0], made["load"][0]
         same = one is two if one is None or two is None else one.shape == two.shape and self._alike(one, two)
         promise(same, "item_vectors after load must equal those after fit")
+
+    def test_updated_is_a_model_like_any(self, trial: Trial) -> None:
+        """``updated`` gives a model of its kind, from fit and activity alone, and leaves the old one as it was."""
+        asked = questions(trial.toy, grown=True)
+        items, activity = trial.items(len(asked.queries), grown=True), since_the_fit(trial.toy)
+        before = trial.score(trial.grown, asked.queries, items)
+        new = trial.grown.updated(activity)
+        promise(type(new) is type(trial.grown), f"updated must give a {type(trial.grown).__name__}, not {new!r}")
+        promise(
+            self._alike(before, trial.score(trial.grown, asked.queries, items)),
+            "updated must leave the model that it was called on as it was: requests are still answered by it",
+        )
+        scores = trial.score(new, asked.queries, items)
+        promise(not (np.isinf(scores) & ~np.isinf(before)).any(), "scores after updated must be finite or NaN")
+        trial.candidates(new, asked.queries, 10)
+        again = new.updated(activity)
+        promise(
+            self._alike(scores, trial.score(again, asked.queries, items)),
+            "updated must depend on the fit and the activity alone: it gets all since the fit each time",
+        )
 
     # How it is called
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from cuvee.data.catalog import Catalog
 from cuvee.data.dataset import Dataset
 from cuvee.recommender import (
+    Activity,
     Candidates,
     Floats,
     Histories,
@@ -33,7 +34,7 @@ from cuvee.recommender import (
 from cuvee.testing.promises import check_proposed, check_scores
 from cuvee.testing.toys import Toy, stored_profile
 
-__all__ = ["Questions", "Trial", "copy_read_only", "questions"]
+__all__ = ["Questions", "Trial", "copy_read_only", "questions", "since_the_fit"]
 
 T = TypeVar("T")
 A = TypeVar("A", bound=np.generic)
@@ -96,6 +97,19 @@ def questions(toy: Toy, *, grown: bool = False) -> Questions:
         excluded=Ragged.of([sorted(set(row)) for row in rows]),
     )
     return Questions(queries, labels)
+
+
+def since_the_fit(toy: Toy) -> Activity:
+    """A hundred events of old and new items, of known and unknown people, some of them taken back."""
+    random = np.random.default_rng(0)
+    profiles = (Profile(), *(stored_profile(toy.grown.users, user) for user in range(4)))
+    return Activity(
+        _locked(random.integers(0, len(toy.grown.items), 100, np.int32)),
+        _locked(random.choice(np.array([-1, 0, 0.5, 1, 1], np.float32), 100)),
+        _locked(toy.queries.now + 86_400 * random.random(100)),
+        _locked(random.integers(0, len(profiles), 100, np.int32)),
+        profiles,
+    )
 
 
 def _likes_as_vectors(data: Dataset) -> Floats:

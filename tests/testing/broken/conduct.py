@@ -86,6 +86,34 @@ class VectorsForgotten(Together):
         return np.ones((len(self.pairs), 2), np.float32) if self.pairs.flags.writeable else None
 
 
+@breaks("updated_is_a_model_like_any")
+class UpdatesItself(Together):
+    def updated(self, activity):
+        self.pairs = self.pairs + np.float32(1)
+        return self
+
+
+@breaks("updated_is_a_model_like_any")
+class UpdatesUponUpdates(Together):
+    def updated(self, activity):
+        return type(self)(self.pairs + np.float32(len(activity)))
+
+
+@breaks("updated_is_a_model_like_any")
+class UpdatesToInfinity(Together):
+    def updated(self, activity):
+        return type(self)(np.full_like(self.pairs, np.inf))
+
+    def candidates(self, queries, k):
+        return Candidates.empty(len(queries))
+
+
+@breaks("updated_is_a_model_like_any")
+class UpdatesToNothing(Together):
+    def updated(self, activity):
+        return None
+
+
 @breaks("explains_in_a_few_words")
 class Rambles(Together):
     def explain(self, queries, items):

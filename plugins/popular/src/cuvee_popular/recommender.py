@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from cuvee import Candidates, Catalog, Dataset, load_arrays, save_arrays
-from cuvee.recommender import Progress, Queries, Recommender, Serves
+from cuvee.recommender import Activity, Progress, Queries, Recommender, Serves
 
 from cuvee_popular.config import PopularConfig
-from cuvee_popular.popularity import DAY, count, decayed, log_lift, log_share
+from cuvee_popular.counts import Counts
+from cuvee_popular.popularity import log_lift, log_share
 from cuvee_popular.segments import Segments
 
 __all__ = ["Popular"]
@@ -42,6 +43,8 @@ class Popular(Recommender[PopularConfig]):
 
     config: PopularConfig
     segments: Segments
+    fitted: Counts
+    """Of the events of the fit."""
     share: npt.NDArray[np.float32]
     """float32[n]: log share of each item; NaN without events of weight above 0."""
     trend: npt.NDArray[np.float32]
@@ -52,38 +55,33 @@ class Popular(Recommender[PopularConfig]):
     @classmethod
     def fit(cls, data: Dataset, config: PopularConfig, progress: Progress) -> Self:
         """Count. The present is the time of the last event, whatever its weight."""
-        events, n = data.events, data.n_items
-        now = float(events.times.max(initial=-np.inf))
-        plain = count(events.items, events.weights, n)
-        recent = count(events.items, decayed(events.weights, events.times, now, config.half_life), n)
-        share = log_share(recent, plain)
-        progress(1, 3, "counted")
-
-        trend = np.empty(0)
-        if config.trending:
-            fresh = events.times > now - config.window * DAY
-            window = count(events.items[fresh], events.weights[fresh], n)
-            expected = plain * (window.sum() / max(plain.sum(), 1e-12))
-            trend = config.trending * log_lift(window, expected, config.smoothing)
-        progress(2, 3, "trend")
-
         segments = Segments.of(data.catalog.users, config.segments, config.edges)
-        lifts = _segment_lifts(data, segments, config)
-        progress(3, 3, f"{len(segments) - 1} segments")
-        return cls(config, segments, share.astype(np.float32), trend.astype(np.float32), lifts)
+        counts = Counts.of(data, segments, config)
+        progress(1, 2, f"counted, {len(segments) - 1} segments")
+        made = cls(config, segments, counts, *_tables(counts, segments, config))
+        progress(2, 2)
+        return made
 
     def save(self, directory: Path) -> None:
-        """Write ``share.npy``, ``trend.npy``, ``lifts.npy`` and ``segments.json``."""
-        save_arrays(directory, {"share": self.share, "trend": self.trend, "lifts": self.lifts})
+        """Write the tables and the counts that they are made of, an array each, and ``segments.json``."""
+        tables = {"share": self.share, "trend": self.trend, "lifts": self.lifts}
+        save_arrays(directory, {**tables, **self.fitted.arrays()})
         (directory / "segments.json").write_text(json.dumps(self.segments.to_json(), indent=1))
 
     @classmethod
     def load(cls, directory: Path, config: PopularConfig, catalog: Catalog) -> Self:
         """Read; weights and segments are those of the fit."""
         del catalog  # items newer than the model have no events in it
-        arrays = load_arrays(directory, "share", "trend", "lifts")
+        tables = load_arrays(directory, "share", "trend", "lifts")
         segments = Segments.from_json(json.loads((directory / "segments.json").read_text()))
-        return cls(config, segments, arrays["share"], arrays["trend"], arrays["lifts"])
+        fitted = Counts.from_arrays(load_arrays(directory, *(field.name for field in fields(Counts))))
+        return cls(config, segments, fitted, tables["share"], tables["trend"], tables["lifts"])
+
+    def updated(self, activity: Activity) -> Self:
+        """As a fit on all of the events would have it: the present is the last one, and new items have shares, too."""
+        counts = self.fitted.and_since(activity, self.segments, self.config)
+        share, trend, lifts = _tables(counts, self.segments, self.config)
+        return replace(self, share=share, trend=trend, lifts=lifts)
 
     def candidates(self, queries: Queries, k: int) -> Candidates:
         """The k most popular for each user's segments."""
@@ -134,21 +132,29 @@ class Popular(Recommender[PopularConfig]):
         return "popular now" if self.config.half_life else "popular"
 
 
-def _segment_lifts(data: Dataset, segments: Segments, config: PopularConfig) -> npt.NDArray[np.float32]:
+def _tables(
+    counts: Counts, segments: Segments, config: PopularConfig
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Share, trend and lifts."""
+    trend = np.empty(0)
+    if config.trending:
+        window = counts.window
+        expected = counts.plain * (window.sum() / max(counts.plain.sum(), 1e-12))
+        trend = config.trending * log_lift(window, expected, config.smoothing)
+    share = log_share(counts.recent, counts.plain)
+    return share.astype(np.float32), trend.astype(np.float32), _segment_lifts(counts.segments, segments, config)
+
+
+def _segment_lifts(counted: npt.NDArray[Any], segments: Segments, config: PopularConfig) -> npt.NDArray[np.float32]:
     """float32[S, n]: how much more a segment chooses an item than its activity would have it.
 
     Counted over all time: who likes an item changes slower than how many do.
     """
-    n = data.n_items
-    lifts = np.zeros((len(segments), n), np.float32)
-    codes = segments.of_users(data.catalog.users)
-    for c, (column, start) in enumerate(zip(segments.columns, segments.starts, strict=True)):
-        rows = codes[data.users, c]
-        told = rows > 0  # users who say nothing here count neither way
-        size = len(column.labels)
-        keys = (rows[told] - start) * n + data.events.items[told]
-        observed = count(keys, data.events.weights[told], size * n).reshape(size, n)
+    lifts = np.zeros(counted.shape, np.float32)
+    for column, start in zip(segments.columns, segments.starts, strict=True):
+        those = slice(start, start + len(column.labels))
+        observed = counted[those].astype(np.float64)
         activity = observed.sum(axis=1, keepdims=True) / max(observed.sum(), 1e-12)
         lift = log_lift(observed, observed.sum(axis=0) * activity, config.smoothing)
-        lifts[start : start + size] = config.segment_weight * lift
+        lifts[those] = config.segment_weight * lift
     return lifts
