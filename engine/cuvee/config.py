@@ -12,13 +12,14 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, field_serializer, field_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_serializer, field_validator
 
 from cuvee.environment import from_environment
 from cuvee.errors import ConfigError, Mistake
 from cuvee.product import Duration, Name, Product, Table
+from cuvee.pseudonyms import LEAST_KEY, Pseudonyms
 from cuvee.recommender import RecommenderConfig
 from cuvee.registry import Registry
 
@@ -79,6 +80,33 @@ class StoreConfig(Table):
         return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", url)
 
 
+class PrivacyConfig(Table):
+    """How ids of users and sessions are kept."""
+
+    user_ids: Literal["plain", "hashed"] = "plain"
+    """``hashed``: only keyed hashes of them (HMAC-SHA-256) get past the edge. Store, datasets, models and
+    logs then hold no id, and answers name users by their hashes."""
+    key: SecretStr = Field(SecretStr(""), validate_default=True)
+    """Of the hashes, 32 characters or more, out of the environment: ``"${CUVEE_ID_KEY}"``. Whoever has it
+    can tell whether a hash is a given id's; who loses it finds nobody again."""
+
+    @field_validator("key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr, info: ValidationInfo) -> SecretStr:
+        length = len(key.get_secret_value().encode())
+        if info.data.get("user_ids") == "hashed" and length < LEAST_KEY:
+            raise ValueError(
+                f"has {length} bytes; hashed ids need a secret of {LEAST_KEY} or more, such as `openssl rand -hex 32` "
+                'gives, out of the environment: key = "${CUVEE_ID_KEY}"'
+            )
+        return key
+
+    @property
+    def pseudonyms(self) -> Pseudonyms:
+        """What ids become at the edge."""
+        return Pseudonyms(self.key.get_secret_value().encode() if self.user_ids == "hashed" else b"")
+
+
 class Instance(Table):
     """A configured recommender: ``[recommenders.<name>]``."""
 
@@ -111,6 +139,7 @@ class Settings(Table):
     """A folder, or any fsspec URL."""
     server: ServerConfig = ServerConfig()
     store: StoreConfig = StoreConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
     recommenders: Mapping[str, Instance]
     products: Mapping[str, Product]
 

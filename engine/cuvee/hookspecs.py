@@ -95,7 +95,8 @@ def load_history(product: str, user_id: str) -> History | None:
     """Load what a user did, for teams whose events live elsewhere.
 
     When: once per user of a request, before retrieval; the first answer that is not None wins.
-    Parameters: ``product`` is the product's id; ``user_id`` the external id as the caller gave it.
+    Parameters: ``product`` is the product's id; ``user_id`` the external id as the caller gave it,
+    or its keyed hash where ``[privacy]`` of ``cuvee.toml`` asks for hashes.
     Returns: a :class:`cuvee.recommender.History`, or None for "not mine": the engine then takes
     the history it has itself. An exception counts as None, is logged and marks the answer degraded.
     Who implements it: plugins that reach a feature store or an event store.

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cuvee.cli.options import JsonOption, examples
+from cuvee.cli.options import DEFAULT_CONFIG, JsonOption, examples, open_settings
 from cuvee.errors import DataError, InvalidArgument
 
 if TYPE_CHECKING:
+    from cuvee.config import Settings
     from cuvee.data.catalog import Role
 
 __all__ = ["dataset", "import_data", "register"]
@@ -66,6 +67,14 @@ def _roles(given: Sequence[str]) -> dict[str, Role]:
     return roles
 
 
+def _settings(config: Path | None) -> Settings | None:
+    """The named configuration, or the one that is here; None without one."""
+    if config is None and not DEFAULT_CONFIG.exists():
+        return None
+    settings, _ = open_settings(config or DEFAULT_CONFIG)
+    return settings
+
+
 def import_data(
     path: Annotated[
         Path | None,
@@ -77,8 +86,24 @@ def import_data(
     *,
     name: Annotated[str, typer.Option("--dataset", "-d", help="The dataset to import into.", rich_help_panel=PLACE)],
     data_dir: Annotated[
-        Path, typer.Option(envvar="CUVEE_DATA_DIR", help="Where datasets lie.", rich_help_panel=PLACE)
-    ] = Path("var/data"),
+        Path | None,
+        typer.Option(
+            envvar="CUVEE_DATA_DIR",
+            help="Where datasets lie. By default where the configuration says, or var/data without one.",
+            rich_help_panel=PLACE,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            envvar="CUVEE_CONFIG",
+            help="The configuration, whose `privacy` says how ids of users are kept. By default cuvee.toml, if there "
+            "is one here.",
+            rich_help_panel=PLACE,
+        ),
+    ] = None,
     replace: Annotated[
         bool,
         typer.Option(
@@ -167,6 +192,7 @@ def import_data(
     from cuvee.data.dataset import Dataset
     from cuvee.data.fetch import located
     from cuvee.data.readers import Part, ReadOptions, TimeUnit, gather
+    from cuvee.pseudonyms import Pseudonyms
     from cuvee.registry import Registry
 
     if path is None and items is None and users is None:
@@ -191,7 +217,10 @@ def import_data(
         strict=strict,
     )
     readers = {known: found.component for known, found in Registry.load().readers.items()}
+    settings = _settings(config)
+    data_dir = data_dir or (settings.data_dir if settings else Path("var/data"))
     folder = data_dir / name
+    pseudonyms = settings.privacy.pseudonyms if settings else Pseudonyms()
     n_files = sum(source is not None for source in (path, items, users))
     with Bars(hidden=as_json) as bars:
         told, done = bars("import"), iter(range(n_files + 2))
@@ -209,6 +238,9 @@ def import_data(
             on_file=lambda file: told(next(done), n_files + 2, f"reading {file.name}"),
         )
         told(n_files, n_files + 2, "cleaning")
+        raw = raw.pseudonymised(pseudonyms)
+        if there:
+            pseudonyms.check(there.catalog.users.frame["id"], str(folder))
         made, report = clean(raw, cleaning, into=there)
         useless = [t for t in report.tallies if t.read and not t.kept]
         if not useless:

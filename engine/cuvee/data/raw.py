@@ -17,6 +17,7 @@ from typing import ClassVar
 import polars as pl
 
 from cuvee.data.catalog import Role
+from cuvee.pseudonyms import Pseudonyms
 
 __all__ = ["INTERACTION_COLUMNS", "Part", "RawData", "RawEntities", "ReadOptions", "Reader", "Rows"]
 
@@ -177,6 +178,14 @@ class RawData:
     """Columns part, file, line (counted from 1; in Parquet the row), reason."""
     notes: tuple[str, ...] = ()
     """What the reader took for what, in words, for the person who imports."""
+
+    def pseudonymised(self, pseudonyms: Pseudonyms) -> RawData:
+        """The same, its users' ids kept as ``[privacy]`` says."""
+        of_each = pseudonyms.of_each
+        users = self.users and replace(self.users, frame=self.users.frame.with_columns(of_each(self.users.frame["id"])))
+        return replace(
+            self, interactions=self.interactions.with_columns(of_each(self.interactions["user"])), users=users
+        )
 
     @classmethod
     def concat(cls, several: Iterable[RawData]) -> RawData:

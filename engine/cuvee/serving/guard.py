@@ -1,4 +1,4 @@
-"""Around every call: errors become statuses with details, and a deadline holds for all.
+"""Around every call: ids become pseudonyms, errors become statuses with details, a deadline holds for all.
 
 The one place where an exception meets gRPC, which would otherwise send its text to the caller.
 """
@@ -20,6 +20,8 @@ from google.rpc import code_pb2
 from grpc_status import rpc_status
 
 from cuvee.errors import DeadlineExceeded, InvalidArgument, UnavailableError
+from cuvee.pseudonyms import Pseudonyms
+from cuvee.serving.pseudonymised import pseudonymise
 from cuvee.serving.status import code_of, status_of
 
 __all__ = ["Guard", "Malformed", "deadline_of", "incident_of"]
@@ -56,15 +58,18 @@ class Malformed:
         return InvalidArgument("request", "cannot be read as a message of this rpc; was it made from another proto?")
 
 
-def _reader(read: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+def _reader(read: Callable[[bytes], Any] | None, pseudonyms: Pseudonyms) -> Callable[[bytes], Any] | None:
     if read is None:
         return None
 
     def forgiving(data: bytes) -> Any:
         try:
-            return read(data)
+            message = read(data)
         except DecodeError:
             return Malformed()
+        if pseudonyms:
+            pseudonymise(message, pseudonyms)
+        return message
 
     return forgiving
 
@@ -72,9 +77,10 @@ def _reader(read: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | Non
 class Guard(grpc.aio.ServerInterceptor):
     """Wraps the handlers of this project's services; those of health and reflection stay as they are."""
 
-    def __init__(self, longest: float) -> None:
+    def __init__(self, longest: float, pseudonyms: Pseudonyms) -> None:
         """``longest``: seconds that a call with one answer may take, whatever its caller allows."""
         self._longest = longest
+        self._pseudonyms = pseudonyms
         self._going = 0
         self.leaving = asyncio.Event()
         """Set when the server is to stop: what has no end of its own ends now."""
@@ -110,7 +116,7 @@ class Guard(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or not method.startswith(OURS):
             return handler
-        read, write = _reader(handler.request_deserializer), handler.response_serializer
+        read, write = _reader(handler.request_deserializer, self._pseudonyms), handler.response_serializer
         if handler.unary_unary and inspect.iscoroutinefunction(handler.unary_unary):
             wrapped = self._unary(handler.unary_unary, method)
             return grpc.unary_unary_rpc_method_handler(wrapped, read, write)

@@ -18,6 +18,7 @@ import numpy as np
 
 from cuvee.config import Instance, Settings
 from cuvee.data.dataset import Dataset
+from cuvee.data.imported import imported_data
 from cuvee.data.store.opening import existing_store
 from cuvee.data.store.training import with_stored
 from cuvee.errors import CuveeError, PluginError
@@ -154,7 +155,7 @@ def training_data(settings: Settings, name: str) -> Dataset:
         DataError: the dataset was not imported.
         UnavailableError: the store cannot be reached.
     """
-    return _all_known(Dataset.load(settings.data_dir / settings.products[name].dataset), settings, name)
+    return _all_known(imported_data(settings, name), settings, name)
 
 
 def _all_known(imported: Dataset, settings: Settings, name: str) -> Dataset:
@@ -180,7 +181,7 @@ def fit_product(settings: Settings, registry: Registry, name: str, progress: Pro
         UnavailableError: the store cannot be reached.
     """
     product = settings.products[name]
-    imported = Dataset.load(settings.data_dir / product.dataset)
+    imported = imported_data(settings, name)
     data = _all_known(imported, settings, name)
     root = ArtifactRoot(settings.artifact_url)
     workspace = root.workspace(name)

@@ -12,6 +12,7 @@ import structlog
 from cuvee.config import Settings
 from cuvee.data.catalog import Catalog, Entities
 from cuvee.data.dataset import Dataset
+from cuvee.data.imported import imported_data
 from cuvee.errors import ArtifactError, ConfigError, CuveeError, Mistake, RequestError
 from cuvee.product import Product
 from cuvee.ranking.calibrate import Calibrator
@@ -135,11 +136,11 @@ def load_snapshot(settings: Settings, registry: Registry, product: str, version:
 
     Raises:
         ArtifactError: there is no such version, it fits another dataset, or no model of it loads.
-        DataError: the dataset was not imported.
+        DataError: the dataset was not imported, or its ids are not kept as ``[privacy]`` says.
     """
     config = settings.products[product]
     root = ArtifactRoot(settings.artifact_url)
-    data = Dataset.load(settings.data_dir / config.dataset)
+    data = imported_data(settings, product)
     manifest = root.manifest(product, version)
     if manifest.catalog:
         data = data.placed(Catalog.load(root.fetch_catalog(manifest)))

@@ -11,10 +11,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from cuvee.data.store.database import Database, located
 from cuvee.data.store.store import Store
+from cuvee.data.store.tables import USERS
 from cuvee.errors import OperatorError, UnavailableError
 
 if TYPE_CHECKING:
@@ -90,13 +91,15 @@ def open_store(settings: Settings) -> Store | None:
     raises :class:`cuvee.errors.UnavailableError`.
 
     Raises:
-        OperatorError: it cannot be one of ours, or its tables are of another version.
+        OperatorError: it cannot be one of ours, its tables are of another version, or its ids are not
+            kept as ``[privacy]`` says.
     """
     if not settings.store.url:
         return None
     database = open_database(settings)
     try:
         _make_ready(database)
+        _check_ids(database, settings)
     except UnavailableError:
         log.warning("the store is not there yet; recommendations go on without it")
     except BaseException:
@@ -116,6 +119,14 @@ def existing_store(settings: Settings) -> Store | None:
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
             return None
     return open_store(settings)
+
+
+def _check_ids(database: Database, settings: Settings) -> None:
+    """One user tells how all are kept: they came through the same edge."""
+    pseudonyms = settings.privacy.pseudonyms
+    found = database.read(lambda connection: connection.execute(select(USERS.c.user_id).limit(1)).scalar())
+    if found is not None and not pseudonyms.kept_so(found):
+        raise OperatorError(pseudonyms.otherwise(database.url.render_as_string(hide_password=True)))
 
 
 def _make_ready(database: Database) -> None:

@@ -1,0 +1,50 @@
+"""Messages without ids of persons: each is replaced by its pseudonym as a message comes in.
+
+The one place where that is done: behind it no servicer, store, hook or log line can meet the id itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from cuvee.pseudonyms import Pseudonyms
+from cuvee.serving.checks import LONGEST_ID
+
+__all__ = ["PERSONAL", "pseudonymise"]
+
+PERSONAL = frozenset({"user_id", "session_id", "anonymous_id", "exclude_user_ids"})
+"""The fields of requests that name a person or a session."""
+
+
+@cache
+def _fields(kind: Descriptor) -> tuple[Sequence[FieldDescriptor], Sequence[FieldDescriptor]]:
+    """Of a message: the fields that are such ids, and the messages inside it that hold some."""
+    own = [field for field in kind.fields if field.name in PERSONAL]
+    inside = [field for field in kind.fields if field.message_type is not None and any(_fields(field.message_type))]
+    return own, inside
+
+
+def pseudonymise(message: Message, pseudonyms: Pseudonyms) -> None:
+    """Replace every id in a message. One that no field takes stays as it is, for the checks to refuse."""
+    own, inside = _fields(message.DESCRIPTOR)
+    for field in own:
+        value: Any = getattr(message, field.name)
+        if field.is_repeated:
+            value[:] = [_replaced(one, pseudonyms) for one in value]
+        elif value:
+            setattr(message, field.name, _replaced(value, pseudonyms))
+    for field in inside:
+        if field.is_repeated:
+            for one in getattr(message, field.name):
+                pseudonymise(one, pseudonyms)
+        elif message.HasField(field.name):
+            pseudonymise(getattr(message, field.name), pseudonyms)
+
+
+def _replaced(value: str, pseudonyms: Pseudonyms) -> str:
+    return pseudonyms.of(value) if len(value) <= LONGEST_ID and "\0" not in value else value
