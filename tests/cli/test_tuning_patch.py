@@ -34,7 +34,7 @@ use = "exclude_seen"    # always
 
 
 def patch(**changes) -> Patch:
-    given = {"head": ["tuned"], "settings": {}, "options": None, "weights": {}, "notes": {}, "tag": "2026-11-24"}
+    given = {"head": ["tuned"], "settings": {}, "options": None, "segments": {}, "weights": {}, "tag": "2026-11-24"}
     return Patch(**{**given, **changes})
 
 
@@ -58,6 +58,27 @@ def test_a_segment_without_weights_gets_its_line():
     after = patched(FILE, patch(weights={"warm": {"ease": 0.9, "popular": 0.1}}))
     assert tomllib.loads(after)["blend"]["weights"]["warm"] == {"ease": 0.9, "popular": 0.1}
     assert all(line in after.splitlines() for line in FILE.splitlines())
+
+
+SPLIT = {"cold": 0, "known": 1, "known_5": 5}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        FILE,
+        f"{FILE}[blend.segments]\ncold = 0   # nobody\nknown = 1\n",
+        FILE.replace('zscore"\n', 'zscore"\nsegments = { cold = 0, known = 1 }\n'),
+    ],
+    ids=["by default", "a table", "in a line"],
+)
+def test_a_segment_that_was_added_is_set_beside_the_others(before):
+    given = patch(segments=SPLIT, weights={"known_5": {"ease": 1.0}})
+    after = patched(before, given)
+    blend = tomllib.loads(after)["blend"]
+    assert blend["segments"] == tomllib.loads(given.text())["blend"]["segments"] == SPLIT
+    assert blend["weights"]["known_5"] == {"ease": 1.0}
+    assert all(line in after.splitlines() for line in before.splitlines() if not line.startswith("segments"))
 
 
 def test_another_method_brings_its_own_options():

@@ -125,6 +125,23 @@ def test_a_segment_gets_the_source_that_is_right_for_it(tmp_path):
     assert by_name["warm"].best_member == "late"
 
 
+def test_a_segment_is_split_where_what_is_worth_hearing_changes_inside_it(tmp_path):
+    sources = {"early": {"knows": "both", "before": 6}, "late": {"knows": "both", "after": 6}}
+    found = tuned(tmp_path, sources)
+    added = [s for s in found.segments if s.name not in ("cold", "new", "growing", "warm")]
+    assert [(s.name, s.least) for s in added] == [(f"growing_{s.least}", s.least) for s in added]
+    assert added
+    assert [s.least for s in found.segments] == sorted(s.least for s in found.segments)
+    by_name = {s.name: s for s in found.segments}
+    assert by_name["growing"].weights.get("early", 0) > 0.8
+    assert by_name["warm"].weights.get("late", 0) > 0.8
+    assert by_name["growing"].after > 0.99 * by_name["growing"].against_best.second
+
+
+def test_no_segment_is_added_where_the_passage_suits_everybody(complementary):
+    assert [s.name for s in complementary.segments] == ["cold", "new", "growing", "warm"]
+
+
 def test_no_segment_falls_behind_its_best_member(tmp_path):
     found = tuned(tmp_path, {"all": {"knows": "both"}, "rows": {"knows": "rows"}, "noise": {}})
     for segment in found.segments:

@@ -60,8 +60,9 @@ def test_newcomers_are_unknown_to_the_models_and_nobody_sees_the_last_event(even
         assert held <= set(before_the_last.histories([person]).items.tolist())
 
 
-def test_histories_are_cut_where_segments_begin_and_in_their_middle():
-    assert depths(SEGMENTS) == [0, 1, 2, 3, 6, 10]
+def test_histories_are_cut_where_segments_begin_and_on_the_way_to_the_next():
+    assert depths(SEGMENTS) == [0, 1, 2, 3, 4, 5, 6, 8, 10]
+    assert depths([("cold", 0), ("known", 5), ("warm", 30)]) == [0, 5, 6, 8, 10, 13, 17, 22, 28, 30]
     assert depths([("everyone", 0)]) == [0]
     assert depths([("cold", 0), ("known", 1)]) == [0, 1]
 

@@ -49,6 +49,8 @@ class Patch:
     """Keys of ``[blend]`` itself that change (``method``, ``calibrate``, ``missing``)."""
     options: Mapping[str, Any] | None
     """``[blend.options]`` anew; None leaves it as it is."""
+    segments: Mapping[str, int]
+    """``[blend.segments]`` anew, where one was added: name -> least number of events. Empty leaves them as they are."""
     weights: Mapping[str, Mapping[str, float]]
     """Segment -> source -> weight, only those above 0."""
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +66,8 @@ class Patch:
         lines += ["", "[blend]", *(f"{key} = {json.dumps(value)}" for key, value in self.settings.items())]
         if self.options:
             lines += ["", "[blend.options]", *(f"{k} = {json.dumps(v)}" for k, v in self.options.items())]
+        if self.segments:
+            lines += ["", "[blend.segments]", *(f"{name} = {least}" for name, least in self.segments.items())]
         if self.weights:
             lines += ["", "[blend.weights]"]
         for segment, table in self.weights.items():
@@ -100,6 +104,10 @@ def patched(text: str, patch: Patch, file: str = "the product's file") -> str:
         blend.pop("options", None)
         for key, value in patch.options.items():
             _table(blend, "options")[key] = value
+    for name, least in patch.segments.items():
+        segments = _table(blend, "segments")
+        if segments.get(name) != least:
+            _put(segments, name, least, f"{MARK}{patch.tag}".strip())
     if patch.weights:
         weights = _table(blend, "weights")
         for segment, table in patch.weights.items():

@@ -144,6 +144,7 @@ def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
             f"{lengths(found.segments, at)} events, {one.people:,} people: {found.measure} {one.before:.4f} -> "
             f"{one.after:.4f}; {against}"
         )
+    segments = {one.name: one.least for one in found.segments}
     model = blend.options.get("model") if "method" not in settings else None
     options = {"model": model or f"{found.product}.learned.json"} if "learnt" in recipe.options else recipe.options
     return Patch(
@@ -153,6 +154,7 @@ def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
         files={str(options["model"]): json.dumps(recipe.options["learnt"], indent=2) + "\n"}
         if "learnt" in recipe.options
         else {},
+        segments=segments if segments != blend.segments else {},
         weights=weights,
         notes=said,
         tag=f"{day}",

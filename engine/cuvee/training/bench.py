@@ -79,6 +79,21 @@ class Bench:
         self.silent = served & ~self.allowed
         """bool[p, S]: which sources serve a segment and had no opinion on any of its cases."""
 
+    def split(self, least: int) -> Bench:
+        """With one segment more, which begins at so many events and has the weights that hold there now.
+
+        It is named after the segment that it is a part of.
+        """
+        plan, length = self.plan, np.array([least])
+        weights = plan.table.astype(np.float64) @ plan.segment_shares(length)[:, 0]
+        name = f"{plan.segments[int(plan.segment_of(length)[0])][0]}_{least}"
+        plan = replace(
+            plan,
+            segments=sorted([*plan.segments, (name, least)], key=lambda one: one[1]),
+            weights={**plan.weights, name: dict(zip(self.sources, weights.tolist(), strict=True))},
+        )
+        return Bench(self.registry, plan, self.own, self.learnt, self.cases, self.judged, self.folds, self.measure)
+
     def calibrators(self, kind: str) -> dict[str, Calibrator]:
         """Source -> its calibrator of a kind."""
         component = self.registry.calibrators[kind].component

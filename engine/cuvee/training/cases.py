@@ -23,6 +23,8 @@ __all__ = ["Cases", "Window", "beginnings", "depths", "global_time_window", "sam
 
 HORIZON = 5
 """How many of the next liked items are right, where a history was cut: one alone is mostly chance."""
+STEP = 1.3
+"""How much longer the histories of newcomers become from one case to the next."""
 STRETCH = 0.1
 """Share of all events that a window of time holds."""
 
@@ -89,14 +91,18 @@ class Window:
 
 
 def depths(segments: Sequence[tuple[str, int]]) -> list[int]:
-    """The lengths to which histories are cut: where each segment begins, and in its middle.
+    """The lengths to which histories are cut: where each segment begins, and on the way to the next.
 
-    The middle is that of the logarithm. The last segment has no middle.
+    Each step makes one plus the length at most :data:`STEP` times as long. The last segment has its beginning alone.
     """
-    starts = sorted(start for _, start in segments)
-    middles = [round(((a + 1) * (b + 1)) ** 0.5) - 1 for a, b in pairwise(starts)]
-    # the first segment is that of users without any event: between 0 and 1 there is nothing
-    return sorted({*starts, *(m for m, start in zip(middles, starts, strict=False) if m > max(start, 0))})
+    found = {start for _, start in segments}
+    # the first segment is that of users without any event: on the way from it there is nothing
+    for begin, end in pairwise(sorted(found)[1:]):
+        at = begin
+        while at < end:
+            found.add(at)
+            at = max(at + 1, int(STEP * (at + 1)) - 1)
+    return sorted(found)
 
 
 def beginnings(data: Dataset, people: Ints, depth: int) -> Cases:

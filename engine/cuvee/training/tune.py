@@ -2,7 +2,8 @@
 
 1. Fit every source on a window of the past, and ask all of them about its cases, once.
 2. Learn the weights of each segment on some people and measure them on others.
-3. A segment whose blend is not better than its best member gets that member alone.
+3. A segment whose blend is not better than its best member gets that member alone; one inside which
+   the blend falls behind a member is split there.
 4. The blend as a whole must be better than the best member by more than chance allows; otherwise
    nothing is proposed.
 """
@@ -20,11 +21,12 @@ from cuvee.ranking.facts import ItemFacts
 from cuvee.recommender import Bools
 from cuvee.registry import Registry
 from cuvee.training.bench import Bench, Recipe
-from cuvee.training.blend_fit import BlendFit, fit_blend
+from cuvee.training.blend_fit import fit_blend
 from cuvee.training.cases import Window
 from cuvee.training.comparison import compared
 from cuvee.training.crossfit import CrossFit, deal, weighted_mean
 from cuvee.training.curves import SegmentCurves, curves_of
+from cuvee.training.decision import LEAST_PEOPLE, Decision, decide
 from cuvee.training.fit import ProgressFor, calibrate
 from cuvee.training.fits import FitStore
 from cuvee.training.objective import Measure, Objective, PerCase, Weights
@@ -34,8 +36,6 @@ from cuvee.training.tuning import SegmentTuning, Tuning
 
 __all__ = ["AUTO", "tune"]
 
-LEAST_PEOPLE = 50
-"""A segment with fewer people keeps the weights that it has."""
 AUTO = "auto"
 """In place of a calibrator: try them all."""
 
@@ -91,10 +91,11 @@ def tune(
             recipe = replace(recipe, calibrate=max(calibrators, key=calibrators.__getitem__))
         elif calibrate_by:
             recipe = replace(recipe, calibrate=calibrate_by)
-        found, values, table = _tuned(bench, name, window, recipe, calibrators, progress)
+        decision = decide(bench, recipe, progress)
+        found, values, table = _tuned(decision, name, window, calibrators, progress)
         if not compare:
             return found
-        return compared(bench, found, (values, table), now, product.history, progress)
+        return compared(decision.bench, found, (values, table), now, product.history, progress)
 
 
 def _calibrators(bench: Bench, recipe: Recipe, registry: Registry, progress: ProgressFor) -> dict[str, float]:
@@ -106,25 +107,18 @@ def _calibrators(bench: Bench, recipe: Recipe, registry: Registry, progress: Pro
 
 
 def _tuned(
-    bench: Bench,
-    name: str,
-    window: Window,
-    recipe: Recipe,
-    calibrators: Mapping[str, float],
-    progress: ProgressFor,
+    decision: Decision, name: str, window: Window, calibrators: Mapping[str, float], progress: ProgressFor
 ) -> tuple[Tuning, PerCase, Weights]:
     """What was found, each case's metric out of fold, and the table of weights float64[p, S]."""
-    fit = fit_blend(bench, recipe, progress)
+    bench, fit, members, learnt = decision.bench, decision.fit, decision.members, decision.learnt
     objective = fit.objective
     before = (objective if fit.recipe == bench.own else bench.objective(bench.own)).values(bench.table())
-    members = bench.members(fit.recipe, objective)
-    learnt, table, alone = _decided(bench, fit, members)
     after = learnt.values()
-    final = _beside_the_silent(table, bench.table(), bench.silent)
+    final = _beside_the_silent(decision.table, bench.table(), bench.silent)
     told = progress("metric against weight")
     segments, curves = [], []
     for at in range(len(bench.plan.segments)):
-        segments.append(_segment(bench, at, before, after, members, learnt, final, alone=alone[at]))
+        segments.append(_segment(bench, at, before, after, members, learnt, final, alone=decision.alone[at]))
         if segments[-1].people:
             curves.append(_curves(bench, objective, at, segments[-1], final))
         told(at + 1, len(bench.plan.segments))
@@ -151,21 +145,6 @@ def _tuned(
         calibrators=calibrators,
     )
     return found, after, final
-
-
-def _decided(bench: Bench, fit: BlendFit, members: Sequence[PerCase]) -> tuple[CrossFit, Weights, Sequence[bool]]:
-    """The learnt weights where they pay: elsewhere the best member alone, or what the product has."""
-    after = fit.cross.values()
-    learnt, table, alone = fit.cross, fit.table.copy(), []
-    for segment, share in enumerate(bench.share):
-        of_members = [weighted_mean(values, share) for values in members]
-        best = int(np.argmax(of_members))
-        few = bench.people(share) < LEAST_PEOPLE
-        alone.append(not few and of_members[best] > weighted_mean(after, share))
-        if few or alone[-1]:
-            table[:, segment] = bench.table()[:, segment] if few else bench.alone(best)[:, segment]
-            learnt = learnt.replaced(segment, table[:, segment])
-    return learnt, table, alone
 
 
 def _beside_the_silent(learnt: Weights, had: Weights, silent: Bools) -> Weights:
