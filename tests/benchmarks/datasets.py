@@ -1,7 +1,7 @@
-"""The benchmarks' data sets: one call imports all four by ``cuvee import``, as a user would.
+"""The benchmarks' data sets: one call imports all five by ``cuvee import``, as a user would.
 
-``CUVEE_DATA`` names the folder that holds ``ml-1m``, ``ml-100k``, ``complete-journey`` and
-``lastfm-2k``. What the importer has no words for is in ``prepare_grocer.py`` and ``prepare_music.py``.
+``CUVEE_DATA`` names the folder that holds ``ml-1m``, ``ml-100k``, ``complete-journey``,
+``lastfm-2k`` and ``citeulike-a``. What the importer has no words for is in the three ``prepare_*.py``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import prepare_grocer
 import prepare_music
+import prepare_papers
 
 __all__ = ["cuvee", "import_all"]
 
@@ -38,7 +39,9 @@ def import_all() -> None:
     """Import every data set."""
     place = os.environ.get("CUVEE_DATA")
     if not place:
-        sys.exit("benchmarks: set CUVEE_DATA to the folder with ml-1m, ml-100k, complete-journey and lastfm-2k")
+        sys.exit(
+            "benchmarks: set CUVEE_DATA to the folder with ml-1m, ml-100k, complete-journey, lastfm-2k and citeulike-a"
+        )
     root = Path(place)
     ml_1m = root / "ml-1m"
     files = ["--items", ml_1m / "movies.dat", "--users", ml_1m / "users.dat"]
@@ -56,6 +59,9 @@ def import_all() -> None:
         files = ["--items", made / "artists.csv", "--role", "tags=categories", "--role", "title=text"]
         columns = "user=userID item=artistID order=order title=name"
         _import("lastfm-2k", made / "plays.csv", *files, columns=columns)
+        prepare_papers.prepare(root / "citeulike-a", made)
+        files = ["--items", made / "papers.csv", "--role", "tags=categories", "--role", "links=categories"]
+        _import("citeulike-a", made / "libraries.csv", *files, columns="user=user item=paper order=order")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from cuvee import Histories, Ragged
 from cuvee_neighbors import ease
-from cuvee_neighbors.ease import fit_ease
+from cuvee_neighbors.ease import fit_ease, nearby, together
 from cuvee_neighbors.item_knn import fit_item_knn
 from cuvee_neighbors.item_weights import ItemWeights
 from cuvee_neighbors.similarity import compare, keep_top
 from cuvee_neighbors.transitions import count_transitions, fit_transitions
 from cuvee_neighbors.user_knn import UserNeighbours
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import sparse
 
 
@@ -22,7 +24,7 @@ def test_ease_is_the_ridge_regression_of_each_item_on_the_others(monkeypatch, li
     monkeypatch.setattr(ease, "WELL_CONDITIONED", limit)
     liked = likes()
     dense = liked.toarray().astype(np.float64)
-    weights = fit_ease(liked, 2.0)
+    weights = fit_ease(together(liked), 2.0)
     assert weights.dtype == np.float32
     for j in range(dense.shape[1]):
         others = np.delete(dense, j, axis=1)
@@ -34,9 +36,30 @@ def test_ease_is_the_ridge_regression_of_each_item_on_the_others(monkeypatch, li
 def test_ease_knows_nothing_of_items_without_likes():
     liked = likes()
     widened = sparse.csr_array((liked.data, liked.indices, liked.indptr), shape=(liked.shape[0], liked.shape[1] + 1))
-    weights = fit_ease(widened, 2.0)
+    weights = fit_ease(together(widened), 2.0)
     assert not weights[-1].any()
     assert not weights[:, -1].any()
+
+
+def test_pairs_liked_near_each_other_count_more():
+    # item 1 is met twice, and stands where it was last; 3 was not liked, but takes a place
+    events = Histories.build([[1, 0, 3, 2, 1], [2, 0], []], [[1, 1, 0, 1, 1], [1, 1], []])
+    expected = np.zeros((4, 4))
+    expected[0, 0] = expected[2, 2] = 2
+    expected[1, 1] = 1
+    expected[0, 1] = expected[1, 0] = 2 / (2 + 3)
+    expected[1, 2] = expected[2, 1] = 2 / (2 + 1)
+    expected[0, 2] = expected[2, 0] = 2 / (2 + 2) + 2 / (2 + 1)
+    np.testing.assert_allclose(nearby(events, 4, 2.0), expected, rtol=1e-6)
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=30), max_size=12), st.floats(0.1, 100))
+def test_pairs_make_a_matrix_that_ease_can_be_solved_for(rows, near):
+    pairs = nearby(Histories.build(rows), 10, near).astype(np.float64)
+    np.testing.assert_array_equal(pairs, pairs.T)
+    assert np.linalg.eigvalsh(pairs).min() > -1e-4
+    far = nearby(Histories.build(rows), 10, 1e9)
+    np.testing.assert_allclose(far, together(Histories.build(rows).matrix(10)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "jaccard"])
@@ -99,7 +122,7 @@ def test_no_events_no_weights():
     empty = Ragged.of([[], []])
     settings = {"window": 3, "power": 0.5, "smoothing": 0.0, "damping": 0.5, "neighbours": 2}
     assert fit_transitions(empty, 3, **settings).nnz == 0
-    assert fit_ease(sparse.csr_array((2, 3), dtype=np.float32), 1.0).shape == (3, 3)
+    assert fit_ease(together(sparse.csr_array((2, 3), dtype=np.float32)), 1.0).shape == (3, 3)
     assert fit_item_knn(sparse.csr_array((2, 3), dtype=np.float32), 2, "cosine", 0.0).nnz == 0
 
 

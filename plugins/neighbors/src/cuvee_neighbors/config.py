@@ -23,6 +23,7 @@ _ON_VECTORS: Mapping[str, Mapping[str, float]] = {
 _SHRINK: Mapping[str, float] = {"item_knn": 10.0}
 _READ_BY: Mapping[str, tuple[ModelName, ...]] = {
     "l2": ("ease",),
+    "near": ("ease",),
     "max_items": ("ease",),
     "neighbours": ("item_knn", "user_knn", "transitions"),
     "likes_half_life": ("user_knn",),
@@ -59,6 +60,9 @@ class NeighborsConfig(RecommenderConfig):
     user_knn (on vectors 2)."""
     l2: PositiveFloat = 500.0
     """ease: how strongly weights are pulled to 0, in events."""
+    near: PositiveFloat | None = None
+    """ease: events apart at which two likes of one person count half as a pair; None counts all
+    pairs alike. What was chosen in one sitting tells more than what a whole life holds."""
     max_items: PositiveInt = 20_000
     """ease: the largest catalogue that it is fitted on. The matrix is dense: 20,000 items make
     1.6 GB of it."""
@@ -85,7 +89,7 @@ class NeighborsConfig(RecommenderConfig):
     damping: NonNegativeFloat = Field(0.2, le=1)
     """transitions: how much the popularity of what follows is held against it; 0 not, 1 wholly."""
 
-    @field_validator("half_life", "likes_half_life", mode="before")
+    @field_validator("half_life", "likes_half_life", "near", mode="before")
     @classmethod
     def _spelt_none(cls, value: Any) -> Any:
         """TOML has no null."""

@@ -19,7 +19,7 @@ from cuvee.recommender import Histories, Progress, Queries, Recommender, Serves
 from scipy import sparse
 
 from cuvee_neighbors.config import NeighborsConfig
-from cuvee_neighbors.ease import fit_ease
+from cuvee_neighbors.ease import fit_ease, nearby, together
 from cuvee_neighbors.item_knn import fit_item_knn
 from cuvee_neighbors.item_weights import ItemWeights
 from cuvee_neighbors.on_vectors import VectorUsers, as_known, fit_item_knn_on_vectors
@@ -233,4 +233,5 @@ def _fit_model(data: Dataset, config: NeighborsConfig, known: Bools, progress: P
             f"ease holds a dense matrix of {n} x {n} items ({n * n * 4 / 1e9:.1f} GB); raise max_items above {n}, "
             "or choose item_knn"
         )
-    return ItemWeights(fit_ease(liked, config.l2))
+    pairs = together(liked) if config.near is None else nearby(data.events, n, config.near)
+    return ItemWeights(fit_ease(pairs, config.l2))
