@@ -65,4 +65,4 @@ def _shared(libraries: sparse.coo_array, tagged: sparse.coo_array) -> npt.NDArra
     """bool[tags]: those on enough papers that are not all one person's."""
     papers = np.asarray(tagged.sum(axis=0)).ravel()
     largest = (libraries.tocsr() @ tagged.tocsr()).max(axis=0).toarray().ravel()
-    return (papers >= LEAST) & (largest < OWN * papers)
+    return np.asarray((papers >= LEAST) & (largest < OWN * papers))
