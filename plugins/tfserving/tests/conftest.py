@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cuvee import Entities, Histories, Queries
 from cuvee.testing import two_tribes
+from cuvee_tfserving import TfServing, TfServingConfig
+from cuvee_tfserving.artefact import Artefact, beside
+from cuvee_tfserving.client import ModelClient
 from cuvee_tfserving.embedded import start
 from cuvee_tfserving.training.features import ItemFeatures
 
 HERE = Path(__file__).parent
-N, D, LENGTH = 30, 4, 8
+N, FEW, D, LENGTH = 30, 20, 4, 8
 TOY_D = 8
 
 
@@ -39,11 +43,12 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
     kinds = {
         "one": ("deep", 1, 0), "two": ("deep", 2, 0), "scoring": ("scoring", 1, 0), "slow": ("deep", 1, 700),
+        "few": ("deep", 1, 0), "few_scoring": ("scoring", 1, 0),
         "shape": ("shape", 1, 0), "nan": ("nan", 1, 0), "dtype": ("dtype", 1, 0), "name": ("name", 1, 0),
     }  # fmt: skip
     specifications = []
     for name, (kind, seed, work) in kinds.items():
-        np.save(root / f"{name}.npy", vectors(seed))
+        np.save(root / f"{name}.npy", vectors(seed)[: FEW if name.startswith("few") else N])
         one = {"kind": kind, "vectors": str(root / f"{name}.npy"), "length": LENGTH, "work": work}
         specifications.append({**one, "out": str(root / name)})
     features = toy_model(root)
@@ -101,6 +106,70 @@ def shared(made, publish, tmp_path_factory):
         yield running, root
     finally:
         running.stop()
+
+
+@pytest.fixture
+def recommender(shared):
+    """Open recommenders of the shared server's models, and close them after the test."""
+    running, root = shared
+    opened = []
+
+    def make(model="one", published=1, items=None, fitted=None, **settings):
+        config = TfServingConfig(
+            **{"address": running.address, "model": model, "model_root": root, "max_history": LENGTH, **settings}
+        )
+        fitted = fitted or Artefact.read(beside(config.model_root, model, published), published, N)
+        opened.append(TfServing(config, fitted, items or Entities.of_ids(map(str, range(N)))))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def predicts(monkeypatch):
+    """Every Predict that is made: (signature, rows)."""
+    asked = []
+    predict = ModelClient.predict
+
+    async def counted(self, model, signature, inputs, patience=1.0):
+        asked.append((signature, len(next(iter(inputs.values())))))
+        return await predict(self, model, signature, inputs, patience)
+
+    monkeypatch.setattr(ModelClient, "predict", counted)
+    return asked
+
+
+@pytest.fixture(scope="session")
+def ask():
+    """Queries with the given histories."""
+
+    def build(*rows, weights=None, **more):
+        return Queries.build(Histories.build(rows, weights), **more)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def every():
+    """The first n items, for each query."""
+
+    def listed(queries, n=N):
+        return np.tile(np.arange(n, dtype=np.int32), (len(queries), 1))
+
+    return listed
+
+
+@pytest.fixture(scope="session")
+def expected(made):
+    """What a made model is to say of histories, float32[rows, N]."""
+
+    def scores(name, *rows):
+        vectors = np.load(made[name] / "assets.extra" / "item_vectors.npy")
+        return np.stack([vectors[list(row)].mean(axis=0) @ vectors.T for row in rows])
+
+    return scores
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import numpy as np
 from cuvee import Catalog, Dataset, Entities
 from cuvee.recommender import (
     Candidates,
+    DegradedReason,
     Floats,
     Ints,
     Offsets,
@@ -26,6 +27,7 @@ from cuvee.recommender import (
     Queries,
     Recommender,
     Serves,
+    SourceFailure,
 )
 
 from cuvee_tfserving.artefact import Artefact, beside
@@ -96,6 +98,7 @@ class TfServing(Recommender[TfServingConfig]):
         self._versions = Versions(fitted, config.model_root, self._asked, config.item_signature, self._client, items)
         self._memory: Memory[_Said] = Memory()
         self._answered = fitted.version
+        self._in_doubt = False
         self.serves = Serves.SESSION if fitted.features is None else Serves.SESSION | Serves.COLD_ITEM
 
     @property
@@ -194,7 +197,7 @@ class TfServing(Recommender[TfServingConfig]):
         said = self._memory.recall(queries.histories)
         if said is not None:
             return said
-        model = self._versions.current
+        model = await self._model()
         history, rows = sequences(queries.histories, model.n_items, self._config.length)
         if not len(rows):
             return _Said(rows, None, None, model)
@@ -214,6 +217,24 @@ class TfServing(Recommender[TfServingConfig]):
         self._memory.keep(queries.histories, said)
         return said
 
+    async def _model(self) -> Artefact:
+        """The model whose items a history is cut to: the one that answered last.
+
+        After an error it is asked for anew, by a question that every version understands: the server
+        may have gone back to one that knows fewer items, and fails of each history with a newer one.
+        """
+        if not self._in_doubt:
+            return self._versions.current
+        one = np.ones((1, 1), np.int32)
+        history = np.pad(one, ((0, 0), (self._config.length - 1, 0)))
+        if self._fitted.vectors is None:
+            predicted = await self._predict(self._config.score_signature, {"history": history, "items": one})
+        else:
+            predicted = await self._predict(self._config.user_signature, {"history": history})
+        model = await self._versions.of(predicted.version)
+        self._in_doubt = False
+        return model
+
     async def _score(self, queries: Queries, said: _Said, wanted: Ints) -> Floats:
         history, _ = sequences(queries.histories, said.model.n_items, self._config.length)
         return await self._scored(history, wanted)
@@ -229,7 +250,11 @@ class TfServing(Recommender[TfServingConfig]):
 
     async def _predict(self, signature: str, inputs: dict[str, Ints]) -> Predicted:
         rows = len(next(iter(inputs.values())))
-        predicted = await self._client.predict(self._asked, signature, inputs, max(1.0, rows / ROWS))
+        try:
+            predicted = await self._client.predict(self._asked, signature, inputs, max(1.0, rows / ROWS))
+        except SourceFailure as failure:
+            self._in_doubt |= failure.degraded is DegradedReason.ERROR
+            raise
         self._answered = predicted.version or self._answered
         return predicted
 
