@@ -21,7 +21,7 @@ from cuvee.ranking.plan import Source
 from cuvee.serving.breaker import Breaker, Pass
 from cuvee.serving.threads import AllTaken, Threads
 
-__all__ = ["Budget", "BudgetedAsk", "left_until"]
+__all__ = ["BULK_PATIENCE", "Budget", "BudgetedAsk", "left_until"]
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +29,8 @@ SHARE = 0.5
 """Of what is left of the deadline: what one call may take."""
 RESERVE = (0.02, 0.1)
 """Seconds, and share of a run's time, that are kept for making the answer; the lesser counts."""
+BULK_PATIENCE = 4
+"""How much longer than a single call's a bulk run's deadline is: it is large, and nobody sits before it."""
 LEAST = 0.001
 """Seconds; with less than this there is no sense in asking."""
 FAULTS = frozenset(

@@ -10,7 +10,6 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from cuvee.data.filters import compile_filter
 from cuvee.data.store import Store
-from cuvee.data.store.overlay import title_column
 from cuvee.data.store.rows import ItemChange, ItemRow, UserRow
 from cuvee.errors import InvalidArgument, NotFound
 from cuvee.serving.catalog_checks import Columns, ItemUpsert, UserUpsert, check_mask, item_upsert, user_upsert
@@ -61,8 +60,7 @@ class CatalogServicer(rpc.CatalogServiceServicer):
     # items
 
     async def _item_columns(self, product: str) -> Columns:
-        items, _ = await self._growth.current(product)
-        return Columns.of(items.frame.schema, title_column(items))
+        return Columns.of(*await self._growth.columns(product))
 
     async def _upsert_items(self, product: str, upserts: Sequence[ItemUpsert], *, dry: bool) -> list[ItemChange]:
         """What became of each, by now shown as it is by this server."""
@@ -71,7 +69,7 @@ class CatalogServicer(rpc.CatalogServiceServicer):
         changes = [(one.item_id, one.over(row)) for one, row in zip(upserts, imported, strict=True)]
         made = await self._calls.ask(lambda: self._store.write_items(product, changes, dry=dry))
         if not dry:
-            await self._growth.current(product)
+            await self._growth.follow(product)
         return [
             change or ItemChange(row or ItemRow(one.item_id), created=False, changed=False)
             for one, row, change in zip(upserts, imported, made, strict=True)
@@ -157,7 +155,7 @@ class CatalogServicer(rpc.CatalogServiceServicer):
         if made is None and not request.allow_missing:
             raise NotFound("item", item_id)
         if made is not None and not request.validate_only:
-            await self._growth.current(request.product)
+            await self._growth.follow(request.product)
         return pb.DeleteItemResponse(deleted=made is not None)
 
     # users

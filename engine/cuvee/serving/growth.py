@@ -1,30 +1,36 @@
 """What is written to the catalogue reaches the lists of every replica, without a refit.
 
-Each server looks for new revisions of its products' items. What must not be shown any more is
-hidden at once. For the rest, the models are loaded anew beside the catalogue as it is now, and the
-snapshot is swapped.
+Each server looks for new revisions of its products' items, and before each answer whether it has them
+all: what must not be shown any more is hidden at once, at a cost that goes with what was written. For
+the rest, the models are loaded anew beside the catalogue as it is now, and the snapshot is swapped:
+that goes with the size of the catalogue, so it is done for all that came meanwhile, and not all the
+time. What everybody does is counted into the models in the same way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import polars as pl
 import structlog
 
 from cuvee.config import Settings
 from cuvee.data.catalog import Entities
 from cuvee.data.store import Store
-from cuvee.data.store.overlay import hidden, overlaid
+from cuvee.data.store.overlay import hidden, hides, overlaid, title_column, widened
 from cuvee.data.store.rows import ItemRow
 from cuvee.errors import CuveeError, NotReady
-from cuvee.recommender import Bools
+from cuvee.recommender import Bools, Recommender
 from cuvee.registry import Registry
+from cuvee.serving.budgets import BULK_PATIENCE
 from cuvee.serving.products import Products, Served
-from cuvee.serving.runs import BULK_PATIENCE
 from cuvee.serving.store_calls import StoreCalls
 from cuvee.serving.threads import Threads
+from cuvee.serving.trends import Trends, with_models
 from cuvee.training.snapshot import Snapshot, grown
 
 __all__ = ["Growth"]
@@ -32,7 +38,7 @@ __all__ = ["Growth"]
 log = structlog.get_logger(__name__)
 
 REST = 4
-"""After loading models anew, so many times as long nothing is: writers in bulk cannot keep a server busy with it."""
+"""After models were made anew, so many times as long none are: writers in bulk cannot keep a server busy with it."""
 LINGER = 5.0
 """Seconds for which a replaced snapshot is kept for those who still use it, on top of the longest call."""
 
@@ -44,15 +50,52 @@ class _Product:
     base: Snapshot
     """As it was loaded: what was imported."""
     items: Entities
-    """The catalogue as it is now."""
+    """The catalogue, but for what is ``unjoined``."""
+    columns: Mapping[str, pl.DataType]
+    """All of the catalogue's columns as it is now."""
     shown: Entities
     """The catalogue that the current snapshot has."""
     may: Bools | None
     """bool[N]: what the rules let show, of ``shown``."""
+    gone: Bools
+    """bool[N]: what no list may show, of ``shown``."""
+    unjoined: dict[str, ItemRow] = field(default_factory=dict)
+    """Rows that ``items`` does not have yet, by id."""
     deleted: set[str] = field(default_factory=set)
     revision: int = 0
-    not_before: float = 0.0
+    grow_from: float = 0.0
+    count_from: float = 0.0
+    """When models may be made anew."""
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    joining: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def name(self) -> str:
+        """The product's."""
+        return self.base.product.name
+
+    @property
+    def title(self) -> str:
+        """The column of titles."""
+        return title_column(self.base.data.catalog.items)
+
+    def take(self, rows: Sequence[ItemRow]) -> None:
+        """Note what was written; the cost goes with the rows, but for a few bytes of memory per item."""
+        self.columns = widened(self.columns, rows, self.title)
+        for row in rows:
+            self.unjoined[row.item_id] = row
+            (self.deleted.add if row.deleted else self.deleted.discard)(row.item_id)
+            self.revision = max(self.revision, row.revision)
+        self.hide(rows)
+
+    def hide(self, rows: Sequence[ItemRow]) -> None:
+        """Heed rows that ``shown`` does not have."""
+        gone = self.gone.copy()
+        for row in rows:
+            at = self.shown.position(row.item_id)
+            if at >= 0:
+                gone[at] = hides(row)
+        self.gone = gone
 
 
 class Growth:
@@ -66,6 +109,7 @@ class Growth:
         self._registry = registry
         self._products = products
         self._calls = calls
+        self._trends = Trends(store)
         self._threads = Threads("growing", 1)
         self._states: dict[str, _Product] = {}
         self._wake = asyncio.Event()
@@ -75,17 +119,18 @@ class Growth:
         """A snapshot that was just loaded, as the store has its catalogue; as it is where the store is away."""
         snapshot = served.snapshot
         items = snapshot.data.catalog.items
-        state = _Product(snapshot, items, items, snapshot.plan.eligible)
-        self._states[snapshot.product.name] = state
+        gone = hidden(items, ())
+        state = _Product(snapshot, items, items.frame.schema, items, snapshot.plan.eligible, gone)
+        self._states[state.name] = state
+        self._trends.follow(snapshot)
+        new = served
         try:
             await self._read(state)
             new = await self._made(state, served)
+            new = _with(new, await self._threads.submit(self._trends.news, new.snapshot))
         except Exception as problem:  # noqa: BLE001 - what was loaded goes on; it is tried again soon
-            log.warning(
-                "the stored catalogue is left out for now", product=snapshot.product.name, problem=_told(problem)
-            )
-            return served
-        if new is not served:
+            log.warning("what is stored is left out for now", product=state.name, problem=_told(problem))
+        if new.snapshot.data is not snapshot.data:
             snapshot.close()
         return new
 
@@ -97,16 +142,33 @@ class Growth:
         """A product's items as they were imported."""
         return self._state(product).base.data.catalog.items
 
-    async def current(self, product: str) -> tuple[Entities, set[str]]:
-        """A product's items as they are in the store at this moment, and the ids of deleted ones.
+    async def follow(self, product: str) -> None:
+        """Hide what must not be shown as of this moment.
 
         Raises:
             NotReady: its snapshot is not loaded yet.
             UnavailableError: the store cannot be reached.
         """
+        await self._look(self._state(product))
+
+    async def caught_up(self, served: Served, revision: int) -> Served:
+        """What answers a product now, at least as new as a revision of its items; errors as above."""
+        state = self._state(served.snapshot.product.name)
+        if revision > state.revision:
+            await self._look(state)
+        return self._products.served[state.name] or served
+
+    async def columns(self, product: str) -> tuple[Mapping[str, pl.DataType], str]:
+        """The columns of a product's items at this moment, and which of them is the title; errors as above."""
         state = self._state(product)
         await self._look(state)
-        return state.items, state.deleted
+        return state.columns, state.title
+
+    async def current(self, product: str) -> tuple[Entities, set[str]]:
+        """A product's items at this moment, and the ids of deleted ones; errors as above."""
+        state = self._state(product)
+        await self._look(state)
+        return await self._joined(state), state.deleted
 
     def _state(self, product: str) -> _Product:
         if product not in self._states:
@@ -122,11 +184,11 @@ class Growth:
             for name, state in list(self._states.items()):
                 try:
                     await self._look(state)
-                    pause = min(pause, await self._grow(state))
+                    pause = min(pause, await self._grow(state), await self._count(state))
                     failing.discard(name)
                 except Exception as problem:  # noqa: BLE001 - it is tried again, and the last good goes on
                     if name not in failing:
-                        log.warning("the catalogue cannot be followed", product=name, problem=_told(problem))
+                        log.warning("what is stored cannot be followed", product=name, problem=_told(problem))
                     failing.add(name)
             try:
                 async with asyncio.timeout(max(pause, 0.01)):
@@ -141,61 +203,80 @@ class Growth:
             self._wake.set()
 
     def _hide(self, state: _Product) -> None:
-        served = self._products.served[state.base.product.name]
+        served = self._products.served[state.name]
         if served is not None:
-            gone = hidden(state.items, state.deleted)[: len(state.shown)]
-            self._products.put(_allowing(served, _both(state.may, gone)))
+            self._products.put(_allowing(served, _both(state.may, state.gone)))
 
     async def _read(self, state: _Product) -> bool:
         """Take in the rows of newer revisions; whether there were any."""
-        name = state.base.product.name
         async with state.looking:
-            newest = await self._calls.ask(lambda: self._store.revision(name))
+            newest = await self._calls.ask(lambda: self._store.revision(state.name))
             if newest <= state.revision:
                 return False
-            rows = await self._calls.ask(lambda: self._store.items_since(name, state.revision))
-            if not rows:
-                return False
-            state.items = await self._calls.ask(lambda: overlaid(state.items, rows))
-            _note(state, rows)
-            return True
+            rows = await self._calls.ask(lambda: self._store.items_since(state.name, state.revision))
+            state.take(rows)
+            return bool(rows)
+
+    async def _joined(self, state: _Product) -> Entities:
+        """The catalogue with all that was read."""
+        async with state.joining:
+            rows, state.unjoined = state.unjoined, {}
+            if rows:
+                in_order = sorted(rows.values(), key=lambda row: row.born)
+                try:
+                    state.items = await self._calls.ask(lambda: overlaid(state.items, in_order))
+                except BaseException:
+                    state.unjoined = rows | state.unjoined
+                    raise
+            return state.items
 
     async def _grow(self, state: _Product) -> float:
         """Make the snapshot of the catalogue as it is; gives the seconds after which it may be worth to try again."""
-        if state.items is state.shown:
+        old = self._products.served[state.name]
+        if old is None or (state.items is state.shown and not state.unjoined):
             return self._settings.store.refresh
-        wait = state.not_before - time.monotonic()
-        if wait > 0:
-            return wait
-        name = state.base.product.name
-        old = self._products.served[name]
-        if old is None:
-            return self._settings.store.refresh
+        if state.grow_from > time.monotonic():
+            return state.grow_from - time.monotonic()
         began = time.monotonic()
         before = len(state.shown)
-        new = await self._made(state, old)
-        self._products.put(new)
+        self._products.put(await self._made(state, old))
         took = time.monotonic() - began
-        state.not_before = time.monotonic() + REST * took
+        state.grow_from = time.monotonic() + REST * took
         self._retire(old.snapshot)
-        log.info("catalogue grown", product=name, items=len(state.shown), new=len(state.shown) - before,
+        log.info("catalogue grown", product=state.name, items=len(state.shown), new=len(state.shown) - before,
                  revision=state.revision, seconds=round(took, 3))  # fmt: skip
-        return 0.0 if state.items is not state.shown else self._settings.store.refresh
+        return self._settings.store.refresh
 
     async def _made(self, state: _Product, old: Served) -> Served:
-        items = state.items
+        items = await self._joined(state)
         if items is state.shown:
             return old
 
         def make() -> Served:
             snapshot = grown(state.base, self._settings, self._registry, items)
-            return Served.of(snapshot, old.revision)
+            models = self._trends.counted(snapshot)
+            return Served.of(with_models(snapshot, models), old.revision)
 
         new = await self._threads.submit(make)
-        state.shown, state.may = items, new.snapshot.plan.eligible
+        state.shown, state.may, state.gone = items, new.snapshot.plan.eligible, hidden(items, state.deleted)
         # rows may have come while the models were loaded
-        gone = hidden(state.items, state.deleted)[: len(items)]
-        return _allowing(new, _both(state.may, gone))
+        state.hide([*state.unjoined.values()])
+        return _allowing(new, _both(state.may, state.gone))
+
+    async def _count(self, state: _Product) -> float:
+        """Count in what everybody did; gives the seconds after which it may be worth to try again."""
+        served = self._products.served[state.name]
+        if served is None:
+            return self._settings.store.refresh
+        if state.count_from > time.monotonic():
+            return state.count_from - time.monotonic()
+        began = time.monotonic()
+        models = await self._threads.submit(self._trends.news, served.snapshot)
+        if models:
+            # what is hidden may have changed meanwhile
+            self._products.put(_with(self._products.served[state.name] or served, models))
+            state.count_from = time.monotonic() + REST * (time.monotonic() - began)
+        return self._settings.store.refresh
 
     def _retire(self, snapshot: Snapshot) -> None:
         """Close a snapshot that was replaced, when nobody can be using it any more."""
@@ -215,12 +296,6 @@ class Growth:
             snapshot.close()
 
 
-def _note(state: _Product, rows: list[ItemRow]) -> None:
-    for row in rows:
-        (state.deleted.add if row.deleted else state.deleted.discard)(row.item_id)
-        state.revision = max(state.revision, row.revision)
-
-
 def _both(may: Bools | None, gone: Bools) -> Bools | None:
     """bool[N]: what the rules let show and is not gone."""
     if not gone.any():
@@ -232,6 +307,11 @@ def _allowing(served: Served, eligible: Bools | None) -> Served:
     """The same, with another mask of what may be shown."""
     plan = replace(served.snapshot.plan, eligible=eligible)
     return replace(served, snapshot=replace(served.snapshot, plan=plan))
+
+
+def _with(served: Served, models: Mapping[str, Recommender[Any]]) -> Served:
+    """The same, with some models replaced."""
+    return replace(served, snapshot=with_models(served.snapshot, models)) if models else served
 
 
 def _told(problem: BaseException) -> str:

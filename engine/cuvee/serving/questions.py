@@ -6,6 +6,7 @@ not know is data. Behind the edge there are positions only.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -30,9 +31,10 @@ from cuvee.serving.checks import (
     declared,
     length_of,
 )
+from cuvee.serving.growth import Growth
 from cuvee.serving.hooks import HistoryFailed, Hooks
 from cuvee.serving.products import Served
-from cuvee.serving.stored import Known, StoredUsers, StoreFailed
+from cuvee.serving.stored import SHARE, Known, StoredUsers, StoreFailed
 from cuvee.serving.threads import AllTaken, Threads
 from cuvee.training.questions import profile_of
 from cuvee.v1 import recommendation_pb2 as pb
@@ -135,10 +137,13 @@ def assemble(rows: Sequence[Row]) -> Question:
 class Edge:
     """Makes rows of requests."""
 
-    def __init__(self, hooks: Hooks, slots: int, stored: StoredUsers | None = None) -> None:
-        """Without ``stored``, what was imported is all that is known of a user."""
+    def __init__(
+        self, hooks: Hooks, slots: int, stored: StoredUsers | None = None, growth: Growth | None = None
+    ) -> None:
+        """Without ``stored`` and ``growth``, what was imported is all that is known of users and items."""
         self._hooks = hooks
         self._stored = stored
+        self._growth = growth
         self._compiling = Threads("filters", slots)
 
     async def recommend(self, request: pb.RecommendRequest, served: Served, deadline: float) -> Row:
@@ -153,13 +158,13 @@ class Edge:
         check_filter(request.filter)
         check_ids("exclude_item_ids", request.exclude_item_ids, MOST_EXCLUDED)
         row = await self._of_user(request, served, deadline, k)
-        items = served.snapshot.data.catalog.items
+        items = row.served.snapshot.data.catalog.items
         return replace(
             row,
             excluded=_known(items.positions(request.exclude_item_ids)),
             filter=request.filter,
-            eligible=await self._mask(request.filter, served, deadline),
-            unknown_ids=_unknown(served, request.context_item_ids, request.exclude_item_ids),
+            eligible=await self._mask(request.filter, row.served, deadline),
+            unknown_ids=_unknown(row.served, request.context_item_ids, request.exclude_item_ids),
         )
 
     async def rank(self, request: pb.RankRequest, served: Served, deadline: float) -> Row:
@@ -167,8 +172,9 @@ class Edge:
         check_ids("item_ids", request.item_ids, MOST_LISTED, least=1)
         # a ranking has no k; all the same, lists of any length can share a batch
         row = await self._of_user(request, served, deadline, 0)
-        listed = _known(served.snapshot.data.catalog.items.positions(list(dict.fromkeys(request.item_ids))))
-        return replace(row, listed=listed, unknown_ids=_unknown(served, request.item_ids, request.context_item_ids))
+        listed = _known(row.served.snapshot.data.catalog.items.positions(list(dict.fromkeys(request.item_ids))))
+        unknown = _unknown(row.served, request.item_ids, request.context_item_ids)
+        return replace(row, listed=listed, unknown_ids=unknown)
 
     async def similar(self, request: pb.SimilarItemsRequest, served: Served, deadline: float) -> Row:
         """A row that asks for what goes with the anchors; errors as in :meth:`recommend`."""
@@ -177,6 +183,7 @@ class Edge:
         check_filter(request.filter)
         check_ids("item_ids", request.item_ids, MOST_ANCHORS, least=1)
         check_ids("exclude_item_ids", request.exclude_item_ids, MOST_EXCLUDED)
+        served, _, failed = await self._now(served, "", deadline)
         items = served.snapshot.data.catalog.items
         anchors = _known(items.positions(list(dict.fromkeys(request.item_ids))))
         return Row(
@@ -189,6 +196,7 @@ class Edge:
             segment=SIMILAR,
             only_fallback=None if len(anchors) else DegradedReason.COLD_ITEM,
             unknown_ids=_unknown(served, request.item_ids, request.exclude_item_ids),
+            store_failed=failed,
             basic=_basic(request.view),
         )
 
@@ -198,11 +206,11 @@ class Edge:
         """The user, what he did, and what is known of him."""
         user_id = check_id("user_id", request.user_id)
         context = check_ids("context_item_ids", request.context_item_ids, MOST_CONTEXT)
-        catalog = served.snapshot.data.catalog
-        told, nulls = declared(request.profile, catalog.users.frame.schema)
+        told, nulls = declared(request.profile, served.snapshot.data.catalog.users.frame.schema)
         if not (user_id or context or request.profile.attributes or request.profile.interests):
             raise InvalidArgument("user_id", "is empty, and neither context_item_ids nor profile says who is asking")
-        known, store_failed = await self._stored_of(served, user_id, deadline)
+        served, known, store_failed = await self._now(served, user_id, deadline)
+        catalog = served.snapshot.data.catalog
         user = catalog.users.position(user_id) if user_id and not known.forgotten else -1
         profile = _profile(known, profile_of(catalog, user))
         attributes = {n: v for n, v in {**profile.attributes, **told.attributes}.items() if n not in nulls}
@@ -224,14 +232,21 @@ class Edge:
             basic=_basic(request.view),
         )
 
-    async def _stored_of(self, served: Served, user_id: str, deadline: float) -> tuple[Known, StoreFailed | None]:
-        """What is stored of the user, and what went wrong with finding out."""
-        if self._stored is None or not user_id:
-            return Known(), None
+    async def _now(self, served: Served, user_id: str, deadline: float) -> tuple[Served, Known, StoreFailed | None]:
+        """What answers with the items as they are now, what is stored of the user, and what went wrong with either."""
+        if self._stored is None or self._growth is None:
+            return served, Known(), None
+        known = Known()
         try:
-            return await self._stored.read(served.snapshot.product.name, user_id, deadline), None
+            known = await self._stored.read(served.snapshot.product.name, user_id, deadline)
+            async with asyncio.timeout(SHARE * left_until(deadline)):
+                return await self._growth.caught_up(served, known.revision), known, None
         except StoreFailed as failed:
-            return failed.known, failed
+            return served, failed.known, failed
+        except TimeoutError:
+            return served, known, StoreFailed(DegradedReason.TIMEOUT, "the store did not answer in time", known)
+        except UnavailableError:
+            return served, known, StoreFailed(DegradedReason.UNAVAILABLE, "the store cannot be reached", known)
 
     async def _loaded(self, served: Served, user_id: str, deadline: float) -> _Events | None:
         """What the hook knows; raises HistoryFailed."""

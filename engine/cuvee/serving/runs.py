@@ -14,17 +14,14 @@ from cuvee.errors import DeadlineExceeded, DegradedReason
 from cuvee.ranking.ask import Report, Status
 from cuvee.ranking.pipeline import Answer, make_lists, score_listed
 from cuvee.serving.batching import Batcher
-from cuvee.serving.budgets import Budget, left_until
+from cuvee.serving.budgets import BULK_PATIENCE, Budget, left_until
 from cuvee.serving.hooks import Hooks
 from cuvee.serving.questions import Row, assemble
 from cuvee.serving.reasons import explain
 
-__all__ = ["BULK_PATIENCE", "Made", "Runs"]
+__all__ = ["Made", "Runs"]
 
 log = structlog.get_logger(__name__)
-
-BULK_PATIENCE = 4
-"""How much longer than a single call's a bulk run's deadline is: it is large, and nobody sits before it."""
 
 
 @dataclass(frozen=True, slots=True)

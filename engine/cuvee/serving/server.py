@@ -148,7 +148,7 @@ async def serve(
     guard = Guard(config.limits.deadline, settings.privacy.pseudonyms)
     server = grpc.aio.server(interceptors=[guard], options=_options(config, reuse_port=reuse_port))
     stored = StoreServices(settings, registry, products, guard.leaving)
-    servicer = RecommendationServicer(settings, registry, products, stored.users, stored.exposures)
+    servicer = RecommendationServicer(settings, registry, products, stored.users, stored.exposures, stored.growth)
     stored.attach(server)
     rpc.add_RecommendationServiceServicer_to_server(servicer, server)
     state = Health(settings.products)

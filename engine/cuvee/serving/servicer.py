@@ -15,13 +15,15 @@ from cuvee.errors import InvalidArgument
 from cuvee.registry import Registry
 from cuvee.serving.answers import only_checked, ranked, recommended, similar
 from cuvee.serving.batching import BATCH
+from cuvee.serving.budgets import BULK_PATIENCE
 from cuvee.serving.checks import MOST_REQUESTS, check_id
 from cuvee.serving.exposures import Exposures
+from cuvee.serving.growth import Growth
 from cuvee.serving.guard import Context, deadline_of, incident_of
 from cuvee.serving.hooks import Hooks
 from cuvee.serving.products import Products, Served
 from cuvee.serving.questions import Edge, Row
-from cuvee.serving.runs import BULK_PATIENCE, Made, Runs
+from cuvee.serving.runs import Made, Runs
 from cuvee.serving.status import problem_of
 from cuvee.serving.stored import StoredUsers
 from cuvee.v1 import recommendation_pb2 as pb
@@ -42,14 +44,18 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         products: Products,
         stored: StoredUsers | None = None,
         exposures: Exposures | None = None,
+        growth: Growth | None = None,
     ) -> None:
-        """Without ``stored`` users are as they were imported; without ``exposures`` nothing that is shown is kept."""
+        """Without ``stored`` and ``growth`` users and items are as they were imported.
+
+        Without ``exposures`` nothing that is shown is kept.
+        """
         limits = settings.server.limits
         self._products = products
         self._longest = limits.deadline
         self._exposures = exposures
         self._hooks = Hooks(registry, limits.threads)
-        self._edge = Edge(self._hooks, limits.threads, stored)
+        self._edge = Edge(self._hooks, limits.threads, stored, growth)
         self._runs: Mapping[str, Runs] = {name: Runs(name, limits, self._hooks) for name in products.served}
 
     def _current(self, product: str) -> Served:

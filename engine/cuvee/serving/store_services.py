@@ -44,6 +44,7 @@ class StoreServices:
         """
         self.users: StoredUsers | None = None
         self.exposures: Exposures | None = None
+        self.growth: Growth | None = None
         self.names: tuple[str, ...] = ()
         """Full names of the services."""
         self._products = tuple(products.served)
@@ -56,8 +57,8 @@ class StoreServices:
         self.exposures = Exposures(self._store)
         self._calls = StoreCalls(slots, 2 * settings.store.timeout)
         self._events = EventServicer(self._store, products, self._calls, leaving)
-        self._growth = Growth(self._store, settings, registry, products, self._calls)
-        self._catalog = CatalogServicer(self._store, products, self._calls, self._growth, self.users)
+        self.growth = Growth(self._store, settings, registry, products, self._calls)
+        self._catalog = CatalogServicer(self._store, products, self._calls, self.growth, self.users)
         self.names = (
             events_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
             catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"].full_name,
@@ -71,20 +72,20 @@ class StoreServices:
 
     async def begin(self, served: Served) -> Served:
         """A snapshot that was just loaded, with the catalogue as it is in the store."""
-        if self.users is None:
+        if self.growth is None:
             return served
         await self._follow(served.snapshot.product.name)
-        return await self._growth.begin(served)
+        return await self.growth.begin(served)
 
     def begun(self, product: str) -> None:
         """The product's snapshot answers now."""
-        if self._store is not None:
-            self._growth.begun(product)
+        if self.growth is not None:
+            self.growth.begun(product)
 
     async def run(self) -> None:
         """Follow the catalogue and who is forgotten, until cancelled."""
-        if self.users is not None:
-            await asyncio.gather(self._growth.run(), self._keep_following(), self._keep_pruning())
+        if self.growth is not None:
+            await asyncio.gather(self.growth.run(), self._keep_following(), self._keep_pruning())
 
     async def _keep_following(self) -> None:
         while True:
@@ -116,11 +117,11 @@ class StoreServices:
 
     def close(self) -> None:
         """Let idle threads go, and close the connections."""
-        if self._store is None or self.users is None or self.exposures is None:
+        if self._store is None or self.users is None or self.exposures is None or self.growth is None:
             return
         self.exposures.close()
         self._events.close()
-        self._growth.close()
+        self.growth.close()
         self._calls.close()
         self.users.close()
         self._store.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -20,7 +20,7 @@ from cuvee.serving.breaker import Breaker
 from cuvee.serving.budgets import left_until
 from cuvee.serving.threads import AllTaken, Threads
 
-__all__ = ["Known", "StoreFailed", "StoredUsers"]
+__all__ = ["SHARE", "Known", "StoreFailed", "StoredUsers"]
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,8 @@ class Known:
     history: History = field(default_factory=History)
     profile: UserRow | None = None
     """None: none is stored; what was imported holds."""
+    revision: int = 0
+    """Of the product's items, at the moment of reading."""
 
 
 def _nobody(_user_id: str) -> bool:
@@ -84,14 +86,14 @@ class StoredUsers:
                 raise UnavailableError("the store does not answer in time") from None
 
     async def read(self, product: str, user_id: str, deadline: float) -> Known:
-        """What is stored of a user at this moment, by a deadline (monotonic).
+        """What is stored of a user at this moment, by a deadline (monotonic); of nobody, the revision alone.
 
         Raises:
             StoreFailed: the store cannot be read, or not in time.
         """
+        if "\0" in user_id:
+            user_id = ""
         key = product, user_id
-        if not user_id or "\0" in user_id:
-            return Known()
         kept = self._kept.get(key) or Known(forgotten=self._forgotten.get(product, _nobody)(user_id))
         leave = self._breaker.admit()
         if leave is None:
@@ -122,13 +124,13 @@ class StoredUsers:
         # the stamp is read first: what is read after it may be newer, and is then read again next time
         state = self._store.state(product, user_id)
         if state.stamp is None:
-            return Known(forgotten=state.forgotten)
+            return Known(forgotten=state.forgotten, revision=state.revision)
         if state.stamp == kept.stamp:
-            return kept
+            return replace(kept, revision=state.revision)
         user = self._store.user(product, user_id)
         has_profile = user is not None and user.updated is not None
         history = self._store.history(product, user_id)
-        return Known(state.stamp, state.forgotten, history, user if has_profile else None)
+        return Known(state.stamp, state.forgotten, history, user if has_profile else None, state.revision)
 
     def _keep(self, key: tuple[str, str], known: Known) -> None:
         old = self._kept.pop(key, None)

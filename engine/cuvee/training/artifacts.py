@@ -74,6 +74,9 @@ class Manifest(_Entry):
     items_digest: str
     users_digest: str
     models: Mapping[str, ModelEntry]
+    events_until: int = 0
+    """When the last of the store's events was received that was learnt from (microseconds since the
+    epoch); 0 for none. What came later, servers count in."""
     catalog: Mapping[str, FileEntry] = {}
     """Files of the catalogue that was fitted on, where it is not the imported one alone."""
 

@@ -155,16 +155,17 @@ def training_data(settings: Settings, name: str) -> Dataset:
         DataError: the dataset was not imported.
         UnavailableError: the store cannot be reached.
     """
-    return _all_known(imported_data(settings, name), settings, name)
+    return _all_known(imported_data(settings, name), settings, name)[0]
 
 
-def _all_known(imported: Dataset, settings: Settings, name: str) -> Dataset:
-    """What was imported, with what the store has of the product."""
+def _all_known(imported: Dataset, settings: Settings, name: str) -> tuple[Dataset, int]:
+    """What was imported, with what the store has of the product; and when the last event of that was received."""
     store = existing_store(settings)
     if store is None:
-        return imported
+        return imported, 0
     try:
-        return with_stored(imported, store, name, settings.products[name].events)
+        until = store.newest_receipt(name)
+        return with_stored(imported, store, name, settings.products[name].events, until), until
     finally:
         store.close()
 
@@ -182,7 +183,7 @@ def fit_product(settings: Settings, registry: Registry, name: str, progress: Pro
     """
     product = settings.products[name]
     imported = imported_data(settings, name)
-    data = _all_known(imported, settings, name)
+    data, until = _all_known(imported, settings, name)
     root = ArtifactRoot(settings.artifact_url)
     workspace = root.workspace(name)
     fitted: dict[str, Fitted] = {}
@@ -220,6 +221,7 @@ def fit_product(settings: Settings, registry: Registry, name: str, progress: Pro
             items_digest=catalog.items.digest(),
             users_digest=catalog.users.digest(),
             models=entries,
+            events_until=until,
             catalog={} if data is imported else describe_files(workspace / CATALOG),
         )
         root.publish(workspace, manifest)

@@ -77,8 +77,8 @@ def test_to_forget_leaves_nothing_but_a_mark_without_a_name(store: Store, event,
     store.write_users("films", [having("ann", age=1.0)])
     assert store.forget("films", "ann", imported=True, dry=True) == (1, True)
     assert store.forget("films", "ann", imported=True) == (1, True)
-    assert store.state("films", "ann") == UserState(None, forgotten=True)
-    assert store.state("shoes", "ann") == UserState(None, forgotten=False)
+    assert store.state("films", "ann") == UserState(None, forgotten=True, revision=0)
+    assert store.state("shoes", "ann") == UserState(None, forgotten=False, revision=0)
     assert store.forget("films", "ann", imported=True) == (0, False)
     assert store.user("films", "ann") is None
     assert len(every_event("bob")) == 1

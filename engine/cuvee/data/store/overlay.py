@@ -15,7 +15,9 @@ from cuvee.data.catalog import Entities, Role
 from cuvee.data.store.rows import Attribute, ItemRow
 from cuvee.recommender import Bools
 
-__all__ = ["AVAILABLE", "column_type", "hidden", "overlaid", "plain_row", "title_column", "writable"]
+__all__ = [
+    "AVAILABLE", "column_type", "hidden", "hides", "overlaid", "plain_row", "title_column", "widened", "writable",
+]  # fmt: skip
 
 AVAILABLE = "available"
 """The column that takes an item out of every list where it is false."""
@@ -103,6 +105,21 @@ def _column(name: str, values: Sequence[Attribute | None], kind: pl.DataType) ->
     return texts.cast(kind, strict=False)
 
 
+def _written(row: ItemRow, title: str) -> Mapping[str, Attribute]:
+    """By column."""
+    return {**row.attributes, **({title: row.title} if row.title else {})}
+
+
+def widened(schema: Mapping[str, pl.DataType], rows: Sequence[ItemRow], title: str) -> dict[str, pl.DataType]:
+    """Columns, with those that rows make: a name that is new is a column of its first value's type."""
+    found = dict(schema)
+    for row in rows:
+        for name, value in _written(row, title).items():
+            if name not in found:
+                found[name] = column_type(value)
+    return found
+
+
 def overlaid(items: Entities, rows: Sequence[ItemRow]) -> Entities:
     """Entities with rows written over them.
 
@@ -116,16 +133,11 @@ def overlaid(items: Entities, rows: Sequence[ItemRow]) -> Entities:
     if not rows:
         return items
     title = title_column(items)
-    values: list[Mapping[str, Attribute]] = [
-        {**row.attributes, **({title: row.title} if row.title else {})} for row in rows
-    ]
-    schema = {name: kind for name, kind in items.frame.schema.items() if name != "id" and writable(kind)}
-    roles = dict(items.roles)
-    for row in values:
-        for name, value in row.items():
-            if name not in items.frame.schema and name not in schema:
-                schema[name] = column_type(value)
-                roles[name] = _role(name, schema[name])
+    values = [_written(row, title) for row in rows]
+    columns = widened(items.frame.schema, rows, title)
+    schema = {name: kind for name, kind in columns.items() if name != "id" and writable(kind)}
+    new_columns = {name: _role(name, kind) for name, kind in schema.items() if name not in items.frame.schema}
+    roles = {**items.roles, **new_columns}
     part = pl.DataFrame(
         [
             pl.Series("id", [row.item_id for row in rows], pl.String),
@@ -145,8 +157,13 @@ def overlaid(items: Entities, rows: Sequence[ItemRow]) -> Entities:
     return Entities(frame, roles)
 
 
+def hides(row: ItemRow) -> bool:
+    """Whether no list may show the item: deleted, or marked as not available."""
+    return row.deleted or row.attributes.get(AVAILABLE) is False
+
+
 def hidden(items: Entities, deleted: Collection[str]) -> Bools:
-    """bool[N]: what no list may show: deleted, or marked as not available."""
+    """bool[N]: what no list may show, of all items."""
     found = np.zeros(len(items), np.bool_)
     if items.frame.schema.get(AVAILABLE) == pl.Boolean:
         found |= ~items.frame[AVAILABLE].fill_null(value=True).to_numpy()

@@ -89,6 +89,8 @@ class UserState:
     """Changes whenever the user's events or profile do; None where nothing is stored."""
     forgotten: bool
     """What was imported of the user must not be used."""
+    revision: int
+    """Of the product's items: what a reader must have seen of them to show none that is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from cuvee.data.store import events, exposures, items, users
+from cuvee.data.store import activity, events, exposures, items, users
 from cuvee.data.store.database import Database
-from cuvee.data.store.rows import EventRow, ExposureRow, History, ItemChange, ItemRow, Merged, UserRow, UserState
+from cuvee.data.store.rows import (
+    Attribute,
+    EventRow,
+    ExposureRow,
+    History,
+    ItemChange,
+    ItemRow,
+    Merged,
+    UserRow,
+    UserState,
+)
 
 __all__ = ["MOST_EVENTS", "Store"]
 
@@ -85,6 +95,26 @@ class Store:
     def events_of(self, product: str, user_id: str, after: EventRow | None = None) -> list[EventRow]:
         """A page of a user's events by ascending time, from behind an event on; empty at the end."""
         return self.database.read(lambda connection: events.events_of(connection, product, user_id, after))
+
+    def newest_receipt(self, product: str) -> int:
+        """When the product's newest event was received (microseconds); 0 where there is none."""
+        return self.database.read(lambda connection: activity.newest_receipt(connection, product))
+
+    def received_after(self, product: str, after: tuple[int, str], most: int) -> list[activity.Received]:
+        """Everybody's events behind a time of receipt and an event's id, in that order."""
+        return self.database.read(lambda connection: activity.received_after(connection, product, after, most))
+
+    def histories_of(self, product: str, owners: Sequence[str]) -> Mapping[str, list[activity.Received]]:
+        """All events of some users, each user's by time."""
+        return self.database.read(lambda connection: activity.histories_of(connection, product, owners))
+
+    def profiles_of(self, product: str, user_ids: Sequence[str]) -> Mapping[str, Mapping[str, Attribute]]:
+        """The attributes of those of some users who have a stored profile."""
+        return self.database.read(lambda connection: activity.profiles_of(connection, product, user_ids))
+
+    def cleared(self, product: str) -> int:
+        """Rises when events of a user are deleted."""
+        return self.database.read(lambda connection: activity.cleared_of(connection, product))
 
     def prune(self, product: str, before: int) -> int:
         """Delete a page of events that happened before a time (microseconds); how many there were."""

@@ -36,6 +36,8 @@ EVENTS = Table(
     Index("cuvee_events_of_owner", "product", "owner", "time", "received"),
     # what is too old is found by it
     Index("cuvee_events_by_time", "product", "time"),
+    # who counts along follows it
+    Index("cuvee_events_by_receipt", "product", "received"),
 )
 """One row per event that was acknowledged."""
 
@@ -79,6 +81,8 @@ HEADS = Table(
     Column("product", by_code_point(), primary_key=True),
     Column("revision", BigInteger, nullable=False),
     Column("born", BigInteger, nullable=False),
+    # how often a user's events were deleted: who counts along counts anew
+    Column("cleared", BigInteger, nullable=False, server_default="0"),
 )
 """One row per product, locked by who writes its items: revisions are committed in their order."""
 

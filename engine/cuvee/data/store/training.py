@@ -9,7 +9,7 @@ import polars as pl
 
 from cuvee.data.catalog import Catalog, Entities
 from cuvee.data.dataset import Dataset
-from cuvee.data.store.bulk import read_events
+from cuvee.data.store.bulk import LATEST, read_events
 from cuvee.data.store.overlay import overlaid
 from cuvee.data.store.rows import ItemRow
 from cuvee.data.store.store import Store
@@ -22,16 +22,17 @@ __all__ = ["with_stored"]
 PAGE = 1000
 
 
-def with_stored(data: Dataset, store: Store, product: str, config: EventsConfig) -> Dataset:
+def with_stored(data: Dataset, store: Store, product: str, config: EventsConfig, until: int = LATEST) -> Dataset:
     """A data set with the store's items, users and events; as it is where the store has nothing of the product.
 
     Users who are forgotten are left out, so positions of users differ from those of ``data``; those
     of items do not. Events of items that nobody knows are left out. As when it is served, a user's
-    stored events come behind his imported ones, and dislikes take earlier likes back.
+    stored events come behind his imported ones, and dislikes take earlier likes back. ``until`` is when
+    the last event was received that is to be used, in microseconds.
     """
     forgotten = store.forgotten(product)
     rows = store.items_since(product, 0)
-    events = read_events(store.database, product)
+    events = read_events(store.database, product, until)
     gone = np.array([forgotten(user_id) for user_id in data.catalog.users.frame["id"]], np.bool_)
     users = _users(data.catalog.users, gone, store, product)
     if not rows and not len(events) and users is data.catalog.users:

@@ -11,9 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
+from cuvee.data.store.activity import note_cleared
 from cuvee.data.store.events import insert_into, new_stamp
 from cuvee.data.store.rows import Merged, UserRow, UserState, now
-from cuvee.data.store.tables import EVENTS, FORGOTTEN, SECRETS, USERS
+from cuvee.data.store.tables import EVENTS, FORGOTTEN, HEADS, SECRETS, USERS
 
 __all__ = [
     "digest_of",
@@ -56,13 +57,16 @@ _STATE = select(
             FORGOTTEN.c.product == bindparam("product"), FORGOTTEN.c.digest == bindparam("digest")
         )
     ),
+    select(HEADS.c.revision).where(HEADS.c.product == bindparam("product")).scalar_subquery(),
 )
 
 
 def state_of(connection: Connection, product: str, user_id: str, digest: str) -> UserState:
-    """One statement, two look-ups by key."""
-    stamp, forgotten = connection.execute(_STATE, {"product": product, "user_id": user_id, "digest": digest}).one()
-    return UserState(stamp, bool(forgotten))
+    """One statement, three look-ups by key."""
+    stamp, forgotten, revision = connection.execute(
+        _STATE, {"product": product, "user_id": user_id, "digest": digest}
+    ).one()
+    return UserState(stamp, bool(forgotten), revision or 0)
 
 
 def forgotten_digests(connection: Connection, product: str) -> set[str]:
@@ -211,6 +215,8 @@ def forget(connection: Connection, product: str, user_id: str, *, imported: bool
     there = _locked(connection, product, [user_id]).get(user_id)
     events = connection.execute(delete(EVENTS).where(EVENTS.c.product == product, EVENTS.c.owner == user_id)).rowcount
     connection.execute(delete(USERS).where(USERS.c.product == product, USERS.c.user_id == user_id))
+    if events:
+        note_cleared(connection, product)
     if imported:
         digest = digest_of(key_of(connection), user_id)
         new = insert_into(connection, FORGOTTEN).on_conflict_do_nothing()

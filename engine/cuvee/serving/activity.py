@@ -1,0 +1,212 @@
+"""What everybody did since the models were fitted, gathered from the store as it comes, whoever wrote it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cuvee.data.catalog import Entities, Role
+from cuvee.data.dataset import Dataset
+from cuvee.data.store import Store
+from cuvee.data.store.activity import Received
+from cuvee.data.store.rows import now
+from cuvee.data.store.weights import settled, weights_of
+from cuvee.product import EventsConfig
+from cuvee.recommender import Activity, Floats, Ints, Profile, Times
+
+__all__ = ["SinceFit"]
+
+LATE = 5.0
+"""Seconds by which an event may be committed after one that was received later: how long a transaction
+takes, and how far the clocks of two servers are apart. One that is later still counts with the next fit."""
+PAGE = 10_000
+MOST = 2**20
+"""Events from which on those of one hour are put together."""
+HOUR = 3600.0
+TOLD = (Role.CATEGORY, Role.CATEGORIES, Role.NUMBER, Role.FLAG)
+"""The columns of users that are handed on: what many may share."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Events, their items by a number of this module's own: an item may not be in the catalogue yet."""
+
+    items: Ints
+    weights: Floats
+    times: Times
+    people: Ints
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[int, float, float, int]]) -> _Counted:
+        """Of (item, weight, seconds, person)."""
+        items, weights, times, people = zip(*rows, strict=True) if rows else ((), (), (), ())
+        return cls(
+            np.array(items, np.int32),
+            np.array(weights, np.float32),
+            np.array(times, np.float64),
+            np.array(people, np.int32),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Counted]) -> _Counted:
+        """Behind each other."""
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__slots__))
+
+    def by_hour(self) -> _Counted:
+        """One for all of an item, a person and an hour, at the time of the last of them."""
+        keys = np.stack([self.items, self.people, np.floor(self.times / HOUR).astype(np.int64)])
+        kept, at = np.unique(keys, axis=1, return_inverse=True)
+        at = at.reshape(-1)
+        last = np.full(kept.shape[1], -np.inf)
+        np.maximum.at(last, at, self.times)
+        weights = np.bincount(at, self.weights, kept.shape[1]).astype(np.float32)
+        return _Counted(kept[0].astype(np.int32), weights, last, kept[1].astype(np.int32))
+
+
+class SinceFit:
+    """The events of one product that its models have not learnt from. Not for two threads at once."""
+
+    def __init__(self, store: Store, product: str, config: EventsConfig, imported: Dataset, until: int) -> None:
+        """``until``: the models have learnt from what was received up to then, in microseconds."""
+        self._store = store
+        self._product = product
+        self._config = config
+        self._imported = imported
+        self._until = until
+        self._columns = frozenset(imported.catalog.users.columns(*TOLD))
+        self._cleared = -1
+        self._begin()
+
+    def _begin(self) -> None:
+        self._newest = self._until
+        self._last_came = -np.inf
+        self._seen: dict[str, int] = {}
+        self._parts = [_Counted.of([])]
+        self._bound = MOST
+        self._numbers: dict[str, int] = {}
+        self._people: dict[tuple[tuple[str, object], ...], int] = {}
+        self._profiles: list[Profile] = []
+
+    def read(self) -> bool:
+        """Take in what is new; whether anything was. Where events were deleted, all is gathered anew.
+
+        Raises:
+            UnavailableError: the store cannot be reached; what was taken in stays.
+        """
+        cleared = self._store.cleared(self._product)
+        anew = cleared != self._cleared
+        if anew:
+            self._begin()
+            self._cleared = cleared
+        after, found = (max(self._start(), self._until) + 1, ""), False
+        while page := self._store.received_after(self._product, after, PAGE):
+            new = [row for row in page if row.event_id not in self._seen]
+            if new:
+                found, self._last_came = True, time.monotonic()
+                self._take(new)
+            after = page[-1].received, page[-1].event_id
+            if len(page) < PAGE:
+                break
+        return found or anew
+
+    def _start(self) -> int:
+        """Up to which time of receipt everything is here: once nothing has come for so long, nothing late can come.
+
+        Never ahead of this machine's clock: another one's may be wrong.
+        """
+        newest = min(self._newest, now())
+        return newest - int(LATE * 1e6) if time.monotonic() - self._last_came < LATE else newest
+
+    def _take(self, new: Sequence[Received]) -> None:
+        self._newest = max(self._newest, new[-1].received)
+        self._seen |= {row.event_id: row.received for row in new}
+        start = self._start()
+        self._seen = {event_id: received for event_id, received in self._seen.items() if received > start}
+        weights = weights_of(self._config, [row.type for row in new], [row.value for row in new])
+        owners = sorted({row.owner for row in new})
+        forgotten = self._store.forgotten(self._product)
+        places = {owner: -1 if forgotten(owner) else self._imported.catalog.users.position(owner) for owner in owners}
+        people = self._people_of(owners, places)
+        # whoever dislikes takes back what he said before, so all of his has to be looked at
+        critics = {row.owner for row, weight in zip(new, weights, strict=True) if weight < 0}
+        rows = [
+            (self._number(row.item_id), float(weight), self._time(row, places[row.owner]), people[row.owner])
+            for row, weight in zip(new, weights, strict=True)
+            if row.owner not in critics
+        ]
+        if critics:
+            ids = {row.event_id for row in new}
+            for owner, history in self._store.histories_of(self._product, sorted(critics)).items():
+                there = [row for row in history if row.received <= self._newest]
+                changes = self._changes(there, places[owner], lambda row: row.event_id in ids)
+                rows += [(item, weight, when, people[owner]) for item, weight, when in changes]
+        self._parts.append(_Counted.of(rows))
+
+    def _changes(
+        self, history: Sequence[Received], place: int, is_new: Callable[[Received], bool]
+    ) -> list[tuple[int, float, float]]:
+        """(item, weight, time) of what new events of one user add, and of what they take back from older ones."""
+        items, weights, times = self._imported_of(place)
+        items = np.concatenate([items, np.array([self._number(row.item_id) for row in history], np.int32)])
+        weights = np.concatenate(
+            [weights, weights_of(self._config, [row.type for row in history], [row.value for row in history])]
+        )
+        times = np.concatenate([times, np.array([self._time(row, place) for row in history], np.float64)])
+        new = np.zeros(len(items), np.bool_)
+        new[len(items) - len(history) :] = [is_new(row) for row in history]
+        change = settled(items, weights)
+        change[~new] -= settled(items[~new], weights[~new])
+        told = new | (change != 0)
+        return list(zip(items[told].tolist(), change[told].tolist(), times[told].tolist(), strict=True))
+
+    def _imported_of(self, place: int) -> tuple[Ints, Floats, Times]:
+        events = self._imported.histories([place])
+        ids = self._imported.catalog.items.ids(events.items)
+        return np.array([self._number(item_id) for item_id in ids], np.int32), events.weights, events.times
+
+    def _time(self, row: Received, place: int) -> float:
+        """Seconds; what is stored of a user comes behind what was imported, as in a fit."""
+        events = self._imported.events
+        if place < 0 or events.offsets[place] == events.offsets[place + 1]:
+            return row.time / 1e6
+        return max(row.time / 1e6, float(events.times[events.offsets[place + 1] - 1]))
+
+    def _number(self, item_id: str) -> int:
+        return self._numbers.setdefault(item_id, len(self._numbers))
+
+    def _people_of(self, owners: Sequence[str], places: Mapping[str, int]) -> dict[str, int]:
+        """By owner: which of the profiles is his."""
+        stored = self._store.profiles_of(self._product, owners)
+        users = self._imported.catalog.users
+        found = {}
+        for owner in owners:
+            attributes: Mapping[str, object] = stored.get(owner, {})
+            if owner not in stored and places[owner] >= 0:
+                attributes = users.row(places[owner])
+            told = {name: _plain(value) for name, value in attributes.items() if name in self._columns}
+            key = tuple(sorted(told.items()))
+            if key not in self._people:
+                self._people[key] = len(self._profiles)
+                self._profiles.append(Profile(told))
+            found[owner] = self._people[key]
+        return found
+
+    def activity(self, items: Entities) -> Activity:
+        """All of it, as far as a catalogue knows the items."""
+        whole = _Counted.joined(self._parts)
+        if len(whole.items) > self._bound:
+            whole = whole.by_hour()
+            self._bound = max(MOST, 2 * len(whole.items))
+        self._parts = [whole]
+        place = items.positions(list(self._numbers))[whole.items] if len(whole.items) else whole.items
+        there = place >= 0
+        return Activity(place[there], whole.weights[there], whole.times[there], whole.people[there], [*self._profiles])
+
+
+def _plain(value: object) -> str | float | bool | tuple[str, ...]:
+    if isinstance(value, str | bool):
+        return value
+    return float(value) if isinstance(value, int | float) else tuple(str(one) for one in value)  # type: ignore[attr-defined]
