@@ -30,6 +30,8 @@ plugin = "toy_popular"
 plugin = "toy_pairs"
 [recommenders.newest]
 plugin = "newest"
+[recommenders.counted]
+plugin = "counted"
 [recommenders.async]
 plugin = "async"
 [recommenders.raises]
@@ -151,6 +153,12 @@ PRODUCTS = {
         [[rules]]
         use = "exclude_seen"
     """,
+    "trending": """
+        dataset = "toy"
+        page_size = {{ default = 5, max = 200 }}
+        sources = [{{ use = "counted" }}]
+        rules = []
+    """,
     "slow": """
         dataset = "toy"
         sources = [{{ use = "slow" }}]
@@ -205,10 +213,10 @@ def client(server: RunningServer) -> Client:
 
 
 def stored(config: Path, url: str, name: str) -> Path:
-    """The fitted configuration with two products alone, and a store: a file beside it."""
+    """The fitted configuration with three products alone, and a store: a file beside it."""
     folder = config.with_name("stored-products")
     folder.mkdir(exist_ok=True)
-    for product in ("toy", "news"):
+    for product in ("toy", "news", "trending"):
         text = config.with_name("products").joinpath(f"{product}.toml").read_text()
         (folder / f"{product}.toml").write_text(text + EVENTS)
     found = config.with_name(f"{name}.toml")

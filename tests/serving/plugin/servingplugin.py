@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import cuvee
 import numpy as np
-from cuvee.recommender import Floats, Ints
+from cuvee.recommender import Activity, Floats, Ints
 from cuvee.rules import Rule, RuleConfig
 
 SECRET = "/etc/secret-path"
@@ -157,10 +157,25 @@ class Newest(Counts):
         return cls(years.astype(np.float32), config, True)
 
 
+class Counted(Counts):
+    """The same, and whatever everybody did since."""
+
+    def __init__(self, counts: Floats, config: Config, loaded: bool, fitted: Floats | None = None) -> None:
+        super().__init__(counts, config, loaded)
+        self.fitted = counts if fitted is None else fitted
+
+    def updated(self, activity: Activity) -> Self:
+        n = max(len(self.fitted), int(activity.items.max(initial=-1)) + 1)
+        counts = np.bincount(activity.items, activity.weights, n).astype(np.float32)
+        counts[: len(self.fitted)] += self.fitted
+        return type(self)(counts, self.config, True, self.fitted)
+
+
 @cuvee.hookimpl
 def register_recommenders() -> dict[str, type[Counts]]:
     return {
         "counts": Counts,
+        "counted": Counted,
         "newest": Newest,
         "raises": Raises,
         "garbage": Garbage,
