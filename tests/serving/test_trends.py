@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from cuvee.client import Client
 from cuvee.testing import RunningServer, run_server
 from cuvee.v1 import catalog_pb2, events_pb2
 
+from .catalog_calls import soon
 from .conftest import ENVIRONMENT
 
 PURCHASE, DISMISS = events_pb2.EVENT_TYPE_PURCHASE, events_pb2.EVENT_TYPE_DISMISS
@@ -43,13 +42,6 @@ def top(client: Client) -> str:
 
 def score(client: Client, item: str) -> float:
     return client.rank("trending", [item], f"new-{next(NUMBERS)}").items[0].attributions[0].raw
-
-
-def soon(check: Callable[[], bool], seconds: float = 20.0) -> None:
-    until = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < until, "it never came to that"
-        time.sleep(0.02)
 
 
 def test_a_burst_of_purchases_lifts_an_item_for_everybody(client: Client, other: Client):
