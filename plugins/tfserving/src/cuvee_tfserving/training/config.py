@@ -46,9 +46,9 @@ class TrainingConfig(BaseModel):
     """Weight in the transformer's loss of what follows a history's first event; that of what follows
     the n-th is the n-th part, but no less than 1. Beginnings are rare in long histories, and what a
     new user is shown depends on them alone. 1: all weigh the same."""
-    look_ahead: Annotated[float, Field(ge=0, le=1)] = 0.75
+    look_ahead: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of the first ten places of a history at which the model is to name any one of the next
-    ten events rather than the very next."""
+    ten events rather than the very next, as long as a newcomer's list is to serve him for a while."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.002
     warmup_steps: Annotated[int, Field(ge=0)] = 100
