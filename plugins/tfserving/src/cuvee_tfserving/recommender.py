@@ -220,8 +220,8 @@ class TfServing(Recommender[TfServingConfig]):
     async def _model(self) -> Artefact:
         """The model whose items a history is cut to: the one that answered last.
 
-        After an error it is asked for anew, by a question that every version understands: the server
-        may have gone back to one that knows fewer items, and fails of each history with a newer one.
+        After an error the server is asked which that is, by a history that every version can read: it
+        may have gone back to a version of fewer items, to which a newer item is an error.
         """
         if not self._in_doubt:
             return self._versions.current
