@@ -93,6 +93,16 @@ class Entities:
     def _positions(self) -> dict[str, int]:
         return {name: at for at, name in enumerate(self.frame["id"].to_list())}
 
+    def followed(self, frame: pl.DataFrame, roles: Mapping[str, Role]) -> Entities:
+        """Entities with the same ids at the same positions, and perhaps more behind them.
+
+        The map of ids, which costs more than a copy of a table, is carried on rather than made anew.
+        """
+        new = Entities(frame, roles)
+        added = frame["id"].slice(len(self)).to_list()
+        new.__dict__["_positions"] = self._positions | {name: at for at, name in enumerate(added, len(self))}
+        return new
+
     def position(self, name: str) -> int:
         """The position of an id, or -1."""
         return self._positions.get(name, -1)

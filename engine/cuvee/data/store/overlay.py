@@ -154,7 +154,7 @@ def overlaid(items: Entities, rows: Sequence[ItemRow]) -> Entities:
     frame = pl.DataFrame(
         [both[name].gather(written if name == "id" or name in schema else kept) for name in ["id", *roles]]
     )
-    return Entities(frame, roles)
+    return items.followed(frame, roles)
 
 
 def hides(row: ItemRow) -> bool:
