@@ -1,6 +1,6 @@
 """Accuracy of every recommender and of the blend, on five data sets and the protocols that others publish.
 
- Last.fm has none  CUVEE_DATA=... .venv/bin/python tests/benchmarks/accuracy.py [--keep-data] [history|sampled|time|random|cold ...]
+    CUVEE_DATA=... .venv/bin/python tests/benchmarks/accuracy.py [--keep-data] [history|sampled|time|random|cold ...]
 
 Without names of parts, all of them. Prints one table per data set and protocol, the published figures
 to compare with beneath it. Fits are kept (``var/bench/fits``): the first run takes an hour and a half
@@ -17,26 +17,26 @@ RANDOM = "published (P@10 / R@10 / NDCG@10): EASE 0.374/0.243/0.291, SLIM 0.377/
 
 DOMAINS = ("ml-1m", "complete-journey", "lastfm-2k", "citeulike-a")
 PARTS = {
- Last.fm has none  "history": [("ml-1m-deep", "leave-last-out", FULL), *((domain, "leave-last-out", "") for domain in DOMAINS)],
- Last.fm has none  "sampled": [("ml-1m-deep", "ncf", SAMPLED)],
- Last.fm has none  "time": [(domain, "global-time", "") for domain in ("ml-1m-time", "complete-journey")],  # Last.fm has none
- Last.fm has none  "random": [("ml-100k", "random-80-20", RANDOM)],
- Last.fm has none  "cold": [(domain, protocol, "") for domain in DOMAINS for protocol in ("cold-users", "cold-items")],
+    "history": [("ml-1m-deep", "leave-last-out", FULL), *((domain, "leave-last-out", "") for domain in DOMAINS)],
+    "sampled": [("ml-1m-deep", "ncf", SAMPLED)],
+    "time": [(domain, "global-time", "") for domain in ("ml-1m-time", "complete-journey")],  # the others have none
+    "random": [("ml-100k", "random-80-20", RANDOM)],
+    "cold": [(domain, protocol, "") for domain in DOMAINS for protocol in ("cold-users", "cold-items")],
 }
 
 
 def main() -> None:
- Last.fm has none  """Import, evaluate, compare."""
- Last.fm has none  asked = [word for word in sys.argv[1:] if not word.startswith("-")]
- Last.fm has none  if unknown := set(asked) - set(PARTS):
- Last.fm has none      sys.exit(f"accuracy: no part {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
- Last.fm has none  if "--keep-data" not in sys.argv:
- Last.fm has none      import_all()
- Last.fm has none  for part in asked or PARTS:
- Last.fm has none      for product, protocol, published in PARTS[part]:
- Last.fm has none          cuvee("evaluate", product, "--protocol", protocol, "--no-ablation")
- Last.fm has none          print(published, flush=True)
+    """Import, evaluate, compare."""
+    asked = [word for word in sys.argv[1:] if not word.startswith("-")]
+    if unknown := set(asked) - set(PARTS):
+        sys.exit(f"accuracy: no part {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
+    if "--keep-data" not in sys.argv:
+        import_all()
+    for part in asked or PARTS:
+        for product, protocol, published in PARTS[part]:
+            cuvee("evaluate", product, "--protocol", protocol, "--no-ablation")
+            print(published, flush=True)
 
 
 if __name__ == "__main__":
- Last.fm has none  main()
+    main()
