@@ -305,7 +305,8 @@ def _check_components(product: Product, file: Path, registry: Registry, found: _
     Gives the product with its blender's options completed.
     """
     context = {
-        "root": file.parent.resolve(), "calibrate": product.blend.calibrate, "sources": [s.use for s in product.sources]
+        "root": file.parent.resolve(), "calibrate": product.blend.calibrate, "missing": product.blend.missing,
+        "sources": [s.use for s in product.sources],
     }  # fmt: skip
     if product.blend.calibrate not in registry.calibrators:
         found.add(file, "blend.calibrate", _unknown("calibrator", product.blend.calibrate, registry))

@@ -29,7 +29,7 @@ def opinions(b: int) -> Opinions:
     ranks = np.where(rng.random(shape) < 1 / 3, rng.integers(1, 200, shape), 0).astype(np.int32)
     weights = np.full(shape[:2], 1 / len(SOURCES), np.float32)
     facts = rng.normal(size=(2, *shape[1:])).astype(np.float32)
-    return Opinions(SOURCES, values, weights, np.ones(shape[1:], np.bool_), ranks, facts[0], facts[1])
+    return Opinions(SOURCES, values, weights, np.ones(shape[1:], np.bool_), ranks, facts[0], facts[1], facts[1] > 9)
 
 
 def blenders() -> dict[str, Blender]:

@@ -112,6 +112,20 @@ def test_what_a_blender_learns_is_written_beside_the_product(run: Run, shop: Pat
     assert again["before"] > 0.9 * again["after"]
 
 
+def test_how_high_new_items_may_stand_is_written_and_applied(run: Run, shop: Path) -> None:
+    done = run("tune", "shop", "--new-items", "--apply", "--config", shop / "cuvee.toml")
+    assert done.code == 0, done.err
+    for said in ("new items among all", "Recall@50 of new", "chosen", "written:"):
+        assert said in done.out
+    patch = tomllib.loads((shop / "tuning" / "shop.new-items.toml").read_text())["blend"]
+    checked = json.loads(run("check", "--config", shop / "cuvee.toml", "--json").out)
+    assert checked["config"]["products"]["shop"]["blend"]["options"] == patch["options"]
+    assert list(patch["options"]) == ["optimism"]
+    assert all(line in (shop / "products" / "shop.toml").read_text().splitlines() for line in PRODUCT.splitlines())
+    again = json.loads(run("tune", "shop", "--new-items", "--json", "--config", shop / "cuvee.toml").out)
+    assert again["had"] == patch["options"]["optimism"]
+
+
 def test_refuses_where_the_best_member_is_as_good(run: Run, shop: Path) -> None:
     file = shop / "products" / "shop.toml"
     file.write_text('sources = [{ use = "all" }, { use = "noise" }]\n')

@@ -1,14 +1,24 @@
 """Blenders: exact attribution, weights over the living, the policies on missing opinions."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from cuvee.ranking.blend import Missing, Opinions, ReciprocalRankFusion, RrfOptions, WeightedSum, live_weights
+from cuvee.ranking.blend import (
+    Missing,
+    Opinions,
+    ReciprocalRankFusion,
+    RrfOptions,
+    WeightedOptions,
+    WeightedSum,
+    live_weights,
+)
 from cuvee.ranking.calibrate import Calibrator, MinMax, Quantile, Rank, ZScore
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pydantic import ValidationError
 
 P, B, M = 3, 2, 5
 opinions = arrays(np.float32, (P, B, M), elements=st.one_of(st.just(float("nan")), st.floats(-10, 10, width=32)))
@@ -98,6 +108,26 @@ def test_what_zero_means_depends_on_the_scale() -> None:
     for bounded in (MinMax({}), Rank({})):
         known, missing = last_item("zero", bounded)
         assert missing[0] <= known[0].min()  # the worst that the source says of anything
+
+
+@pytest.mark.parametrize("calibrator", CALIBRATORS, ids=lambda c: type(c).__name__)
+def test_optimism_counts_in_deviations_above_the_mean_for_items_without_events_alone(calibrator: Calibrator) -> None:
+    calibrated = np.stack([calibrator.calibrate(UNSURE), calibrator.calibrate(SURE)])
+    bare = Opinions.bare(calibrated, np.full((2, 1), 0.5, np.float32), np.ones((1, 5), np.bool_))
+    new = replace(bare, untouched=np.array([[True, False, False, False, True]]))
+    hopeful = WeightedSum(WeightedOptions(optimism=2.0), "prior")
+    lifted, plain = hopeful.contributions(new)[:, 0], hopeful.contributions(bare)[:, 0]
+    known = calibrated[0, 0, :4]
+    assert lifted[0, 4] == pytest.approx(0.5 * (known.mean() + 2 * known.std()), abs=1e-5)
+    np.testing.assert_array_equal(lifted[1], plain[1])  # who knows it says what it knows
+    np.testing.assert_array_equal(lifted[:, :4], plain[:, :4])
+    np.testing.assert_array_equal(plain, weighted("prior").contributions(bare)[:, 0])
+
+
+@pytest.mark.parametrize("policy", ["skip", "zero"])
+def test_optimism_without_a_prior_is_refused(policy: Missing) -> None:
+    with pytest.raises(ValidationError, match="needs missing"):
+        WeightedOptions.model_validate({"optimism": 1.0}, context={"missing": policy})
 
 
 def test_reciprocal_rank_fusion_by_hand_and_equals_share_the_better_place() -> None:

@@ -1,5 +1,6 @@
 """The learnt blender: exact attribution, what it learns, and what it does where a source is gone."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,12 @@ def learned(**sources: Reading) -> Learned:
     return Learned(LearnedOptions(learnt=Readings(calibrate="zscore", sources=sources)), "prior")
 
 
-def asked(values: Any, weight: Any, there: Any, places: Any, popularity: Any, age: Any) -> Opinions:
+def asked(values: Any, weight: Any, there: Any, places: Any, popularity: Any, age: Any, new: Any) -> Opinions:
     live = (~np.isnan(values) & there).any(axis=2)
-    return Opinions(NAMES, values, live_weights(weight, live), there, places, popularity, age)
+    return Opinions(NAMES, values, live_weights(weight, live), there, places, popularity, age, new)
 
 
-opinions = st.builds(asked, calibrated, weights, present, ranks, facts, facts)
+opinions = st.builds(asked, calibrated, weights, present, ranks, facts, facts, present)
 
 
 @given(read=st.lists(readings, min_size=P, max_size=P), of=opinions)
@@ -55,7 +56,7 @@ def test_with_nothing_learnt_it_is_the_weighted_sum(of: Opinions) -> None:
 @given(read=st.lists(readings, min_size=P, max_size=P), of=opinions)
 def test_a_contribution_is_the_weight_times_what_no_weight_changes(read: Any, of: Opinions) -> None:
     blender = learned(**dict(zip(NAMES, read, strict=True)))
-    ones = Opinions(of.sources, of.calibrated, np.ones((P, B), np.float32), of.present, of.ranks, of.popularity, of.age)
+    ones = replace(of, weights=np.ones((P, B), np.float32))
     expected = of.weights[:, :, None] * blender.contributions(ones)
     np.testing.assert_allclose(blender.contributions(of), expected, rtol=1e-5, atol=1e-5)
 
@@ -71,6 +72,7 @@ def test_each_coefficient_by_hand() -> None:
         np.array([[[1, 10, 0]]], np.int32),
         np.array([[1.0, -1.0, 2.0]], np.float32),
         np.array([[0.0, 1.0, 3.0]], np.float32),
+        np.array([[False, False, True]]),
     )
 
     def read(**coefficients: float) -> Any:
@@ -114,6 +116,7 @@ def taught(rng: Any, n: int = 300, m: int = 30) -> Lesson:
         np.zeros(values.shape, np.int32),
         flat,
         flat,
+        relevant & False,
     )
     return Lesson(of, np.ones((1, n), np.float32), relevant, np.ones(n))
 
@@ -148,7 +151,9 @@ def test_it_learns_which_items_an_opinion_holds_for() -> None:
     relevant = np.zeros((n, m), np.bool_)
     relevant[np.arange(n), right] = True
     one = np.ones((1, n), np.float32)
-    of = Opinions(["it"], own[None], one, lesson.opinions.present, np.zeros((1, n, m), np.int32), popularity, 0 * own)
+    of = Opinions(
+        ["it"], own[None], one, lesson.opinions.present, np.zeros((1, n, m), np.int32), popularity, 0 * own, own > 9
+    )
     options = LearnedOptions.model_validate(Learned.learn([Lesson(of, one, relevant, np.ones(n))], "zscore"))
     assert options.learnt is not None
     assert options.learnt.sources["it"].popularity > 0.4

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cuvee.errors import DegradedReason, SourceFailure
 from cuvee.ranking.ask import Status, ask_directly
-from cuvee.ranking.blend import Blender, ReciprocalRankFusion, RrfOptions, WeightedSum
+from cuvee.ranking.blend import Blender, ReciprocalRankFusion, RrfOptions, WeightedOptions, WeightedSum
 from cuvee.ranking.calibrate import Calibrator, MinMax, Quantile, Rank, ZScore
 from cuvee.ranking.facts import ItemFacts
 from cuvee.ranking.learned import Learned, LearnedOptions, Reading, Readings
@@ -56,13 +56,14 @@ READ = LearnedOptions(
     )
 )
 BLENDERS = [
-    *(WeightedSum(WeightedSum.Options(), policy) for policy in ("prior", "skip", "zero")),
+    *(WeightedSum(WeightedOptions(), policy) for policy in ("prior", "skip", "zero")),
+    WeightedSum(WeightedOptions(optimism=2.0), "prior"),
     ReciprocalRankFusion(RrfOptions(), "prior"),
     Learned(READ, "prior"),
 ]
 
 
-@pytest.mark.parametrize("blender", BLENDERS, ids=["prior", "skip", "zero", "rrf", "learned"])
+@pytest.mark.parametrize("blender", BLENDERS, ids=["prior", "skip", "zero", "hope", "rrf", "learned"])
 @pytest.mark.parametrize("calibrator", [MinMax({}), ZScore({}), Rank({}), Quantile({})], ids=lambda c: type(c).__name__)
 @settings(max_examples=20)
 @given(first=opinions, second=opinions, third=opinions)
@@ -70,7 +71,9 @@ def test_contributions_add_up_to_the_score(
     blender: Blender, calibrator: Calibrator, first: Any, second: Any, third: Any
 ) -> None:
     made = plan({"a": Fixed(first), "b": Fixed(second), "c": Fixed(third)}, weights={"warm": {"a": 3, "b": 2, "c": 1}})
-    facts = ItemFacts(np.linspace(-1, 1, 6, dtype=np.float32), np.linspace(2, -2, 6, dtype=np.float32))
+    facts = ItemFacts(
+        np.linspace(-1, 1, 6, dtype=np.float32), np.linspace(2, -2, 6, dtype=np.float32), np.arange(6) % 2 == 0
+    )
     made = replace(made, blender=blender, calibrators=dict.fromkeys("abc", calibrator), facts=facts)
     blended = run(made, question([[0], []], k=6)).blended
     there = blended.items >= 0
@@ -100,6 +103,24 @@ def test_a_failing_source_degrades_the_answer_and_loses_nothing(broken: Any, rea
     assert "swordfish" not in answer.reports[0].detail
     np.testing.assert_array_equal(answer.weights[:, 0], [0, 1])
     assert answer.reports[1].status is Status.LIVE
+
+
+def test_optimism_lifts_an_item_without_events_that_only_some_sources_can_know() -> None:
+    nan = float("nan")
+    # 4 is missing to most because it is new, 5 because nobody near this user wanted it
+    most, content = Fixed([3.0, 2.0, 1.0, 0.0, nan, nan]), Fixed([0.0, 0.0, 0.0, 0.0, 1.0, 1.0])
+    made = plan({"most": most, "content": content}, weights={"warm": {"most": 0.9, "content": 0.1}})
+    made = replace(made, calibrators=dict.fromkeys(("most", "content"), ZScore({})))
+    alike = np.zeros(6, np.float32)
+    made = replace(made, facts=ItemFacts(alike, alike, np.arange(6) == 4))
+    before = run(made, question([[0]], k=6))
+    hopeful = run(replace(made, blender=WeightedSum(WeightedOptions(optimism=1.5), "prior")), question([[0]], k=6))
+    assert before.items()[0].tolist()[0] != 4
+    assert hopeful.items()[0].tolist()[0] == 4
+    others = [i for i in before.items()[0].tolist() if i != 4]
+    assert [i for i in hopeful.items()[0].tolist() if i != 4] == others
+    score = hopeful.blended.contributions[:, 0, 0]
+    assert score.sum() == pytest.approx(float(hopeful.blended.scores[0, 0]), abs=1e-6)
 
 
 def test_a_source_is_not_asked_about_queries_that_it_does_not_serve() -> None:

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from cuvee.ranking.places import places
 from cuvee.recommender import Bools, Floats, Ints, Offsets, Times
 
 __all__ = [
-    "Blender", "BlenderOptions", "Lesson", "Missing", "Opinions", "ReciprocalRankFusion", "WeightedSum",
-    "live_weights", "with_prior",
+    "Blender", "BlenderOptions", "Lesson", "Missing", "Opinions", "ReciprocalRankFusion", "WeightedOptions",
+    "WeightedSum", "live_weights", "with_prior",
 ]  # fmt: skip
 
 Missing: TypeAlias = Literal["prior", "skip", "zero"]
@@ -27,7 +27,8 @@ Missing: TypeAlias = Literal["prior", "skip", "zero"]
 
 ``prior``: the source's mean opinion on this query's other candidates. An item that the source cannot
 know is neither buried nor promoted by it, whatever the calibrator: the best guess about an item of
-which nothing is known is the average one.
+which nothing is known is the average one. An average item never enters a list of the best, though, so
+that nothing would ever be learnt of a new one: ``optimism`` (of ``weighted``) lifts its prior.
 
 ``skip``: the item is scored by the other sources alone, their weights renormalised. It competes by
 what is known of it, without being drawn to the average; so an item that one keen source knows stands
@@ -57,13 +58,16 @@ class Opinions:
     """float32[B, M]: of the items, see :class:`~cuvee.ranking.facts.ItemFacts`."""
     age: Floats
     """float32[B, M]: likewise."""
+    untouched: Bools
+    """bool[B, M]: likewise; whether an opinion is missing because nobody could have learnt one."""
 
     @classmethod
     def bare(cls, calibrated: Floats, weights: Floats, present: Bools) -> Opinions:
         """Opinions alone: nobody proposed anything, and the items are all alike."""
         alike = np.zeros(present.shape, np.float32)
         names = [str(s) for s in range(len(calibrated))]
-        return cls(names, calibrated, weights, present, np.zeros(calibrated.shape, np.int32), alike, alike)
+        ranks, touched = np.zeros(calibrated.shape, np.int32), np.zeros(present.shape, np.bool_)
+        return cls(names, calibrated, weights, present, ranks, alike, alike, touched)
 
     def select(self, rows: Offsets) -> Opinions:
         """Those on the given queries, in the given order."""
@@ -75,6 +79,7 @@ class Opinions:
             self.ranks[:, rows],
             self.popularity[rows],
             self.age[rows],
+            self.untouched[rows],
         )
 
 
@@ -160,11 +165,31 @@ def with_prior(calibrated: Floats, known: Bools) -> tuple[Floats, Floats]:
     return np.where(known, values, mean), mean
 
 
+class WeightedOptions(BlenderOptions):
+    """``optimism``: what a missing opinion on an item that nobody had to do with yet counts as.
+
+    In standard deviations of the source's opinions on the query's other candidates, above their mean.
+    A source that has no opinion on an item with events says something by that (none of this user's
+    neighbours wanted it); of a new item it cannot. `cuvee tune --new-items` learns how much may be hoped
+    of these. Source: optimistic initial values, Sutton and Barto, "Reinforcement Learning", ch. 2.
+    """
+
+    optimism: float = Field(default=0.0, ge=0, le=10, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _above_a_prior(self, info: ValidationInfo) -> WeightedOptions:
+        if self.optimism and (info.context or {}).get("missing", "prior") != "prior":
+            raise ValueError('optimism lifts the prior, so it needs missing = "prior"; set that, or leave it out')
+        return self
+
+
 class WeightedSum(Blender):
     """The weighted sum of calibrated opinions (linear combination, CombSUM with weights).
 
     Source: Fox and Shaw, "Combination of Multiple Searches", TREC-2, 1994.
     """
+
+    Options: ClassVar[type[BlenderOptions]] = WeightedOptions
 
     @property
     def linear(self) -> bool:
@@ -181,9 +206,19 @@ class WeightedSum(Blender):
             weights = np.divide(share, total, where=total > 0, out=np.zeros_like(share))
         values = np.where(known, opinions.calibrated, np.float32(0))
         if self.missing == "prior":
-            values, _ = with_prior(opinions.calibrated, known)
+            values, mean = with_prior(opinions.calibrated, known)
+            values += self._hoped(opinions, known, values - mean)
         blended: Floats = np.where(opinions.present, weights * values, 0).astype(np.float32)
         return blended
+
+    def _hoped(self, opinions: Opinions, known: Bools, centred: Floats) -> Floats:
+        """float32[p, B, M]: how far above its mean a source's missing opinion on an item without events counts."""
+        optimism = self.options.optimism if isinstance(self.options, WeightedOptions) else 0.0
+        if not optimism or not opinions.untouched.any():
+            return np.zeros((1, 1, 1), np.float32)
+        count = np.maximum(known.sum(axis=2, keepdims=True), 1)
+        deviation = np.sqrt((centred.astype(np.float64) ** 2).sum(axis=2, keepdims=True) / count)
+        return np.where(opinions.untouched & ~known, optimism * deviation, 0).astype(np.float32)
 
 
 class RrfOptions(BlenderOptions):

@@ -1,4 +1,4 @@
-"""Facts of the items: how popular each is and how old, on scales that need no units."""
+"""Facts of the items: how popular each is and how old, on scales that need no units, and which are new."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from cuvee.data.dataset import Dataset
-from cuvee.recommender import Floats, Times
+from cuvee.recommender import Bools, Floats, Times
 
 __all__ = ["ItemFacts"]
 
@@ -19,12 +19,14 @@ FAR = 3.0
 
 @dataclass(frozen=True, slots=True)
 class ItemFacts:
-    """What is known of N items whoever asks. Each is standardised over the items: mean 0, deviation 1."""
+    """What is known of N items whoever asks. Numbers are standardised over the items: mean 0, deviation 1."""
 
     popularity: Floats
     """float32[N]: of log(1 + liking events)."""
     age: Floats
     """float32[N]: of log(1 + days since the first event). One without events is as young as can be."""
+    untouched: Bools
+    """bool[N]: those without any event."""
 
     @classmethod
     def of(cls, data: Dataset) -> Self:
@@ -34,12 +36,13 @@ class ItemFacts:
         today = float(events.times.max(initial=0.0))
         first = np.full(n, today)
         np.minimum.at(first, events.items, events.times)
-        return cls(_standardised(np.log1p(likes)), _standardised(np.log1p((today - first) / DAY)))
+        untouched = np.bincount(events.items, minlength=n) == 0
+        return cls(_standardised(np.log1p(likes)), _standardised(np.log1p((today - first) / DAY)), untouched)
 
     @classmethod
     def unknown(cls, n: int) -> Self:
         """All n items alike."""
-        return cls(np.zeros(n, np.float32), np.zeros(n, np.float32))
+        return cls(np.zeros(n, np.float32), np.zeros(n, np.float32), np.zeros(n, np.bool_))
 
 
 def _standardised(values: Times) -> Floats:

@@ -115,7 +115,8 @@ class Plan:
         inside = present & (items < len(known.age))
         at = np.where(inside, items, 0)
         popularity, age = (np.where(inside, fact[at], np.float32(0)) for fact in (known.popularity, known.age))
-        return Opinions([s.name for s in self.sources], calibrated, weights, present, ranks, popularity, age)
+        untouched = present & (~inside | known.untouched[at])
+        return Opinions([s.name for s in self.sources], calibrated, weights, present, ranks, popularity, age, untouched)
 
     @cached_property
     def table(self) -> Floats:
