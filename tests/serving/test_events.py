@@ -217,6 +217,30 @@ def test_in_a_stream_a_message_that_is_none_is_refused_and_the_stream_goes_on(cl
     assert answers[1].result.problem.reason == "INVALID_ARGUMENT"
 
 
+def test_many_events_in_one_message_are_answered_together_each_by_itself(client: Client):
+    twice = event()
+    many = [event(), event(item_id=""), twice, event(product="shoes"), twice]
+    requests = [
+        pb.StreamEventsRequest(sequence=1, events=many),
+        pb.StreamEventsRequest(sequence=2, event=event()),
+        pb.StreamEventsRequest(sequence=3, events=[event() for _ in range(1000)]),
+        pb.StreamEventsRequest(sequence=4, events=[event()], event=event()),
+        pb.StreamEventsRequest(sequence=5, events=[event()] * 1001),
+        pb.StreamEventsRequest(sequence=6),
+    ]
+    answers = list(client.events.StreamEvents(iter(requests), timeout=30))
+    assert [a.sequence for a in answers] == [1, 2, 3, 4, 5, 6]
+    assert [r.outcome for r in answers[0].results] == [STORED, REJECTED, STORED, REJECTED, DUPLICATE]
+    assert [r.event_id for r in answers[0].results] == [one.event_id for one in many]
+    assert answers[0].results[1].problem.field == "item_id"
+    assert not answers[0].HasField("result")
+    assert answers[1].result.outcome == STORED
+    assert [r.outcome for r in answers[2].results] == [STORED] * 1000
+    assert [a.result.problem.field for a in answers[3:]] == ["events", "events", "product"]
+    assert not any(a.results for a in answers[3:])
+    assert write(client, twice, *requests[2].events[:3], requests[3].events[0]).stored_count == 1
+
+
 def test_an_empty_stream_ends_well(client: Client):
     assert list(client.events.StreamEvents(iter(()), timeout=5)) == []
 

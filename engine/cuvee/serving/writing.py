@@ -12,16 +12,27 @@ from cuvee.data.store.rows import EventRow
 from cuvee.errors import UnavailableError
 from cuvee.serving.threads import Threads
 
-__all__ = ["EventWriter"]
+__all__ = ["EventWriter", "Waiting"]
 
 GROUP = 1000
 """Events of one transaction, about; a call is never divided."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    rows: Sequence[EventRow]
+@dataclass(slots=True)
+class Waiting:
+    """Rows that wait to be committed together."""
+
+    rows: list[EventRow]
+    """More may be added until they are ``taken``."""
     stored: asyncio.Future[list[bool]]
+    """Done when they are durable; tells for each whether it was new. It raises UnavailableError where the
+    store cannot be reached. Dropping it takes nothing back."""
+    taken: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether rows may be added."""
+        return not self.taken and len(self.rows) < GROUP
 
 
 class EventWriter:
@@ -30,49 +41,51 @@ class EventWriter:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._threads = Threads("store-writing", 1)
-        self._waiting: deque[_Call] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._going: asyncio.Task[None] | None = None
 
-    def write(self, rows: Sequence[EventRow]) -> asyncio.Future[list[bool]]:
-        """Store rows; the future is done when they are durable, and tells for each whether it was new.
-
-        It raises UnavailableError where the store cannot be reached. Dropping it takes nothing back.
-        """
-        stored: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Call(rows, stored))
+    def write(self, rows: list[EventRow]) -> Waiting:
+        """Let rows be stored with whatever else waits."""
+        waiting = Waiting(rows, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
         if self._going is None or self._going.done():
             self._going = asyncio.ensure_future(self._work())
-        return stored
+        return waiting
 
     async def _work(self) -> None:
         while self._waiting:
-            group = [self._waiting.popleft()]
+            group = [self._take()]
             size = len(group[0].rows)
             while self._waiting and size + len(self._waiting[0].rows) <= GROUP:
-                group.append(self._waiting.popleft())
+                group.append(self._take())
                 size += len(group[-1].rows)
             await self._commit(group)
 
-    async def _commit(self, group: Sequence[_Call]) -> None:
+    def _take(self) -> Waiting:
+        first = self._waiting.popleft()
+        first.taken = True
+        return first
+
+    async def _commit(self, group: Sequence[Waiting]) -> None:
         """All of a group at once; where that breaks for another reason than the store, each alone."""
-        rows = [row for call in group for row in call.rows]
+        rows = [row for one in group for row in one.rows]
         try:
-            stored = await self._threads.submit(self._store.write_events, rows)
+            stored = await self._threads.submit(self._store.write_events, rows) if rows else []
         except Exception as problem:  # noqa: BLE001 - it is handed on to those who wait
             if len(group) > 1 and not isinstance(problem, UnavailableError):
-                for call in group:
-                    await self._commit([call])
+                for one in group:
+                    await self._commit([one])
                 return
-            for call in group:
-                if not call.stored.done():
-                    call.stored.set_exception(problem)
-                    call.stored.exception()  # nobody may wait for it any more
+            for one in group:
+                if not one.stored.done():
+                    one.stored.set_exception(problem)
+                    one.stored.exception()  # nobody may wait for it any more
             return
         at = 0
-        for call in group:
-            if not call.stored.done():
-                call.stored.set_result(stored[at : at + len(call.rows)])
-            at += len(call.rows)
+        for one in group:
+            if not one.stored.done():
+                one.stored.set_result(stored[at : at + len(one.rows)])
+            at += len(one.rows)
 
     def close(self) -> None:
         """Let the thread go."""

@@ -26,15 +26,15 @@ from cuvee.v1 import recommendation_pb2 as cuvee_dot_v1_dot_recommendation__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63uvee/v1/events.proto\x12\x08\x63uvee.v1\x1a\x1d\x63uvee/v1/recommendation.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\x02\n\x05\x45vent\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x0f\n\x07item_id\x18\x04 \x01(\t\x12!\n\x04type\x18\x05 \x01(\x0e\x32\x13.cuvee.v1.EventType\x12\x12\n\x05value\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12.\n\nevent_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11recommendation_id\x18\x08 \x01(\t\x12\x15\n\x08position\x18\t \x01(\x05H\x01\x88\x01\x01\x12\x10\n\x08\x65vent_id\x18\n \x01(\tB\x08\n\x06_valueB\x0b\n\t_position\"L\n\x12WriteEventsRequest\x12\x1f\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0f.cuvee.v1.Event\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"S\n\x13WriteEventsResponse\x12&\n\x07results\x18\x01 \x03(\x0b\x32\x15.cuvee.v1.EventResult\x12\x14\n\x0cstored_count\x18\x02 \x01(\x05\"\xee\x01\n\x0b\x45ventResult\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12.\n\x07outcome\x18\x02 \x01(\x0e\x32\x1d.cuvee.v1.EventResult.Outcome\x12\"\n\x07problem\x18\x03 \x01(\x0b\x32\x11.cuvee.v1.Problem\x12\x14\n\x0citem_unknown\x18\x04 \x01(\x08\"c\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x12\n\x0eOUTCOME_STORED\x10\x01\x12\x15\n\x11OUTCOME_DUPLICATE\x10\x02\x12\x14\n\x10OUTCOME_REJECTED\x10\x03\"G\n\x13StreamEventsRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x1e\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x0f.cuvee.v1.Event\"O\n\x14StreamEventsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12%\n\x06result\x18\x02 \x01(\x0b\x32\x15.cuvee.v1.EventResult\"b\n\x11MergeUsersRequest\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x14\n\x0c\x61nonymous_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"G\n\x12MergeUsersResponse\x12\x19\n\x11moved_event_count\x18\x01 \x01(\x03\x12\x16\n\x0eprofile_merged\x18\x02 \x01(\x08*\xb4\x01\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45VENT_TYPE_VIEW\x10\x01\x12\x14\n\x10\x45VENT_TYPE_CLICK\x10\x02\x12\x18\n\x14\x45VENT_TYPE_FAVOURITE\x10\x03\x12\x17\n\x13\x45VENT_TYPE_PURCHASE\x10\x04\x12\x15\n\x11\x45VENT_TYPE_RATING\x10\x05\x12\x16\n\x12\x45VENT_TYPE_DISMISS\x10\x06\x32\xf6\x01\n\x0c\x45ventService\x12J\n\x0bWriteEvents\x12\x1c.cuvee.v1.WriteEventsRequest\x1a\x1d.cuvee.v1.WriteEventsResponse\x12Q\n\x0cStreamEvents\x12\x1d.cuvee.v1.StreamEventsRequest\x1a\x1e.cuvee.v1.StreamEventsResponse(\x01\x30\x01\x12G\n\nMergeUsers\x12\x1b.cuvee.v1.MergeUsersRequest\x1a\x1c.cuvee.v1.MergeUsersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63uvee/v1/events.proto\x12\x08\x63uvee.v1\x1a\x1d\x63uvee/v1/recommendation.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\x02\n\x05\x45vent\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x0f\n\x07item_id\x18\x04 \x01(\t\x12!\n\x04type\x18\x05 \x01(\x0e\x32\x13.cuvee.v1.EventType\x12\x12\n\x05value\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12.\n\nevent_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11recommendation_id\x18\x08 \x01(\t\x12\x15\n\x08position\x18\t \x01(\x05H\x01\x88\x01\x01\x12\x10\n\x08\x65vent_id\x18\n \x01(\tB\x08\n\x06_valueB\x0b\n\t_position\"L\n\x12WriteEventsRequest\x12\x1f\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0f.cuvee.v1.Event\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"S\n\x13WriteEventsResponse\x12&\n\x07results\x18\x01 \x03(\x0b\x32\x15.cuvee.v1.EventResult\x12\x14\n\x0cstored_count\x18\x02 \x01(\x05\"\xee\x01\n\x0b\x45ventResult\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12.\n\x07outcome\x18\x02 \x01(\x0e\x32\x1d.cuvee.v1.EventResult.Outcome\x12\"\n\x07problem\x18\x03 \x01(\x0b\x32\x11.cuvee.v1.Problem\x12\x14\n\x0citem_unknown\x18\x04 \x01(\x08\"c\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x12\n\x0eOUTCOME_STORED\x10\x01\x12\x15\n\x11OUTCOME_DUPLICATE\x10\x02\x12\x14\n\x10OUTCOME_REJECTED\x10\x03\"h\n\x13StreamEventsRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x1e\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x0f.cuvee.v1.Event\x12\x1f\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x0f.cuvee.v1.Event\"w\n\x14StreamEventsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12%\n\x06result\x18\x02 \x01(\x0b\x32\x15.cuvee.v1.EventResult\x12&\n\x07results\x18\x03 \x03(\x0b\x32\x15.cuvee.v1.EventResult\"b\n\x11MergeUsersRequest\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x14\n\x0c\x61nonymous_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"G\n\x12MergeUsersResponse\x12\x19\n\x11moved_event_count\x18\x01 \x01(\x03\x12\x16\n\x0eprofile_merged\x18\x02 \x01(\x08*\xb4\x01\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45VENT_TYPE_VIEW\x10\x01\x12\x14\n\x10\x45VENT_TYPE_CLICK\x10\x02\x12\x18\n\x14\x45VENT_TYPE_FAVOURITE\x10\x03\x12\x17\n\x13\x45VENT_TYPE_PURCHASE\x10\x04\x12\x15\n\x11\x45VENT_TYPE_RATING\x10\x05\x12\x16\n\x12\x45VENT_TYPE_DISMISS\x10\x06\x32\xf6\x01\n\x0c\x45ventService\x12J\n\x0bWriteEvents\x12\x1c.cuvee.v1.WriteEventsRequest\x1a\x1d.cuvee.v1.WriteEventsResponse\x12Q\n\x0cStreamEvents\x12\x1d.cuvee.v1.StreamEventsRequest\x1a\x1e.cuvee.v1.StreamEventsResponse(\x01\x30\x01\x12G\n\nMergeUsers\x12\x1b.cuvee.v1.MergeUsersRequest\x1a\x1c.cuvee.v1.MergeUsersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cuvee.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENTTYPE']._serialized_start=1106
-  _globals['_EVENTTYPE']._serialized_end=1286
+  _globals['_EVENTTYPE']._serialized_start=1179
+  _globals['_EVENTTYPE']._serialized_end=1359
   _globals['_EVENT']._serialized_start=100
   _globals['_EVENT']._serialized_end=372
   _globals['_WRITEEVENTSREQUEST']._serialized_start=374
@@ -46,13 +46,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENTRESULT_OUTCOME']._serialized_start=677
   _globals['_EVENTRESULT_OUTCOME']._serialized_end=776
   _globals['_STREAMEVENTSREQUEST']._serialized_start=778
-  _globals['_STREAMEVENTSREQUEST']._serialized_end=849
-  _globals['_STREAMEVENTSRESPONSE']._serialized_start=851
-  _globals['_STREAMEVENTSRESPONSE']._serialized_end=930
-  _globals['_MERGEUSERSREQUEST']._serialized_start=932
-  _globals['_MERGEUSERSREQUEST']._serialized_end=1030
-  _globals['_MERGEUSERSRESPONSE']._serialized_start=1032
-  _globals['_MERGEUSERSRESPONSE']._serialized_end=1103
-  _globals['_EVENTSERVICE']._serialized_start=1289
-  _globals['_EVENTSERVICE']._serialized_end=1535
+  _globals['_STREAMEVENTSREQUEST']._serialized_end=882
+  _globals['_STREAMEVENTSRESPONSE']._serialized_start=884
+  _globals['_STREAMEVENTSRESPONSE']._serialized_end=1003
+  _globals['_MERGEUSERSREQUEST']._serialized_start=1005
+  _globals['_MERGEUSERSREQUEST']._serialized_end=1103
+  _globals['_MERGEUSERSRESPONSE']._serialized_start=1105
+  _globals['_MERGEUSERSRESPONSE']._serialized_end=1176
+  _globals['_EVENTSERVICE']._serialized_start=1362
+  _globals['_EVENTSERVICE']._serialized_end=1608
 # @@protoc_insertion_point(module_scope)

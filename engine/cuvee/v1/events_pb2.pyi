@@ -279,29 +279,38 @@ Global___EventResult: _TypeAlias = EventResult  # noqa: Y015
 
 @_typing.final
 class StreamEventsRequest(_message.Message):
-    """One event on the stream."""
+    """One event on the stream, or several."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """The caller's own number for this event, given back in the answer. Any value;
-    the server does not look at it. Default: 0.
+    """The caller's own number for this message, given back in the answer. Any
+    value; the server does not look at it. Default: 0.
     """
     @_builtins.property
     def event(self) -> Global___Event:
-        """The event. Required."""
+        """The event. Required where `events` is empty."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """Several events, each on its own as in `WriteEvents`. At most 1,000; not
+        together with `event`. Messages cost more than events: who has many waiting
+        sends them together.
+        """
 
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         event: Global___Event | None = ...,
+        events: _abc.Iterable[Global___Event] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "events", b"events", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -309,27 +318,33 @@ Global___StreamEventsRequest: _TypeAlias = StreamEventsRequest  # noqa: Y015
 
 @_typing.final
 class StreamEventsResponse(_message.Message):
-    """The acknowledgement of one event on the stream."""
+    """The acknowledgement of one message on the stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """The `sequence` of the event that this answers."""
+    """The `sequence` of the message that this answers."""
     @_builtins.property
     def result(self) -> Global___EventResult:
-        """What became of the event."""
+        """What became of `event`; or why the message as a whole was rejected."""
+
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventResult]:
+        """What became of each of `events`, in their order."""
 
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         result: Global___EventResult | None = ...,
+        results: _abc.Iterable[Global___EventResult] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result", "results", b"results", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

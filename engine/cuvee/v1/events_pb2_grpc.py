@@ -78,9 +78,10 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamEvents(self, request_iterator, context):
-        """Stores events as they come, with one answer per event once it is durable.
+        """Stores events as they come, with one answer per message once all of it is
+        durable.
 
-        Answers come in the order in which the events were sent. A wrong event is
+        Answers come in the order in which the messages were sent. A wrong event is
         rejected in its answer and the stream goes on. When the caller closes its
         side, the server answers what it has received, then closes with OK.
         Errors, which end the stream: UNAVAILABLE when the store cannot be reached or

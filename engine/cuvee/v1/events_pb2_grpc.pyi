@@ -51,9 +51,10 @@ class EventServiceStub:
     error: feedback may come before the catalogue does.
     """
     StreamEvents: _grpc.StreamStreamMultiCallable[_events_pb2.StreamEventsRequest, _events_pb2.StreamEventsResponse]
-    """Stores events as they come, with one answer per event once it is durable.
+    """Stores events as they come, with one answer per message once all of it is
+    durable.
 
-    Answers come in the order in which the events were sent. A wrong event is
+    Answers come in the order in which the messages were sent. A wrong event is
     rejected in its answer and the stream goes on. When the caller closes its
     side, the server answers what it has received, then closes with OK.
     Errors, which end the stream: UNAVAILABLE when the store cannot be reached or
@@ -88,9 +89,10 @@ class EventServiceAsyncStub(EventServiceStub):
     error: feedback may come before the catalogue does.
     """
     StreamEvents: _aio.StreamStreamMultiCallable[_events_pb2.StreamEventsRequest, _events_pb2.StreamEventsResponse]  # type: ignore[assignment]
-    """Stores events as they come, with one answer per event once it is durable.
+    """Stores events as they come, with one answer per message once all of it is
+    durable.
 
-    Answers come in the order in which the events were sent. A wrong event is
+    Answers come in the order in which the messages were sent. A wrong event is
     rejected in its answer and the stream goes on. When the caller closes its
     side, the server answers what it has received, then closes with OK.
     Errors, which end the stream: UNAVAILABLE when the store cannot be reached or
@@ -134,9 +136,10 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_events_pb2.StreamEventsRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_events_pb2.StreamEventsResponse], _abc.AsyncIterator[_events_pb2.StreamEventsResponse]]:
-        """Stores events as they come, with one answer per event once it is durable.
+        """Stores events as they come, with one answer per message once all of it is
+        durable.
 
-        Answers come in the order in which the events were sent. A wrong event is
+        Answers come in the order in which the messages were sent. A wrong event is
         rejected in its answer and the stream goes on. When the caller closes its
         side, the server answers what it has received, then closes with OK.
         Errors, which end the stream: UNAVAILABLE when the store cannot be reached or
