@@ -38,8 +38,10 @@ def test_an_id_becomes_another_text_of_80_characters_and_stays_that(user_id: str
 @given(st.lists(st.one_of(st.none(), st.just(""), TEXT)))
 def test_a_column_becomes_what_each_of_its_ids_does(ids: list[str | None]):
     column = pl.Series("user", ids, pl.String)
-    assert KEYED.of_each(column).to_list() == [one and KEYED.of(one) for one in ids]
-    assert PLAIN.of_each(column).to_list() == ids
+    made = KEYED.of_each(column, "here")
+    assert made.to_list() == [one and KEYED.of(one) for one in ids]
+    assert KEYED.of_each(made, "here").to_list() == made.to_list()
+    assert PLAIN.of_each(column, "here").to_list() == ids
 
 
 def test_what_was_kept_otherwise_is_refused():
@@ -48,6 +50,9 @@ def test_what_was_kept_otherwise_is_refused():
     for differs, kept in ((KEYED, "ann"), (KEYED, OTHER.of("ann")), (PLAIN, KEYED.of("ann"))):
         with pytest.raises(DataError, match="here holds ids of users that were kept in another way"):
             differs.check(pl.Series([differs.of("bob"), kept]), "here")
+    for differs, kept in ((OTHER, KEYED.of("ann")), (PLAIN, KEYED.of("ann"))):
+        with pytest.raises(DataError, match="here holds ids of users that were kept in another way"):
+            differs.of_each(pl.Series(["bob", None, kept]), "here")
     for anyone in (KEYED, PLAIN):
         anyone.check(pl.Series([], dtype=pl.String), "here")
 

@@ -38,8 +38,17 @@ class Pseudonyms:
             return user_id
         return self._own + _hmac(self._key, user_id)
 
-    def of_each(self, ids: pl.Series) -> pl.Series:
-        """The pseudonyms of a column of texts; null and empty stay."""
+    def of_each(self, ids: pl.Series, where: str) -> pl.Series:
+        """The pseudonyms of a column of texts; null and empty stay.
+
+        Raises:
+            DataError: one is a pseudonym already, and by another key.
+        """
+        foreign = ids.str.contains(_ANY)
+        if self._key:
+            foreign &= ~ids.str.starts_with(self._own)
+        if foreign.any():
+            raise DataError(self.otherwise(where))
         if not self._key:
             return ids
         known = ids.drop_nulls().unique()

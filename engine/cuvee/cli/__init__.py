@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from cuvee import __version__
-from cuvee.cli import check, data, evaluate, feedback, fit, plugins, recommend, serve, store, tune
+from cuvee.cli import check, data, evaluate, feedback, fit, plugins, recommend, serve, store, transfer, tune
 from cuvee.cli.extensions import add_commands
 from cuvee.cli.failures import exit_code, show
 from cuvee.cli.options import examples
@@ -21,7 +21,7 @@ from cuvee.errors import CuveeError
 
 __all__ = ["main", "program"]
 
-COMMANDS = (data, check, plugins, fit, evaluate, tune, store, serve, recommend, feedback)
+COMMANDS = (data, transfer, check, plugins, fit, evaluate, tune, store, serve, recommend, feedback)
 """In the order of ``cuvee --help``: the order in which one needs them."""
 
 

@@ -16,11 +16,16 @@ from cuvee.errors import DataError, InvalidArgument
 if TYPE_CHECKING:
     from cuvee.config import Settings
     from cuvee.data.catalog import Role
+    from cuvee.data.cleaning import CleanOptions
+    from cuvee.data.raw import ReadOptions
+    from cuvee.pseudonyms import Pseudonyms
 
 __all__ = ["dataset", "import_data", "register"]
 
 FILES, COLUMNS, CLEANING, PLACE = "Files", "Columns", "Cleaning", "Place"
 """The panels of ``cuvee import --help``."""
+STORED = {"path", "items", "users", "product", "config", "mapping", "time_unit", "kind", "strict", "as_json"}
+"""The parameters that ``--product`` takes."""
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +43,7 @@ def register(app: typer.Typer) -> None:
             "cuvee import ml-100k --dataset movies --feedback explicit --positive-from 4",
             "cuvee import plays.parquet --dataset music --map user=uid --map item=track --map time=at",
             "cuvee import sales.csv --dataset shop --items goods.csv --map item=sku --role goods_tags=categories",
+            "cuvee import plays.parquet --product movies --type view    into the store, beside a running server",
             "cuvee import --dataset movies --items new.csv    add or update items; models keep their positions",
         ),
     )(import_data)
@@ -75,7 +81,39 @@ def _settings(config: Path | None) -> Settings | None:
     return settings
 
 
+def _into_store(
+    context: typer.Context,
+    config: Path | None,
+    product: str,
+    files: tuple[Path | None, Path | None, Path | None],
+    columns: dict[str, str],
+    unit: str,
+    kind: str | None,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    from cuvee.cli.transfer import import_into_store
+    from cuvee.data.raw import Part, ReadOptions, TimeUnit
+    from cuvee.data.store.rows import EventType
+
+    for option, value in context.params.items():
+        given = context.get_parameter_source(option)
+        if option not in STORED and given is not None and given.name == "COMMANDLINE" and value is not None:
+            raise InvalidArgument(f"--{option.replace('_', '-')}", "is for a --dataset; leave it out with --product")
+    settings, _ = open_settings(config or DEFAULT_CONFIG)
+    import_into_store(
+        settings,
+        product,
+        {part: file for part, file in zip(Part, files, strict=True) if file is not None},
+        ReadOptions(columns=columns, time_unit=TimeUnit(unit)),
+        EventType[kind.upper()] if kind else None,
+        strict=strict,
+        as_json=as_json,
+    )
+
+
 def import_data(
+    context: typer.Context,
     path: Annotated[
         Path | None,
         typer.Argument(
@@ -84,7 +122,18 @@ def import_data(
         ),
     ] = None,
     *,
-    name: Annotated[str, typer.Option("--dataset", "-d", help="The dataset to import into.", rich_help_panel=PLACE)],
+    name: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="The dataset to import into.", rich_help_panel=PLACE)
+    ] = None,
+    product: Annotated[
+        str | None,
+        typer.Option(
+            "--product",
+            "-p",
+            help="The product into whose store Parquet files are written, as events, instead of a dataset.",
+            rich_help_panel=PLACE,
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None,
         typer.Option(
@@ -148,6 +197,12 @@ def import_data(
         Literal["s", "ms", "us", "ns"],
         typer.Option(help="What numbers in the time column count.", rich_help_panel=COLUMNS),
     ] = "s",
+    kind: Annotated[
+        Literal["view", "click", "favourite", "purchase", "rating", "dismiss"] | None,
+        typer.Option(
+            "--type", help="Of every event, where there is no column of types. For --product.", rich_help_panel=COLUMNS
+        ),
+    ] = None,
     feedback: Annotated[
         Literal["auto", "implicit", "explicit"],
         typer.Option(
@@ -179,28 +234,30 @@ def import_data(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn files into a dataset, and report what was dropped and why.
+    """Turn files into a dataset, or store them, and report what was dropped and why.
 
     A dataset that is there is added to: known items and users are updated,
     new ones come last, so that fitted models stay valid; the same event
-    read twice counts once.
+    read twice counts once. With --product Parquet files, or a folder that
+    `cuvee export` wrote, go into the store, where running servers find them;
+    interrupted, the same command goes on where it was.
     """
-    from cuvee.cli.imported import show_report
-    from cuvee.cli.progress import Bars
-    from cuvee.cli.tables import print_json
-    from cuvee.data.cleaning import CleanOptions, Feedback, Repeats, Unknown, clean
-    from cuvee.data.dataset import Dataset
-    from cuvee.data.fetch import located
-    from cuvee.data.readers import Part, ReadOptions, TimeUnit, gather
+    from cuvee.data.cleaning import CleanOptions, Feedback, Repeats, Unknown
+    from cuvee.data.raw import ReadOptions, TimeUnit
     from cuvee.pseudonyms import Pseudonyms
-    from cuvee.registry import Registry
 
     if path is None and items is None and users is None:
         raise InvalidArgument("PATH", "nothing to import; give a path, or --items, or --users")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if (name is None) == (product is None):
+        raise InvalidArgument("--dataset", "say --dataset NAME, or --product NAME for its store")
+    columns = _pairs("--map", mapping or ())
+    if product is not None:
+        _into_store(context, config, product, (path, items, users), columns, time_unit, kind, strict, as_json)
+        return
+    if name is None or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InvalidArgument("--dataset", f"{name!r} is no name: letters, digits, '-', '_' and '.', as in movies")
     reading = ReadOptions(
-        columns=_pairs("--map", mapping or ()),
+        columns=columns,
         roles=_roles(role or ()),
         separator=separator.replace("\\t", "\t") if separator else None,
         list_separator=list_separator,
@@ -216,15 +273,39 @@ def import_data(
         min_item_events=min_item_events,
         strict=strict,
     )
-    readers = {known: found.component for known, found in Registry.load().readers.items()}
     settings = _settings(config)
-    data_dir = data_dir or (settings.data_dir if settings else Path("var/data"))
-    folder = data_dir / name
+    folder = (data_dir or (settings.data_dir if settings else Path("var/data"))) / name
     pseudonyms = settings.privacy.pseudonyms if settings else Pseudonyms()
-    n_files = sum(source is not None for source in (path, items, users))
+    _into_dataset(folder, (path, items, users), form, reading, cleaning, pseudonyms, replace, as_json)
+
+
+def _into_dataset(
+    folder: Path,
+    files: tuple[Path | None, Path | None, Path | None],
+    form: str,
+    reading: ReadOptions,
+    cleaning: CleanOptions,
+    pseudonyms: Pseudonyms,
+    replace: bool,
+    as_json: bool,
+) -> None:
+    from cuvee.cli.imported import show_report
+    from cuvee.cli.progress import Bars
+    from cuvee.cli.tables import print_json
+    from cuvee.data.cleaning import clean
+    from cuvee.data.dataset import Dataset
+    from cuvee.data.fetch import located
+    from cuvee.data.readers import Part, gather
+    from cuvee.registry import Registry
+
+    path, items, users = files
+    readers = {known: found.component for known, found in Registry.load().readers.items()}
+    n_files = sum(file is not None for file in files)
     with Bars(hidden=as_json) as bars:
         told, done = bars("import"), iter(range(n_files + 2))
         there = Dataset.load(folder) if not replace and (folder / "events.arrow").exists() else None
+        if there:
+            pseudonyms.check(there.catalog.users.frame["id"], str(folder))
         known = {Part.ITEMS: there.catalog.items, Part.USERS: there.catalog.users} if there else {}
         raw = gather(
             path and located(path),
@@ -234,19 +315,16 @@ def import_data(
             options=reading,
             readers=readers,
             there=known,
-            strict=strict,
+            strict=cleaning.strict,
             on_file=lambda file: told(next(done), n_files + 2, f"reading {file.name}"),
         )
         told(n_files, n_files + 2, "cleaning")
-        raw = raw.pseudonymised(pseudonyms)
-        if there:
-            pseudonyms.check(there.catalog.users.frame["id"], str(folder))
-        made, report = clean(raw, cleaning, into=there)
+        made, report = clean(raw.pseudonymised(pseudonyms), cleaning, into=there)
         useless = [t for t in report.tallies if t.read and not t.kept]
         if not useless:
             told(n_files + 1, n_files + 2, f"writing {folder}")
             try:
-                data_dir.mkdir(parents=True, exist_ok=True)
+                folder.parent.mkdir(parents=True, exist_ok=True)
                 made.save(folder)
             except OSError as error:
                 raise DataError(f"{folder} cannot be written: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,10 @@ from cuvee.cli.tables import plain_table
 
 if TYPE_CHECKING:
     from cuvee.data.fetch import Fetched, Source
-    from cuvee.data.report import Report
+    from cuvee.data.report import Dropped, Report
+    from cuvee.data.store.imports import Imported
 
-__all__ = ["show_fetched", "show_known", "show_report"]
+__all__ = ["show_fetched", "show_known", "show_report", "show_stored"]
 
 
 def show_report(report: Report, folder: Path, *, saved: bool) -> None:
@@ -40,18 +41,42 @@ def show_report(report: Report, folder: Path, *, saved: bool) -> None:
         bare = f"{tally.bare:,} of the new known by their id alone" if tally.bare else ""
         table.add_row(Text(str(tally.part), "bold"), *cells, Text(bare, "dim"))
     console.print(table)
-    if report.dropped:
-        console.print()
-        reasons = plain_table("dropped", "rows", "why", "where, such as", right=("rows",))
-        for one in report.dropped:
-            reasons.add_row(
-                str(one.part), Text(f"{one.count:,}", "yellow"), Text(one.reason), Text("\n".join(one.examples), "dim")
-            )
-        console.print(reasons)
+    _show_dropped(console, report.dropped)
     if saved:
         console.print()
         holds = f" holds {report.n_users:,} users, {report.n_items:,} items, {report.n_events:,} events"
         console.print(Text.assemble((str(folder), "bold green"), holds), soft_wrap=True)
+
+
+def _show_dropped(console: Console, dropped: Sequence[Dropped]) -> None:
+    if not dropped:
+        return
+    console.print()
+    reasons = plain_table("dropped", "rows", "why", "where, such as", right=("rows",))
+    for one in dropped:
+        places = Text("\n".join(one.examples), "dim")
+        reasons.add_row(str(one.part), Text(f"{one.count:,}", "yellow"), Text(one.reason), places)
+    console.print(reasons)
+
+
+def show_stored(product: str, parts: Sequence[Imported]) -> None:
+    """What was read, stored and dropped on the way into the store."""
+    console = Console(highlight=False)
+    numbers = ("read", "new", "there already", "dropped")
+    table = plain_table("", *numbers, "", right=numbers)
+    for one in parts:
+        fell = one.dropped_count
+        went_on = f"behind {one.before:,} of an import that was interrupted" if one.before else ""
+        known = one.kept - one.new
+        table.add_row(
+            Text(str(one.part), "bold"),
+            f"{one.read:,}", f"{one.new:,}", f"{known:,}", Text(f"{fell:,}", "yellow" if fell else ""),
+            Text(went_on, "dim"),
+        )  # fmt: skip
+    console.print(table)
+    _show_dropped(console, [d for one in parts for d in one.dropped])
+    console.print()
+    console.print(Text.assemble("into the store of ", (product, "bold green")))
 
 
 def show_known(sources: Iterable[Source], cache: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -147,6 +148,17 @@ class Entities:
             pl.coalesce(f"{name}\0new", name).alias(name) for name in frame.columns if f"{name}\0new" in merged.columns
         ).select("id", *self.roles, *extra)
         return Entities(merged, {**self.roles, **extra})
+
+    def without(self, gone: npt.NDArray[np.bool_]) -> Entities:
+        """Without the rows marked in bool[n]; the others move up.
+
+        Nothing of them is left in memory either: a filtered frame shares its texts with the whole one,
+        and would take those of all rows into a file.
+        """
+        alone = io.BytesIO()
+        self.frame.filter(pl.Series(~gone)).write_ipc(alone, compat_level=pl.CompatLevel.oldest())
+        alone.seek(0)
+        return Entities(pl.read_ipc(alone), self.roles)
 
     def digest(self, first: int | None = None) -> str:
         """sha256 over the first n ids (all by default), in order: a catalogue's identity for models."""

@@ -112,6 +112,16 @@ class Dataset:
         )
         return replace(self, events=events)
 
+    def without_users(self, gone: npt.NDArray[np.bool_]) -> Dataset:
+        """Without the users marked in bool[U], and their events; the others move up."""
+        catalog = Catalog(self.catalog.items, self.catalog.users.without(gone))
+        place = np.cumsum(~gone) - 1
+        kept = ~gone[self.users]
+        events = self.events
+        return Dataset.build(
+            catalog, place[self.users[kept]], events.items[kept], events.times[kept], events.weights[kept]
+        )
+
     def with_catalog(self, catalog: Catalog) -> Dataset:
         """The same events over a catalogue that has grown at its end."""
         grown = len(catalog.users) - self.n_users

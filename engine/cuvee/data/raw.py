@@ -180,12 +180,13 @@ class RawData:
     """What the reader took for what, in words, for the person who imports."""
 
     def pseudonymised(self, pseudonyms: Pseudonyms) -> RawData:
-        """The same, its users' ids kept as ``[privacy]`` says."""
-        of_each = pseudonyms.of_each
-        users = self.users and replace(self.users, frame=self.users.frame.with_columns(of_each(self.users.frame["id"])))
-        return replace(
-            self, interactions=self.interactions.with_columns(of_each(self.interactions["user"])), users=users
-        )
+        """The same, its users' ids kept as ``[privacy]`` says; raises DataError where some are kept otherwise."""
+
+        def replaced(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+            return frame.with_columns(pseudonyms.of_each(frame[column], "what is to be imported"))
+
+        users = self.users and replace(self.users, frame=replaced(self.users.frame, "id"))
+        return replace(self, interactions=replaced(self.interactions, "user"), users=users)
 
     @classmethod
     def concat(cls, several: Iterable[RawData]) -> RawData:

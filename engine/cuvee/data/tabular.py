@@ -20,7 +20,7 @@ from cuvee.data.delimited import head, read_delimited, split_header
 from cuvee.data.raw import INTERACTION_COLUMNS, LINE, Part, RawData, Reader, ReadOptions, Rows, TimeUnit
 from cuvee.errors import DataError
 
-__all__ = ["CsvReader", "ParquetReader"]
+__all__ = ["CsvReader", "ParquetReader", "as_ids", "as_numbers", "as_seconds", "found_column"]
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "user": ("user", "userid", "uid"),
@@ -41,7 +41,7 @@ def _columns(rows: Rows) -> list[str]:
     return [name for name in rows.frame.columns if name != LINE]
 
 
-def _find(rows: Rows, ours: str, options: ReadOptions, usual: tuple[str, ...]) -> str | None:
+def found_column(rows: Rows, ours: str, options: ReadOptions, usual: tuple[str, ...]) -> str | None:
     """The file's column for one of ours: the mapped one, or the first with a usual name."""
     there = _columns(rows)
     if (mapped := options.columns.get(ours)) is not None:
@@ -53,7 +53,7 @@ def _find(rows: Rows, ours: str, options: ReadOptions, usual: tuple[str, ...]) -
     return next((plain[name] for name in usual if name in plain), None)
 
 
-def _ids(rows: Rows, name: str) -> Rows:
+def as_ids(rows: Rows, name: str) -> Rows:
     """Ids as text: whole numbers without a point, whatever number type they came in."""
     kind = rows.frame.schema[name]
     value = pl.col(name)
@@ -65,14 +65,15 @@ def _ids(rows: Rows, name: str) -> Rows:
     return replace(rows, frame=rows.frame.with_columns(value.cast(pl.String).alias(name)))
 
 
-def _numbers(rows: Rows, name: str) -> Rows:
+def as_numbers(rows: Rows, name: str) -> Rows:
+    """A column as Float64, rows that hold something else being malformed."""
     kind = rows.frame.schema[name]
     if not (kind.is_numeric() or kind in (pl.String, pl.Boolean, pl.Null)):
         raise DataError(f"{rows.file}: column {name!r} is of type {kind}; expected numbers")
     return rows.numbers(name)
 
 
-def _times(rows: Rows, name: str, unit: TimeUnit) -> Rows:
+def as_seconds(rows: Rows, name: str, unit: TimeUnit) -> Rows:
     """Seconds since 1970 from numbers in ``unit``, from dates, or from text of either; no zone means UTC."""
     kind = rows.frame.schema[name]
     value = pl.col(name)
@@ -89,12 +90,12 @@ def _times(rows: Rows, name: str, unit: TimeUnit) -> Rows:
             naive = [text.str.to_datetime(f, strict=False, time_unit="us") for f in DATES]
             number = pl.coalesce(number, *(date.dt.epoch("us") / 1e6 for date in (zoned, *naive)))
         return rows.cast(name, number, "a time: seconds since 1970, or like 2031-05-30 18:45:00")
-    rows = _numbers(rows, name)
+    rows = as_numbers(rows, name)
     return replace(rows, frame=rows.frame.with_columns(number.alias(name)))
 
 
 def _interactions(rows: Rows, options: ReadOptions) -> RawData:
-    found = {ours: theirs for ours in INTERACTION_COLUMNS if (theirs := _find(rows, ours, options, USUAL[ours]))}
+    found = {ours: theirs for ours in INTERACTION_COLUMNS if (theirs := found_column(rows, ours, options, USUAL[ours]))}
     for needed in ("user", "item"):
         if needed not in found:
             raise DataError(
@@ -104,11 +105,11 @@ def _interactions(rows: Rows, options: ReadOptions) -> RawData:
     rows = replace(rows, frame=rows.frame.select(LINE, *(pl.col(v).alias(k) for k, v in found.items())))
     for name in found:
         if name in {"user", "item"}:
-            rows = _ids(rows, name)
+            rows = as_ids(rows, name)
         elif name == "time":
-            rows = _times(rows, name, options.time_unit)
+            rows = as_seconds(rows, name, options.time_unit)
         else:
-            rows = _numbers(rows, name)
+            rows = as_numbers(rows, name)
     said = ", ".join(f"{ours} is {theirs!r}" for ours, theirs in found.items())
     return replace(rows.interactions(), notes=(f"{Path(rows.file).name}: {said}",))
 
@@ -136,7 +137,7 @@ def _guess(name: str, column: pl.Series, list_separator: str) -> Role:
 def _as_number(rows: Rows, name: str, options: ReadOptions) -> Rows:  # noqa: ARG001 (one signature for all roles)
     if rows.frame.schema[name].is_integer():
         return rows
-    rows = _numbers(rows, name)
+    rows = as_numbers(rows, name)
     whole = rows.frame.select((pl.col(name) == pl.col(name).cast(pl.Int64, strict=False)).all()).item()
     return replace(rows, frame=rows.frame.with_columns(pl.col(name).cast(pl.Int64))) if whole else rows
 
@@ -173,7 +174,7 @@ def _as_vector(rows: Rows, name: str, options: ReadOptions) -> Rows:
 
 
 def _as_text(rows: Rows, name: str, options: ReadOptions) -> Rows:  # noqa: ARG001 (the same)
-    return _ids(rows, name)
+    return as_ids(rows, name)
 
 
 def _as_is(rows: Rows, name: str, options: ReadOptions) -> Rows:  # noqa: ARG001 (the same)
@@ -193,7 +194,7 @@ CONVERT: Mapping[Role, Callable[[Rows, str, ReadOptions], Rows]] = {
 
 def _entities(rows: Rows, options: ReadOptions) -> RawData:
     kind = "item" if rows.part is Part.ITEMS else "user"
-    own = _find(rows, kind, options, ("id", *USUAL[kind]))
+    own = found_column(rows, kind, options, ("id", *USUAL[kind]))
     if own is None:
         raise DataError(
             f"{rows.file} has no column that is plainly the {kind}'s id; "
@@ -203,7 +204,7 @@ def _entities(rows: Rows, options: ReadOptions) -> RawData:
     ours = {own: "id", **{c: names.get(c, c) for c in _columns(rows) if c != own}}
     if len(set(ours.values())) < len(ours):
         raise DataError(f"{rows.file}: two columns would be named alike; map them to different names")
-    rows = _ids(replace(rows, frame=rows.frame.rename(ours)), "id")
+    rows = as_ids(replace(rows, frame=rows.frame.rename(ours)), "id")
     roles: dict[str, Role] = {}
     for name in list(ours.values()):
         if name == "id":

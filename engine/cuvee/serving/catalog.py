@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from cuvee.config import Settings
 from cuvee.data.filters import compile_filter
 from cuvee.data.store import Store
 from cuvee.data.store.rows import ItemChange, ItemRow, UserRow
@@ -45,14 +46,20 @@ class CatalogServicer(rpc.CatalogServiceServicer):
     """Keeps a product's items and users."""
 
     def __init__(
-        self, store: Store, products: Products, calls: StoreCalls, growth: Growth, stored: StoredUsers
+        self,
+        settings: Settings,
+        store: Store,
+        products: Products,
+        calls: StoreCalls,
+        growth: Growth,
+        stored: StoredUsers,
     ) -> None:
         self._store = store
         self._products = products
         self._calls = calls
         self._growth = growth
         self._pages = UserPages(store)
-        self._privacy = Privacy(store, calls, stored)
+        self._privacy = Privacy(settings, store, calls, stored)
 
     def _served(self, product: str) -> Served:
         return self._products.current(check_id("product", product, required=True))

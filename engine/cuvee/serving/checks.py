@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from cuvee.data.filters import MAX_LENGTH as LONGEST_FILTER
+from cuvee.data.store.rows import LONGEST_ID
 from cuvee.errors import InvalidArgument
 from cuvee.product import PageSize
 from cuvee.recommender import Profile
@@ -19,7 +20,6 @@ __all__ = [
     "check_texts", "declared", "length_of",
 ]  # fmt: skip
 
-LONGEST_ID = 256
 LONGEST_TEXT = 65_536
 WHOLE = 2**53
 """The largest whole number that a double holds exactly."""

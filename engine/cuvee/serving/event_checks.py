@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cuvee.data.store.rows import EventRow, EventType, now
+from cuvee.data.store.rows import LATEST, LONGEST_EVENT_ID, SKEW, EventRow, EventType, now
 from cuvee.errors import InvalidArgument, NotFound
 from cuvee.serving.checks import LONGEST_ID, check_id
 from cuvee.v1 import events_pb2 as pb
@@ -17,12 +17,7 @@ __all__ = ["MOST_EVENTS", "Clock", "check_text", "checked", "microseconds_of", "
 
 MOST_EVENTS = 1000
 """Of one WriteEvents."""
-LONGEST_EVENT_ID = 128
-SKEW = 5 * 60 * 1_000_000
-"""Microseconds that an event's time may be ahead of this machine's clock."""
 TYPES = frozenset(int(kind) for kind in EventType)
-LATEST = 253_402_300_800
-"""Seconds: the end of the year 9999, where timestamps end."""
 
 
 class Clock:

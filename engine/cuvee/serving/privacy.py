@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 
+from cuvee.config import Settings
 from cuvee.data.store import Store
-from cuvee.data.store.rows import EventRow
+from cuvee.data.store.rows import EventRow, Forgotten
 from cuvee.errors import NotFound
 from cuvee.serving.catalog_messages import user_message
 from cuvee.serving.event_checks import time_of
@@ -14,6 +15,8 @@ from cuvee.serving.products import Served
 from cuvee.serving.store_calls import StoreCalls
 from cuvee.serving.stored import StoredUsers
 from cuvee.serving.user_pages import UserPages
+from cuvee.training.artifacts import CATALOG
+from cuvee.training.forgotten import rows_in_dataset, versions_that_know
 from cuvee.v1 import catalog_pb2 as pb
 from cuvee.v1 import events_pb2
 
@@ -22,17 +25,20 @@ __all__ = ["Privacy"]
 Place = pb.ClearedPlace
 CLEARED, NOTHING, PENDING = Place.OUTCOME_CLEARED, Place.OUTCOME_NOTHING_FOUND, Place.OUTCOME_PENDING
 IMPORTED = (
-    "not used for this user any more; it goes when the data set is imported anew without him. "
-    "Of his id a keyed hash is kept until then."
+    "not used for this user any more; `cuvee fit` takes him out, when each product of the dataset has forgotten him. "
+    "That he is forgotten is remembered by a keyed hash of his id."
 )
 FITTED = "not used for this user any more; it goes with the next `cuvee fit`, which leaves him out"
+OLDER = "an older version, which no server of this product loads any more; it goes with the next `cuvee fit`"
 CACHED = "of this server; others ask the store before they use theirs"
+SESSIONS = "of events that are other users'; they stay, without this id"
 
 
 class Privacy:
     """Forgets users and exports them."""
 
-    def __init__(self, store: Store, calls: StoreCalls, users: StoredUsers) -> None:
+    def __init__(self, settings: Settings, store: Store, calls: StoreCalls, users: StoredUsers) -> None:
+        self._settings = settings
         self._store = store
         self._calls = calls
         self._users = users
@@ -54,26 +60,30 @@ class Privacy:
     async def _forget(self, served: Served, request: pb.DeleteUserRequest) -> list[pb.ClearedPlace]:
         snapshot, user_id = served.snapshot, request.user_id
         name = snapshot.product.name
-        position = snapshot.data.catalog.users.position(user_id)
-        events, profile = await self._calls.ask(
-            lambda: self._store.forget(name, user_id, imported=position >= 0, dry=request.validate_only)
-        )
+
+        def look() -> tuple[int, dict[str, bool], Forgotten]:
+            # what is on the disk is looked at first: a fit in between leaves nothing unnamed
+            rows = rows_in_dataset(self._settings, name, user_id)
+            versions = dict(versions_that_know(self._settings, name, user_id))
+            known = bool(rows or versions)
+            return rows, versions, self._store.forget(name, user_id, imported=known, dry=request.validate_only)
+
+        rows, versions, stored = await self._calls.ask(look)
         cached = self._users.held(name, user_id) if request.validate_only else self._users.drop(name, user_id)
-        if position >= 0 and not request.validate_only:
+        if (rows or versions) and not request.validate_only:
             await self._users.follow(name)
         found = [
-            _place(name, "store.events", events, CLEARED),
-            _place(name, "store.users", int(profile), CLEARED),
+            _place(name, "store.events", stored.events, CLEARED),
+            _place(name, "store.users", int(stored.profile), CLEARED),
+            _place(name, "store.sessions", stored.sessions, CLEARED, SESSIONS),
             _place(name, "cache.histories", cached, CLEARED, CACHED),
+            _place(name, f"dataset.{snapshot.product.dataset}", rows, PENDING, IMPORTED),
         ]
-        imported = 0
-        if position >= 0:
-            offsets = snapshot.data.events.offsets
-            imported = 1 + int(offsets[position + 1] - offsets[position])
-        found.append(_place(name, f"dataset.{snapshot.product.dataset}", imported, PENDING, IMPORTED))
-        fitted = int(0 <= position < snapshot.manifest.n_users)
-        version = f"snapshot.{snapshot.version}"
-        return [*found, *(_place(name, f"{version}.{model}", fitted, PENDING, FITTED) for model in snapshot.folders)]
+        own_ids = versions.pop(snapshot.version, None)
+        parts = [*snapshot.folders, *([CATALOG] if snapshot.manifest.catalog else [])]
+        fitted = {f"snapshot.{snapshot.version}.{part}": int(own_ids is not None) for part in parts}
+        found += [_place(name, place, count, PENDING, FITTED) for place, count in fitted.items()]
+        return [*found, *(_place(name, f"snapshot.{version}", 1, PENDING, OLDER) for version in versions)]
 
     async def export(self, served: Sequence[Served], user_id: str) -> AsyncIterator[pb.ExportUserResponse]:
         """Everything that is stored about a user: of each product the profile, then the events by time.

@@ -58,7 +58,7 @@ class StoreServices:
         self._calls = StoreCalls(slots, 2 * settings.store.timeout)
         self._events = EventServicer(self._store, products, self._calls, leaving)
         self.growth = Growth(self._store, settings, registry, products, self._calls)
-        self._catalog = CatalogServicer(self._store, products, self._calls, self.growth, self.users)
+        self._catalog = CatalogServicer(settings, self._store, products, self._calls, self.growth, self.users)
         self.names = (
             events_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
             catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"].full_name,

@@ -175,6 +175,25 @@ class ArtifactRoot:
         except ValidationError as problem:
             raise ArtifactError(f"{path} is damaged: {problem.errors()[0]['msg']}; run `cuvee fit` again") from problem
 
+    def retire(self, manifest: Manifest) -> None:
+        """Take away what a version knows its users by, and with it the version: without a manifest it is none.
+
+        The models of a local one go when :meth:`sweep` is called next, since a server may run on them.
+        """
+        folder = self._join(manifest.product, manifest.version)
+        if not self._local:
+            self._fs.rm(folder, recursive=True)
+            return
+        self._fs.rm(f"{folder}/{MANIFEST}")
+        self._fs.rm(f"{folder}/{CATALOG}", recursive=True)
+
+    def sweep(self, product: str) -> None:
+        """Delete what is left of versions that were retired before."""
+        folder = Path(self._join(product))
+        for left in folder.iterdir() if self._local and folder.is_dir() else ():
+            if _VERSION.match(left.name) and not (left / MANIFEST).exists():
+                shutil.rmtree(left, ignore_errors=True)
+
     def fetch(self, manifest: Manifest, model: str) -> Path:
         """The local folder of one model, each file checked against the manifest.
 

@@ -29,6 +29,7 @@ from cuvee.ranking.pipeline import make_lists
 from cuvee.recommender import Floats, Progress, Recommender
 from cuvee.registry import Registry
 from cuvee.training.artifacts import CATALOG, ArtifactRoot, Manifest, ModelEntry, describe_files, new_version
+from cuvee.training.forgotten import take_out
 from cuvee.training.questions import ask_about, in_batches
 from cuvee.training.snapshot import compile_plan
 from cuvee.training.vectors import order_of_fits, with_vectors
@@ -170,11 +171,21 @@ def _all_known(imported: Dataset, settings: Settings, name: str) -> tuple[Datase
         store.close()
 
 
+def _take_out_forgotten(settings: Settings, name: str) -> None:
+    store = existing_store(settings)
+    if store is None:
+        return
+    try:
+        take_out(settings, name, store)
+    finally:
+        store.close()
+
+
 def fit_product(settings: Settings, registry: Registry, name: str, progress: ProgressFor) -> Manifest:
     """Fit, save, calibrate and publish a product's recommenders as a new version.
 
     They learn from what was imported and from what the store has. Nothing is published unless all
-    of them could be fitted.
+    of them could be fitted. Then those who are forgotten are taken out of older versions and datasets.
 
     Raises:
         PluginError: a recommender cannot be fitted.
@@ -225,6 +236,7 @@ def fit_product(settings: Settings, registry: Registry, name: str, progress: Pro
             catalog={} if data is imported else describe_files(workspace / CATALOG),
         )
         root.publish(workspace, manifest)
+        _take_out_forgotten(settings, name)
     except BaseException:
         shutil.rmtree(workspace, ignore_errors=True)
         raise

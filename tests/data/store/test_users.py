@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from cuvee.data.store import Store
-from cuvee.data.store.rows import Merged, UserRow, UserState
+from cuvee.data.store.rows import Forgotten, Merged, UserRow, UserState
 
 
 def having(user_id: str, **attributes: float) -> tuple[str, Callable[[UserRow | None], UserRow]]:
@@ -75,11 +75,11 @@ def test_a_merge_into_somebody_new_makes_him(store: Store, event):
 def test_to_forget_leaves_nothing_but_a_mark_without_a_name(store: Store, event, every_event):
     store.write_events([event("1"), event("2", "bob")])
     store.write_users("films", [having("ann", age=1.0)])
-    assert store.forget("films", "ann", imported=True, dry=True) == (1, True)
-    assert store.forget("films", "ann", imported=True) == (1, True)
+    assert store.forget("films", "ann", imported=True, dry=True) == Forgotten(1, True, 0)
+    assert store.forget("films", "ann", imported=True) == Forgotten(1, True, 0)
     assert store.state("films", "ann") == UserState(None, forgotten=True, revision=0)
     assert store.state("shoes", "ann") == UserState(None, forgotten=False, revision=0)
-    assert store.forget("films", "ann", imported=True) == (0, False)
+    assert store.forget("films", "ann", imported=True) == Forgotten(0, False, 0)
     assert store.user("films", "ann") is None
     assert len(every_event("bob")) == 1
     rows = store.database.read(
@@ -89,3 +89,13 @@ def test_to_forget_leaves_nothing_but_a_mark_without_a_name(store: Store, event,
     )
     assert len(rows) == 3
     assert not any("ann" in row for row in rows)
+
+
+def test_to_forget_a_session_takes_it_out_of_the_events_of_others(store: Store, event, every_event):
+    store.write_events(
+        [event("1", "ann", session_id="s"), event("2", "s", session_id="s"), event("3", "bob", session_id="t")]
+    )
+    assert store.forget("films", "s", imported=False) == Forgotten(1, False, 1)
+    assert [(e.event_id, e.session_id) for who in ("ann", "s", "bob") for e in every_event(who)] == [
+        ("1", None), ("3", "t")
+    ]  # fmt: skip

@@ -12,9 +12,18 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 __all__ = [
-    "Attribute", "EventRow", "EventType", "ExposureRow", "History", "ItemChange", "ItemRow", "Merged",
+    "LATEST", "LONGEST_EVENT_ID", "LONGEST_ID", "SKEW",
+    "Attribute", "EventRow", "EventType", "ExposureRow", "Forgotten", "History", "ItemChange", "ItemRow", "Merged",
     "UserRow", "UserState", "now",
 ]  # fmt: skip
+
+LONGEST_ID = 256
+"""Characters."""
+LONGEST_EVENT_ID = 128
+SKEW = 5 * 60 * 1_000_000
+"""Microseconds that an event's time may be ahead of this machine's clock."""
+LATEST = 253_402_300_800
+"""Seconds: the end of the year 9999, where timestamps end."""
 
 Attribute: TypeAlias = str | float | bool | list[str]
 """A value of a catalogue's column: a text, a number, a flag, or several texts."""
@@ -136,6 +145,16 @@ class Merged:
 
     events: int
     profile: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What there was of a user who is forgotten."""
+
+    events: int
+    profile: bool
+    sessions: int
+    """Events of others that named the id as their session; they stay, without it."""
 
 
 def now() -> int:

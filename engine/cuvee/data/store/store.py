@@ -10,6 +10,7 @@ from cuvee.data.store.rows import (
     Attribute,
     EventRow,
     ExposureRow,
+    Forgotten,
     History,
     ItemChange,
     ItemRow,
@@ -83,8 +84,8 @@ class Store:
         """Change profiles; each with whether it was created, and whether it changed."""
         return self.database.write(lambda connection: users.write_users(connection, product, changes), dry=dry)
 
-    def forget(self, product: str, user_id: str, *, imported: bool, dry: bool = False) -> tuple[int, bool]:
-        """Delete a user; how many events, and whether a profile, there were."""
+    def forget(self, product: str, user_id: str, *, imported: bool, dry: bool = False) -> Forgotten:
+        """Delete a user; what there was of him."""
         found = self.database.write(
             lambda connection: users.forget(connection, product, user_id, imported=imported), dry=dry
         )

@@ -5,9 +5,32 @@ Times are microseconds since the Unix epoch. Ids are compared by code point in e
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, SmallInteger, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
 
-__all__ = ["EVENTS", "EXPOSURES", "FORGOTTEN", "HEADS", "ITEMS", "METADATA", "SECRETS", "USERS", "by_code_point"]
+__all__ = [
+    "EVENTS",
+    "EXPOSURES",
+    "FORGOTTEN",
+    "HEADS",
+    "IMPORTS",
+    "ITEMS",
+    "METADATA",
+    "SECRETS",
+    "USERS",
+    "by_code_point",
+]
 
 METADATA = MetaData()
 
@@ -16,6 +39,9 @@ def by_code_point() -> Text:
     """Text whose order and equality are those of its bytes, which in UTF-8 is the order of code points."""
     return Text().with_variant(Text(collation="C"), "postgresql")
 
+
+_ELSEWHERE = text("session_id <> owner")
+"""Events that belong to somebody else than to their session."""
 
 EVENTS = Table(
     "cuvee_events",
@@ -38,6 +64,8 @@ EVENTS = Table(
     Index("cuvee_events_by_time", "product", "time"),
     # who counts along follows it
     Index("cuvee_events_by_receipt", "product", "received"),
+    # who is forgotten is taken out of the events of others by it
+    Index("cuvee_events_by_session", "product", "session_id", sqlite_where=_ELSEWHERE, postgresql_where=_ELSEWHERE),
 )
 """One row per event that was acknowledged."""
 
@@ -112,6 +140,16 @@ FORGOTTEN = Table(
     Column("time", BigInteger, nullable=False),
 )
 """Users whose imported events and model rows are not used any more, by keyed hash of their id."""
+
+IMPORTS = Table(
+    "cuvee_imports",
+    METADATA,
+    Column("product", by_code_point(), primary_key=True),
+    # of the file's content and of how it is read
+    Column("digest", by_code_point(), primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+)
+"""How far imports have come that were not finished; written with the rows themselves."""
 
 SECRETS = Table(
     "cuvee_secrets",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import polars as pl
 
 from cuvee.data.catalog import Catalog, Entities
 from cuvee.data.dataset import Dataset
@@ -60,7 +59,7 @@ def with_stored(data: Dataset, store: Store, product: str, config: EventsConfig,
 
 def _users(imported: Entities, gone: Bools, store: Store, product: str) -> Entities:
     """Imported users who are not gone, with their stored profiles; behind them those whom only the store knows."""
-    users = Entities(imported.frame.filter(pl.Series(~gone)), imported.roles) if gone.any() else imported
+    users = imported.without(gone) if gone.any() else imported
     rows, after = [], ""
     while page := store.users(product, after, PAGE):
         after = page[-1].user_id

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
 from cuvee.data.store.activity import note_cleared
 from cuvee.data.store.events import insert_into, new_stamp
-from cuvee.data.store.rows import Merged, UserRow, UserState, now
+from cuvee.data.store.rows import Forgotten, Merged, UserRow, UserState, now
 from cuvee.data.store.tables import EVENTS, FORGOTTEN, HEADS, SECRETS, USERS
 
 __all__ = [
@@ -207,13 +207,16 @@ def merge_users(connection: Connection, product: str, anonymous_id: str, user_id
     return Merged(moved, profile=has_profile)
 
 
-def forget(connection: Connection, product: str, user_id: str, *, imported: bool) -> tuple[int, bool]:
-    """Delete a user's events and profile; how many events, and whether there was a profile.
+def forget(connection: Connection, product: str, user_id: str, *, imported: bool) -> Forgotten:
+    """Delete a user's events and profile, and his id where it is the session of somebody else's event.
 
     With ``imported`` remember, by a keyed hash, not to use what was imported of the user.
     """
     there = _locked(connection, product, [user_id]).get(user_id)
     events = connection.execute(delete(EVENTS).where(EVENTS.c.product == product, EVENTS.c.owner == user_id)).rowcount
+    # the second condition is that of the index
+    of_others = (EVENTS.c.product == product, EVENTS.c.session_id == user_id, EVENTS.c.session_id != EVENTS.c.owner)
+    sessions = connection.execute(update(EVENTS).where(*of_others).values(session_id=None)).rowcount
     connection.execute(delete(USERS).where(USERS.c.product == product, USERS.c.user_id == user_id))
     if events:
         note_cleared(connection, product)
@@ -221,4 +224,4 @@ def forget(connection: Connection, product: str, user_id: str, *, imported: bool
         digest = digest_of(key_of(connection), user_id)
         new = insert_into(connection, FORGOTTEN).on_conflict_do_nothing()
         connection.execute(new, {"product": product, "digest": digest, "time": now()})
-    return events, there is not None and there.updated is not None
+    return Forgotten(events, there is not None and there.updated is not None, sessions)
