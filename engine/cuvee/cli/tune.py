@@ -109,7 +109,7 @@ def tune(
         typer.Option(
             "--new-items",
             help="Learn blend.options.optimism instead: how high items without events may stand before the known ones "
-            "lose 1 %. Fits every recommender once more, without a tenth of the items.",
+            "lose half a per cent. Fits every recommender once more, without a tenth of the items.",
         ),
     ] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Change products/<name>.toml; its other lines stay.")] = False,

@@ -26,7 +26,7 @@ def patch_of_new_items(found: NewItemsTuning, product: Product, day: str, config
         f"Of {found.n_new:,} withheld items, Recall@{NEW_ITEMS_K} among all: {none.found:.4f} without optimism, "
         f"{chosen.found:.4f} with it ({found.fans:,} people);",
         f"{found.measure} of known items by serving new ones {percent(chosen.known.uplift)} ({found.people:,} people),",
-        f"  {BEARABLE:.0%} at most (95 %, paired bootstrap over people).",
+        f"  {BEARABLE:.1%} at most (95 %, paired bootstrap over people).",
         f"`cuvee tune {found.product} --new-items --apply` puts this into products/{found.product}.toml.",
     ]
     options = {**product.blend.options, "optimism": found.chosen}
@@ -51,13 +51,13 @@ def show_new_items(found: NewItemsTuning) -> None:
         chosen = one.optimism == found.chosen
         notes = [*(["chosen"] if chosen else []), *(["as it is"] if one.optimism == found.had else [])]
         style = "bold" if chosen else ""
-        cells = (f"{one.optimism:.1f}", f"{one.found:.4f}", f"{one.known.first:.4f}", percent(one.known.uplift))
+        cells = (f"{one.optimism:.2f}", f"{one.found:.4f}", f"{one.known.first:.4f}", percent(one.known.uplift))
         table.add_row(*(Text(cell, style) for cell in cells), Text(", ".join(notes), "dim"))
     console.print(table)
     alone = ", ".join(f"{name} {value:.4f}" for name, value in found.members.items() if value > 0)
     for note in (
         f"{recall} by one source alone: {alone or 'none can'}",
-        f"chosen: what finds most while known items lose no more than {BEARABLE:.0%}, chance included",
+        f"chosen: what finds most while known items lose no more than {BEARABLE:.1%}, chance included",
         f"new items: {found.fans:,} people who like one; known items: {found.people:,} people, new ones served and not",
         "the metric of the first few says little of the rest of a longer list: there new items take more places",
     ):

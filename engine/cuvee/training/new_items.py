@@ -34,10 +34,11 @@ from cuvee.training.trials import Round
 
 __all__ = ["BEARABLE", "LEVELS", "Level", "NewItemsTuning", "tune_new_items"]
 
-LEVELS = tuple(float(x) for x in np.arange(0, 6.01, 0.5))
+LEVELS = tuple(float(x) for x in np.arange(0, 5.01, 0.25))
 """Levels of optimism that are tried, in standard deviations."""
-BEARABLE = 0.01
-"""Share of the metric that known items may lose."""
+BEARABLE = 0.005
+"""Share of the metric that known items may lose. Half of what a product would bear: the interval knows the
+chance of people, not that of the items that were drawn."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ def tune_new_items(
         fans = gathered(rounds[True], Measure("recall", NEW_ITEMS_K))
     levels = _levels(known, fans, trial.train.n_items, progress)
     bearable = [one for one in levels if one.known.uplift.low >= -BEARABLE]
-    alone = fans.members(fans.own, fans.objective(fans.own))
+    plain = replace(fans.own, options={})
+    alone = fans.members(plain, fans.objective(plain))
     return NewItemsTuning(
         product=name,
         measure=measure,
