@@ -102,6 +102,15 @@ def test_the_first_places_look_further_ahead_and_no_other() -> None:
     assert all(0 < first[steps] < first[1] / 2 for steps in range(2, 11))
 
 
+def test_always_looking_ahead_the_next_ten_are_alike() -> None:
+    events, ahead = Histories.build([list(range(19))]), Counter[int]()
+    for epoch in range(1000):
+        for _, labels in lessons(events, 20, 1, 3, epoch, look_ahead=1.0):
+            ahead[int(labels[0, -18 + 4]) - 5] += 1  # after the fifth of 18
+    assert set(ahead) == set(range(1, 11))
+    assert max(ahead.values()) < 2 * min(ahead.values()), "100 times each, about"
+
+
 def test_lessons_repeat_with_the_seed() -> None:
     assert list(learnt(10, 3, 1, 0.5)) == list(learnt(10, 3, 1, 0.5))
     assert list(learnt(10, 3, 1, 0.5)) != list(learnt(10, 3, 2, 0.5))
