@@ -81,8 +81,7 @@ def _inverse(gram: npt.NDArray[Any]) -> npt.NDArray[Any]:
     lower, failed = (lapack.dpotri if double else lapack.spotri)(factor, lower=True, overwrite_c=True)
     if failed:
         raise ValueError("EASE cannot be solved for this l2; raise it")
-    above = np.triu_indices(len(lower), 1)
-    lower[above] = lower.T[above]
+    lower += np.tril(lower, -1).T  # above the diagonal potrf leaves zeros
     return np.asarray(lower)
 
 
