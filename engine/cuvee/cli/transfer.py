@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["import_into_store", "register"]
 
-EVENTS, ENTITIES = 20_000, 1_000
+EVENTS, ENTITIES = 50_000, 1_000
 """Rows that are stored in one transaction: others wait for it."""
 
 

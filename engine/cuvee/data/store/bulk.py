@@ -34,6 +34,8 @@ INSERT INTO cuvee_users (product, user_id, created, event_count, stamp)
 SELECT product, owner, min(received), count(*), {stamp} FROM {new} GROUP BY product, owner ORDER BY owner
 """
 """What adds new events to their owners, stamping each anew."""
+CACHE = 64 * 1024
+"""Kibibytes of pages that SQLite keeps for a bulk insert."""
 LATEST = 2**63 - 1
 ROWS = 100_000
 """That SQLite gives at a time."""
@@ -108,6 +110,8 @@ def insert_events(connection: Connection, frame: pl.DataFrame) -> int:
 
 
 def _inserted(connection: Connection, frame: pl.DataFrame) -> int:
+    # ids are in no order, so each batch touches pages from everywhere
+    connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE}")
     # whoever writes is alone, and a new row's number is above all that there are
     last = connection.exec_driver_sql("SELECT coalesce(max(rowid), 0) FROM cuvee_events").scalar_one()
     places = ", ".join("?" * len(WHOLE))

@@ -115,6 +115,7 @@ class Database:
                 if problem.connection_invalidated and again:
                     continue
                 if not isinstance(problem, AWAY) or getattr(problem.orig, "sqlite_errorname", "") == MISTAKE:
+                    _without_values(problem)
                     raise
                 raise _away(problem) from problem
             except AWAY as problem:
@@ -130,6 +131,13 @@ class Database:
         """Close the idle connections."""
         self._writing.dispose()
         self._reading.dispose()
+
+
+def _without_values(problem: exc.DBAPIError) -> None:
+    """Keep what went wrong: behind the first line PostgreSQL tells of whole rows, and errors are logged."""
+    for one in (problem, problem.orig):
+        if one is not None:
+            one.args = (str(one.args[0]).partition("\n")[0] if one.args else "",)
 
 
 def _away(problem: exc.SQLAlchemyError) -> UnavailableError:
