@@ -35,7 +35,9 @@ plugin = "popular"
 def command(what: str, rows: int, *arguments: object) -> None:
     """Run ``cuvee``, and print what it took."""
     began = time.perf_counter()
-    with subprocess.Popen([sys.executable, "-m", "cuvee.cli", *map(str, arguments)], stdout=subprocess.DEVNULL) as child:
+    with subprocess.Popen(
+        [sys.executable, "-m", "cuvee.cli", *map(str, arguments)], stdout=subprocess.DEVNULL
+    ) as child:
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
     took = time.perf_counter() - began

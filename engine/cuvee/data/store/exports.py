@@ -28,7 +28,7 @@ from cuvee.errors import DataError
 __all__ = ["FOLDERS", "export_part", "export_whole", "open_export"]
 
 FOLDERS = {Part.INTERACTIONS: "events", Part.ITEMS: "items", Part.USERS: "users"}
-SIZES = {Part.INTERACTIONS: 200_000, Part.ITEMS: 20_000, Part.USERS: 20_000}
+SIZES = {Part.INTERACTIONS: 100_000, Part.ITEMS: 20_000, Part.USERS: 20_000}
 """Rows of one file."""
 STATE = "export.json"
 TYPES = {int(kind): kind.name.lower() for kind in EventType}
