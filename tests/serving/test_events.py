@@ -39,39 +39,13 @@ def at(seconds: float, nanos: int = 0) -> Timestamp:
 
 
 BAD = {
-    "no product": (event(product=""), "product"),
-    "product too long": (event(product="x" * 257), "product"),
-    "nobody": (event(user_id=""), "user_id"),
-    "user too long": (event(user_id="x" * 257), "user_id"),
-    "user with NUL": (event(user_id="a\0b"), "user_id"),
-    "session too long": (event(user_id="", session_id="x" * 257), "session_id"),
-    "session with NUL": (event(session_id="\0"), "session_id"),
-    "no item": (event(item_id=""), "item_id"),
-    "item too long": (event(item_id="x" * 257), "item_id"),
-    "item with NUL": (event(item_id="film\0"), "item_id"),
-    "no type": (event(type=0), "type"),
-    "a type that is none": (event(type=99), "type"),
-    "a negative type": (event(type=-1), "type"),
-    "value not a number": (event(value=math.nan), "value"),
-    "value infinite": (event(value=math.inf), "value"),
-    "value infinite downwards": (event(value=-math.inf), "value"),
-    "a view of less than nothing": (event(value=-0.5), "value"),
     "a rating without a rating": (event(type=pb.EVENT_TYPE_RATING), "value"),
     "a rating not a number": (event(type=pb.EVENT_TYPE_RATING, value=math.nan), "value"),
     "no pieces bought": (event(type=pb.EVENT_TYPE_PURCHASE, value=0), "value"),
     "pieces brought back": (event(type=pb.EVENT_TYPE_PURCHASE, value=-1), "value"),
-    "ten minutes ahead": (event(event_time=at(time.time() + 3600)), "event_time"),
     "the year 9999": (event(event_time=at(253_402_300_799)), "event_time"),
-    "after all years": (event(event_time=at(2**62)), "event_time"),
-    "before 1970": (event(event_time=at(-1)), "event_time"),
-    "negative nanoseconds": (event(event_time=at(1, -1)), "event_time"),
-    "too many nanoseconds": (event(event_time=at(1, 1_000_000_000)), "event_time"),
-    "recommendation too long": (event(recommendation_id="x" * 257), "recommendation_id"),
-    "recommendation with NUL": (event(recommendation_id="\0"), "recommendation_id"),
-    "a negative position": (event(position=-1), "position"),
-    "event id too long": (event(event_id="x" * 129), "event_id"),
-    "event id with NUL": (event(event_id="a\0"), "event_id"),
 }
+"""What depends on more than one field; each field by itself: ``fields.py``."""
 
 GOOD = {
     "the longest ids": event(user_id="u" * 256, session_id="s" * 256, item_id="i" * 256, recommendation_id="r" * 256),
@@ -164,11 +138,9 @@ def test_what_is_only_checked_is_not_stored(client: Client):
 
 def test_a_message_that_is_none_is_invalid(client: Client):
     raw = client.channel.unary_unary("/cuvee.v1.EventService/WriteEvents")
-    # the second is an event whose item_id is half of a surrogate pair
-    for broken in (b"\xff\xff\xff", b"\x0a\x05\x22\x03\xed\xa0\x80"):
-        with pytest.raises(grpc.RpcError) as failure:
-            raw(broken, timeout=5)
-        assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    with pytest.raises(grpc.RpcError) as failure:
+        raw(b"\xff\xff\xff", timeout=5)
+    assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def sent(events: list[pb.Event]) -> list[pb.StreamEventsRequest]:
@@ -211,7 +183,7 @@ def test_in_a_stream_a_message_that_is_none_is_refused_and_the_stream_goes_on(cl
         "/cuvee.v1.EventService/StreamEvents", response_deserializer=pb.StreamEventsResponse.FromString
     )
     good = sent([event(), event()])
-    messages = [good[0].SerializeToString(), b"\x12\x05\x22\x03\xed\xa0\x80", good[1].SerializeToString()]
+    messages = [good[0].SerializeToString(), b"\xff\xff\xff", good[1].SerializeToString()]
     answers = list(stream(iter(messages), timeout=10))
     assert [a.result.outcome for a in answers] == [STORED, REJECTED, STORED]
     assert answers[1].result.problem.reason == "INVALID_ARGUMENT"

@@ -23,7 +23,7 @@ from cuvee.serving.catalog_messages import (
     page_token,
     user_message,
 )
-from cuvee.serving.checks import check_filter, check_id
+from cuvee.serving.checks import check_filter
 from cuvee.serving.event_checks import stored_id
 from cuvee.serving.growth import Growth
 from cuvee.serving.guard import Context, incident_of
@@ -62,7 +62,7 @@ class CatalogServicer(rpc.CatalogServiceServicer):
         self._privacy = Privacy(settings, store, calls, stored)
 
     def _served(self, product: str) -> Served:
-        return self._products.current(check_id("product", product, required=True))
+        return self._products.current(stored_id("product", product))
 
     # items
 

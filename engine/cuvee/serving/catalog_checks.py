@@ -12,7 +12,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from cuvee.data.store.overlay import column_type, writable
 from cuvee.data.store.rows import Attribute, ItemRow, UserRow, now
 from cuvee.errors import InvalidArgument
-from cuvee.serving.checks import MOST_ATTRIBUTES, MOST_INTERESTS, attribute_of, check_fits, check_texts
+from cuvee.serving.checks import LONGEST_TEXT, MOST_ATTRIBUTES, MOST_INTERESTS, attribute_of, check_fits, check_texts
 from cuvee.serving.event_checks import check_text, stored_id
 from cuvee.v1 import catalog_pb2 as pb
 from cuvee.v1 import recommendation_pb2
@@ -23,6 +23,8 @@ LONGEST_TITLE = 1024
 MOST_COLUMNS = 256
 KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
 LONGEST_KEY = 64
+MOST_PATHS = 1000
+LONGEST_PATH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,11 @@ def _values(
             found[name] = None
             continue
         plain: Attribute = list(value) if isinstance(value, tuple) else value
-        for text in plain if isinstance(plain, list) else [plain]:
-            if isinstance(text, str) and "\0" in text:
-                raise InvalidArgument(field, "holds the character NUL, which cannot be stored")
+        if isinstance(plain, list):
+            for at, text in enumerate(given[name].texts.values):
+                check_text(f"{field}.texts.values[{at}]", text)
+        elif isinstance(plain, str):
+            check_text(field, plain, LONGEST_TEXT)
         found[name] = _attribute(field, name, plain, columns)
     return found
 
@@ -78,8 +82,11 @@ def check_mask(mask: FieldMask, plain: Sequence[str], maps: Sequence[str]) -> fr
     Raises:
         InvalidArgument: a path does not exist.
     """
+    if len(mask.paths) > MOST_PATHS:
+        raise InvalidArgument("update_mask", f"has {len(mask.paths)} paths; at most {MOST_PATHS} are taken")
     paths = frozenset(mask.paths)
     for path in paths:
+        check_text("update_mask", path, LONGEST_PATH)
         inside = any(path.startswith(f"{one}.") and len(path) > len(one) + 1 for one in maps)
         if path == "*" and len(paths) > 1:
             raise InvalidArgument("update_mask", "holds '*' beside others; '*' is all of it")
@@ -198,7 +205,7 @@ def user_upsert(user: pb.User, paths: frozenset[str], columns: Columns, prefix: 
     for name, liked in profile.interests.items():
         field = f"{inside}interests[{name}].values"
         texts = check_texts(field, liked.values)
-        for text in texts:
-            check_text(field, text)
+        for at, text in enumerate(liked.values):
+            check_text(f"{field}[{at}]", text)
         interests[name] = list(texts) or None
     return UserUpsert(user_id, _values(inside, profile.attributes, columns), interests, paths)

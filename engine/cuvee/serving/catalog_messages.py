@@ -12,7 +12,7 @@ from cuvee.data.catalog import Entities
 from cuvee.data.store.overlay import plain_row, title_column
 from cuvee.data.store.rows import Attribute, ItemRow, UserRow
 from cuvee.errors import InvalidArgument
-from cuvee.serving.event_checks import time_of
+from cuvee.serving.event_checks import check_text, time_of
 from cuvee.v1 import catalog_pb2 as pb
 from cuvee.v1 import recommendation_pb2
 
@@ -100,7 +100,7 @@ def page_after(token: str, kind: str, product: str, sql: str) -> str:
         return ""
     try:
         digest, last = json.loads(base64.b64decode(token.encode(), altchars=b"-_", validate=True))
-        fits, last = digest == _digest(kind, product, sql), str(last)
+        fits, last = digest == _digest(kind, product, sql), check_text("page_token", str(last))
     except (ValueError, TypeError, binascii.Error):
         raise InvalidArgument(
             "page_token", "was not issued by this service; leave it empty for the first page"

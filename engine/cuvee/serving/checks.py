@@ -15,9 +15,9 @@ from cuvee.recommender import Profile
 from cuvee.v1 import recommendation_pb2 as pb
 
 __all__ = [
-    "LONGEST_ID", "MOST_ANCHORS", "MOST_ATTRIBUTES", "MOST_CONTEXT", "MOST_EXCLUDED", "MOST_INTERESTS", "MOST_LISTED",
-    "MOST_REQUESTS", "attribute_of", "check_filter", "check_first_page", "check_fits", "check_id", "check_ids",
-    "check_texts", "declared", "length_of",
+    "LONGEST_ID", "LONGEST_TEXT", "MOST_ANCHORS", "MOST_ATTRIBUTES", "MOST_CONTEXT", "MOST_EXCLUDED", "MOST_INTERESTS",
+    "MOST_LISTED", "MOST_REQUESTS", "attribute_of", "check_filter", "check_first_page", "check_fits", "check_id",
+    "check_ids", "check_texts", "declared", "length_of",
 ]  # fmt: skip
 
 LONGEST_TEXT = 65_536

@@ -37,7 +37,7 @@ def check_text(field: str, value: str, longest: int = LONGEST_ID) -> str:
     if len(value) > longest:
         raise InvalidArgument(field, f"has {len(value)} characters; at most {longest} are taken")
     if "\0" in value:
-        raise InvalidArgument(field, "holds the character NUL, which cannot be stored")
+        raise InvalidArgument(field, "holds the character NUL, or bytes that are no UTF-8; neither can be stored")
     return value
 
 
@@ -82,7 +82,7 @@ def checked(event: pb.Event, products: Collection[str], received: int) -> EventR
         InvalidArgument: naming the field inside the event.
         NotFound: there is no such product.
     """
-    product = check_id("product", event.product, required=True)
+    product = stored_id("product", event.product)
     if product not in products:
         raise NotFound("product", product, sorted(products))
     user, session = check_text("user_id", event.user_id), check_text("session_id", event.session_id)

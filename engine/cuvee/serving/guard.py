@@ -15,12 +15,14 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf import descriptor_pool
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
 from cuvee.errors import DeadlineExceeded, InvalidArgument, UnavailableError
 from cuvee.pseudonyms import Pseudonyms
+from cuvee.serving.broken_text import mended
 from cuvee.serving.pseudonymised import pseudonymise
 from cuvee.serving.status import code_of, status_of
 
@@ -29,6 +31,7 @@ __all__ = ["Guard", "Malformed", "deadline_of", "incident_of"]
 log = structlog.get_logger(__name__)
 
 OURS = "/cuvee."
+WRITING = ("/cuvee.v1.EventService/", "/cuvee.v1.CatalogService/")
 QUIET = 0.1
 """Seconds without a new call after which a server that refuses them may stop."""
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -58,15 +61,25 @@ class Malformed:
         return InvalidArgument("request", "cannot be read as a message of this rpc; was it made from another proto?")
 
 
-def _reader(read: Callable[[bytes], Any] | None, pseudonyms: Pseudonyms) -> Callable[[bytes], Any] | None:
+def _reader(read: Callable[[bytes], Any] | None, method: str, pseudonyms: Pseudonyms) -> Callable[[bytes], Any] | None:
     if read is None:
         return None
+    pool = descriptor_pool.Default()
+
+    def mended_one(data: bytes) -> Any:
+        """What is written has to be text; in what is asked, a text that is none refuses the question."""
+        if not method.startswith(WRITING):
+            return Malformed()
+        better = mended(pool.FindMethodByName(method[1:].replace("/", ".")).input_type, data)
+        return Malformed() if better is None else read(better)
 
     def forgiving(data: bytes) -> Any:
         try:
             message = read(data)
         except DecodeError:
-            return Malformed()
+            message = mended_one(data)
+            if isinstance(message, Malformed):
+                return message
         if pseudonyms:
             pseudonymise(message, pseudonyms)
         return message
@@ -116,7 +129,7 @@ class Guard(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or not method.startswith(OURS):
             return handler
-        read, write = _reader(handler.request_deserializer, self._pseudonyms), handler.response_serializer
+        read, write = _reader(handler.request_deserializer, method, self._pseudonyms), handler.response_serializer
         if handler.unary_unary and inspect.iscoroutinefunction(handler.unary_unary):
             wrapped = self._unary(handler.unary_unary, method)
             return grpc.unary_unary_rpc_method_handler(wrapped, read, write)

@@ -199,7 +199,8 @@ class UpsertItemRequest(_message.Message):
         """What to change in an item that exists: `title`, `attributes` (all of them) or
         `attributes.<column>` (one; without a value in `item` it is removed). Empty:
         the title if it is not empty, and each attribute that `item` holds. "*": the
-        whole item is replaced. Has no effect on an item that is created.
+        whole item is replaced. Has no effect on an item that is created. At most
+        1,000 paths of 256 characters.
         """
 
     def __init__(
@@ -544,7 +545,8 @@ class UpsertUserRequest(_message.Message):
         """What to change in a user that exists: `profile.attributes` or
         `profile.interests` (all of them), or `profile.attributes.<column>` or
         `profile.interests.<column>` (one; without a value in `user` it is removed).
-        Empty: each entry that `user` holds. "*": the whole profile is replaced.
+        Empty: each entry that `user` holds. "*": the whole profile is replaced. At
+        most 1,000 paths of 256 characters.
         """
 
     def __init__(
