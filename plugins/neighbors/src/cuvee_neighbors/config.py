@@ -24,6 +24,7 @@ _SHRINK: Mapping[str, float] = {"item_knn": 10.0}
 _READ_BY: Mapping[str, tuple[ModelName, ...]] = {
     "l2": ("ease",),
     "near": ("ease",),
+    "features": ("ease",),
     "max_items": ("ease",),
     "neighbours": ("item_knn", "user_knn", "transitions"),
     "likes_half_life": ("user_knn",),
@@ -63,6 +64,9 @@ class NeighborsConfig(RecommenderConfig):
     near: PositiveFloat | None = None
     """ease: events apart at which two likes of one person count half as a pair; None counts all
     pairs alike. What was chosen in one sitting tells more than what a whole life holds."""
+    features: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """ease: columns of labels of the items (``{ tags = 20 }``): two items with the same labels count as
+    liked together by so many users more."""
     max_items: PositiveInt = 20_000
     """ease: the largest catalogue that it is fitted on. The matrix is dense: 20,000 items make
     1.6 GB of it."""
@@ -98,7 +102,8 @@ class NeighborsConfig(RecommenderConfig):
     @model_validator(mode="after")
     def _read_by_the_model(self) -> NeighborsConfig:
         """A setting that the chosen model would pass over in silence is a mistake."""
-        defaults = {
+        defaults: dict[str, object] = {
+            "features": {},
             "neighbours": _NEIGHBOURS[self.model],
             "shrink": _SHRINK.get(self.model, 0.0),
             "likes_half_life": _LIKES_HALF_LIFE.get(self.model, 30.0),

@@ -20,6 +20,7 @@ from scipy import sparse
 
 from cuvee_neighbors.config import NeighborsConfig
 from cuvee_neighbors.ease import fit_ease, nearby, together
+from cuvee_neighbors.features import likeness
 from cuvee_neighbors.item_knn import fit_item_knn
 from cuvee_neighbors.item_weights import ItemWeights
 from cuvee_neighbors.on_vectors import VectorUsers, as_known, fit_item_knn_on_vectors
@@ -234,4 +235,6 @@ def _fit_model(data: Dataset, config: NeighborsConfig, known: Bools, progress: P
             "or choose item_knn"
         )
     pairs = together(liked) if config.near is None else nearby(data.events, n, config.near)
+    if config.features:
+        pairs += likeness(data.catalog.items, config.features)
     return ItemWeights(fit_ease(pairs, config.l2))
