@@ -107,8 +107,15 @@ def test_what_a_blender_learns_is_written_beside_the_product(run: Run, shop: Pat
     assert blend["method"] == "learned"
     assert blend["options"]["model"] == "shop.learned.json"
     # and again, from what it now has
+    # how high new items may stand lies beside it, and what is learnt anew leaves that alone
+    hoped = run("tune", "shop", "--new-items", "--apply", "--config", shop / "cuvee.toml")
+    assert hoped.code == 0, hoped.err
+    patch = tomllib.loads((shop / "tuning" / "shop.new-items.toml").read_text())["blend"]["options"]
+    assert patch.keys() == {"model", "optimism"}
     again = json.loads(run("tune", *quick(shop), "--json").out)
     assert again["recipe"]["method"] == "learned"
+    assert again["recipe"]["options"]["optimism"] == patch["optimism"]
+    assert tomllib.loads(again["patch"])["blend"]["options"] == patch
     assert again["before"] > 0.9 * again["after"]
 
 

@@ -72,13 +72,15 @@ def test_each_coefficient_by_hand() -> None:
         np.array([[[1, 10, 0]]], np.int32),
         np.array([[1.0, -1.0, 2.0]], np.float32),
         np.array([[0.0, 1.0, 3.0]], np.float32),
-        np.array([[False, False, True]]),
+        np.zeros((1, 3), np.bool_),
     )
 
-    def read(**coefficients: float) -> Any:
+    def read(of: Opinions = of, /, **coefficients: float) -> Any:
         return learned(a=Reading(**coefficients)).contributions(of)[0, 0]
 
     np.testing.assert_allclose(read(), [2, 0, 1])  # what it does not know counts as its mean
+    new = replace(of, untouched=np.array([[False, False, True]]))
+    np.testing.assert_allclose(read(new, unknown=-3, unproposed=-0.5), [2, 0, 1])  # of which silence says nothing
     np.testing.assert_allclose(read(unknown=-3), [2, 0, -2])
     np.testing.assert_allclose(read(unproposed=-0.5), [2, 0, 0.5])
     np.testing.assert_allclose(read(top=1), [2 + 10 / 11, 0.5, 1], rtol=1e-6)
@@ -119,6 +121,20 @@ def taught(rng: Any, n: int = 300, m: int = 30) -> Lesson:
         relevant & False,
     )
     return Lesson(of, np.ones((1, n), np.float32), relevant, np.ones(n))
+
+
+def test_optimism_lifts_what_a_source_cannot_know_unless_it_counts_against() -> None:
+    values = np.array([[[2.0, 0.0, np.nan]], [[1.0, 3.0, 5.0]]], np.float32)
+    half, there = np.full((2, 1), 0.5, np.float32), np.ones((1, 3), np.bool_)
+    of = replace(Opinions.bare(values, half, there), sources=["a", "b"], untouched=np.array([[False, False, True]]))
+
+    def third(optimism: float, *, against: bool) -> float:
+        read = Readings(calibrate="zscore", sources={"a": Reading(against=against), "b": Reading()})
+        return float(Learned(LearnedOptions(learnt=read, optimism=optimism), "prior").contributions(of)[0, 0, 2])
+
+    assert third(0, against=False) == pytest.approx(0.5 * 1)
+    assert third(2, against=False) == pytest.approx(0.5 * (1 + 2 * 1))  # the deviation of 2 and 0 is 1
+    assert third(2, against=True) == third(0, against=True) == pytest.approx(-0.5 * 1)
 
 
 def test_it_learns_who_counts_against_and_what_no_opinion_means() -> None:

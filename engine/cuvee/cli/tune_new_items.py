@@ -29,7 +29,8 @@ def patch_of_new_items(found: NewItemsTuning, product: Product, day: str, config
         f"  {BEARABLE:.1%} at most (95 %, paired bootstrap over people).",
         f"`cuvee tune {found.product} --new-items --apply` puts this into products/{found.product}.toml.",
     ]
-    options = {**product.blend.options, "optimism": found.chosen}
+    had = {key: value for key, value in product.blend.options.items() if key != "learnt"}  # lies in a file of its own
+    options = {**had, "optimism": found.chosen}
     return Patch(head=head, settings={}, options=options, segments={}, weights={}, tag=day)
 
 

@@ -146,14 +146,15 @@ def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
         )
     segments = {one.name: one.least for one in found.segments}
     model = blend.options.get("model") if "method" not in settings else None
-    options = {"model": model or f"{found.product}.learned.json"} if "learnt" in recipe.options else recipe.options
+    file = model or f"{found.product}.learned.json"
+    options = {key: value for key, value in recipe.options.items() if key != "learnt"}
+    if "learnt" in recipe.options:
+        options["model"] = file
     return Patch(
         head=head,
         settings=settings,
-        options=dict(options) if "method" in settings or options != blend.options else None,
-        files={str(options["model"]): json.dumps(recipe.options["learnt"], indent=2) + "\n"}
-        if "learnt" in recipe.options
-        else {},
+        options=options if "method" in settings or options != blend.options else None,
+        files={file: json.dumps(recipe.options["learnt"], indent=2) + "\n"} if "learnt" in recipe.options else {},
         segments=segments if segments != blend.segments else {},
         weights=weights,
         notes=said,

@@ -31,7 +31,7 @@ from typing import Annotated, Any, Final
 import numpy as np
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
-from cuvee.ranking.blend import BlenderOptions, Lesson, Opinions, WeightedSum, with_prior
+from cuvee.ranking.blend import BlenderOptions, Lesson, Opinions, WeightedOptions, WeightedSum, with_prior
 from cuvee.ranking.listwise import learn_coefficients
 from cuvee.recommender import Bools, Floats
 
@@ -68,7 +68,7 @@ class Readings(BlenderOptions):
     sources: Mapping[str, Reading]
 
 
-class LearnedOptions(BlenderOptions):
+class LearnedOptions(WeightedOptions):
     """``model``: the file that ``cuvee tune --method learned`` writes beside the product's."""
 
     model: str = ""
@@ -113,9 +113,11 @@ class _Heard:
         self.known: Bools = ~np.isnan(opinions.calibrated) & opinions.present
         self.live: Bools = np.asarray(self.known.any(axis=2))
         self.values, self._mean = with_prior(opinions.calibrated, self.known)
+        # nobody could have learnt an opinion on an item without events: that there is none says nothing
+        self._telling = ~(opinions.untouched & ~self.known)
 
     @cached_property
-    def _centred(self) -> Floats:
+    def centred(self) -> Floats:
         """float32[p, B, M]: how far above its source's mean each opinion is, 0 where there is none."""
         return np.where(self.known, self.opinions.calibrated - self._mean, np.float32(0))
 
@@ -123,13 +125,13 @@ class _Heard:
         """What a coefficient multiplies: float32[p, B, M]."""
         ranks = self.opinions.ranks
         if name == "unknown":
-            return np.asarray(np.isnan(self.opinions.calibrated), np.float32)
+            return np.asarray(np.isnan(self.opinions.calibrated) & self._telling, np.float32)
         if name == "unproposed":
-            return np.asarray(ranks == 0, np.float32)
+            return np.asarray((ranks == 0) & self._telling, np.float32)
         if name == "top":
             worth = np.float32(NEAR_TOP) / (np.float32(NEAR_TOP) + ranks.astype(np.float32))
             return np.where(ranks > 0, worth, np.float32(0))
-        return self._centred * (self.opinions.popularity if name == "popularity" else self.opinions.age)
+        return self.centred * (self.opinions.popularity if name == "popularity" else self.opinions.age)
 
 
 READINGS: Final = ("unknown", "unproposed", "top", "popularity", "age")
@@ -144,14 +146,18 @@ class Learned(WeightedSum):
     linear = True
 
     def contributions(self, opinions: Opinions) -> Floats:
-        """Weight x value. A missing opinion is read as was learnt, whatever the policy."""
+        """Weight x value. A missing opinion is read as was learnt, whatever the policy.
+
+        Of items without events it is the source's mean, lifted by ``optimism`` where the source does not count against.
+        """
         heard = _Heard(opinions)
-        values = heard.values
+        against = self._of_each("against", opinions.sources) > 0
+        hoped = self._hoped(opinions, heard.known, heard.centred)
+        values = heard.values + np.where(against[:, None, None], np.float32(0), hoped)
         for name in READINGS:
             coefficients = self._of_each(name, opinions.sources)
             if coefficients.any():
                 values += coefficients[:, None, None] * heard.read(name)
-        against = self._of_each("against", opinions.sources) > 0
         signs = np.where(against[:, None] & (heard.live & ~against[:, None]).any(axis=0), np.float32(-1), np.float32(1))
         # of a source that is not there nothing is read
         values *= np.where(heard.live, signs * opinions.weights, np.float32(0))[:, :, None]

@@ -114,11 +114,11 @@ class Bench:
     def objective(self, recipe: Recipe) -> Objective:
         """Every case's metric under any weights, by a recipe.
 
-        A blender that learns and whose recipe has no options reads each fold as the others taught it.
+        A blender that learns and whose recipe has not learnt yet reads each fold as the others taught it.
         """
         calibrators = self.calibrators(recipe.calibrate)
         of_fold = [int(self.folds[one.cases[0]]) for one in self.judged]
-        taught = self.learns(recipe) and not recipe.options
+        taught = self.learns(recipe) and "learnt" not in recipe.options
         blenders = {f: self.blender(self.taught(recipe, but=f) if taught else recipe) for f in sorted(set(of_fold))}
         blocks = [
             to_block(one, self.plan, blenders[fold], calibrators, standing)
@@ -131,7 +131,7 @@ class Bench:
 
         Cases that were cut count half as much in all as those with their whole history.
         """
-        if not self.learns(recipe) or recipe.options:
+        if not self.learns(recipe) or "learnt" in recipe.options:
             return recipe
         calibrators, drawn = self.calibrators(recipe.calibrate), np.random.default_rng(0)
         able = [
@@ -151,7 +151,7 @@ class Bench:
             opinions = opinions_of(picked, self.plan, calibrators)
             lessons.append(Lesson(opinions, standing.shares[:, kept], picked.relevant, importance))
         component = self.registry.blenders[recipe.method].component
-        return replace(recipe, options=component.learn(lessons, recipe.calibrate))
+        return replace(recipe, options={**recipe.options, **component.learn(lessons, recipe.calibrate)})
 
     def served(self, recipe: Recipe, table: Weights) -> Plan:
         """The plan that serves a recipe with a table of weights, float64[p, S]."""

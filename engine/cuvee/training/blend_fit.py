@@ -36,7 +36,7 @@ def fit_blend(bench: Bench, recipe: Recipe, progress: ProgressFor) -> BlendFit:
     """Fit a recipe's blender, where it learns, and its weights."""
     told = _steps(progress, f"{recipe.method}, {recipe.calibrate}", 2 * FOLDS)
     if bench.learns(recipe):
-        recipe = replace(recipe, options={})
+        recipe = replace(recipe, options={k: v for k, v in recipe.options.items() if k not in ("learnt", "model")})
     cross = cross_fit(bench.objective(recipe), bench.allowed, bench.folds, told)
     return BlendFit(bench.taught(recipe), cross, trimmed(np.mean(cross.tables, axis=0), bench.allowed))
 

@@ -1,10 +1,10 @@
 """New items: how much may be hoped of them before those that are known are served worse.
 
 A source that learns from events has no opinion on an item that nobody had to do with yet. Taken for
-average, such an item never enters a list. So what it counts as (``optimism`` of the blender
-``weighted``) is learnt: some items are withheld from the fit altogether, lists are made beside them at one
-level after the other, and that is taken at which most of the withheld are found while the known items
-lose no more than :data:`BEARABLE` of the metric, chance included.
+average, such an item never enters a list. So what it counts as (``optimism`` of the blenders ``weighted``
+and ``learned``) is learnt: some items are withheld from the fit altogether, lists are made beside them at
+one level after the other, and that is taken at which most of the withheld are found while the known
+items lose no more than :data:`BEARABLE` of the metric, chance included.
 """
 
 from __future__ import annotations
@@ -96,11 +96,11 @@ def tune_new_items(
     """
     product = settings.products[name]
     blend = product.blend
-    if registry.blenders[blend.method].component.Options is not WeightedOptions or blend.missing != "prior":
+    if not issubclass(registry.blenders[blend.method].component.Options, WeightedOptions) or blend.missing != "prior":
         raise InvalidArgument(
             "--new-items",
             f"learns blend.options.optimism, which {name} does not have: method is {blend.method!r} and missing "
-            f'{blend.missing!r}; set "weighted" and "prior"',
+            f'{blend.missing!r}; set "weighted" or "learned", and "prior"',
         )
     # another draw of items than that of `cuvee evaluate` with the same seed
     trial = carry_out(Protocol.COLD_ITEMS, data.where(data.events.ages >= 1), measure.k, seed + 1, users)
@@ -132,7 +132,7 @@ def tune_new_items(
         fans = gathered(rounds[True], Measure("recall", NEW_ITEMS_K))
     levels = _levels(known, fans, trial.train.n_items, progress)
     bearable = [one for one in levels if one.known.uplift.low >= -BEARABLE]
-    plain = replace(fans.own, options={})
+    plain = replace(fans.own, method="weighted", options={})
     alone = fans.members(plain, fans.objective(plain))
     return NewItemsTuning(
         product=name,

@@ -79,11 +79,12 @@ def tune(
         )
         served = Recipe.of(product.blend)
         bench = Bench(registry, plan, served, learnt, window.cases, judged, folds, measure)
+        unchanged = (served.method, served.missing)
         recipe = replace(
             served,
             method=method or served.method,
             missing=missing or served.missing,
-            options=served.options if method in (None, served.method) else {},
+            options=served.options if (method or served.method, missing or served.missing) == unchanged else {},
         )
         calibrators: dict[str, float] = {}
         if calibrate_by == AUTO:
