@@ -127,9 +127,9 @@ def tune(
     """Learn the blend's weights on the past, and write them as a patch that a person can read.
 
     Each segment of users, by length of history, gets its own weights. They are measured on people
-    from whom they were not learnt. Where newcomers of some length of history would be served better by
-    one member alone, their segment is split. Where the blend is not better than its best member by more than
-    chance allows, nothing is written and the exit code is 3. `similar` weights stay as they are.
+    from whom they were not learnt. A segment inside which newcomers would be better served by one
+    member alone is split. Where the blend is not better than its best member by more than chance
+    allows, nothing is written and the exit code is 3. `similar` weights stay as they are.
     """
     import datetime
 
