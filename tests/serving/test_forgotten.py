@@ -19,9 +19,10 @@ from cuvee.testing import run_server
 from cuvee.v1 import catalog_pb2 as pb
 from cuvee.v1 import events_pb2
 
-from .conftest import ENVIRONMENT, migrated, with_tables
+from .commands import done
+from .conftest import ENVIRONMENT, HERE, migrated, with_tables
 from .scan import places
-from .test_pseudonyms import PRODUCT, done, event
+from .test_pseudonyms import PRODUCT, event
 
 CONFIG = """
 [server.limits]
@@ -61,7 +62,8 @@ class World:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.syspath_prepend(str(HERE.parent / "toyplugin"))
     if request.param == "sqlite":
         url = migrated(f"sqlite:///{tmp_path / 'var/store.db'}")
     else:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +15,8 @@ from cuvee.v1 import recommendation_pb2 as pb
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from .conftest import ENVIRONMENT, migrated, with_tables
+from .commands import cuvee, done
+from .conftest import ENVIRONMENT, HERE, migrated, with_tables
 from .scan import places
 
 KEY = "0123456789abcdef" * 2
@@ -52,23 +50,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def config(tmp_path: Path, url: str) -> Path:
+def config(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(str(HERE.parent / "toyplugin"))
+    monkeypatch.setenv("CUVEE_ID_KEY", KEY)
     (tmp_path / "products").mkdir()
     (tmp_path / "products/films.toml").write_text(PRODUCT)
     found = tmp_path / "cuvee.toml"
     found.write_text(CONFIG.format(url=url))
     return found
-
-
-def cuvee(*arguments: object, environment: dict[str, str] = HASHED) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cuvee.cli", *map(str, arguments)]
-    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
-
-
-def done(*arguments: object) -> str:
-    ran = cuvee(*arguments)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout + ran.stderr
 
 
 def event(event_id: str, item: str, **who: str) -> events_pb2.Event:
@@ -133,26 +122,27 @@ def test_no_file_and_no_row_holds_an_id(config: Path, url: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_ids_of_two_kinds_are_never_mixed(config: Path, url: str, tmp_path: Path):
+def test_ids_of_two_kinds_are_never_mixed(config: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     plays = tmp_path / "plays.csv"
     plays.write_text("user,item,time\n" + "\n".join(f"u{u},film-{(u + s) % 5},{s}" for u in range(5) for s in range(3)))
     plain = tmp_path / "plain.toml"
     plain.write_text(config.read_text().replace('"hashed"', '"plain"'))
     done("import", plays, "--dataset", "films", "--config", plain)
     for command in (("fit",), ("import", plays, "--dataset", "films")):
-        refused = cuvee(*command, "--config", config)
-        assert refused.returncode == 2
-        assert "holds ids of users that were kept in another way" in refused.stderr.replace("\n", " ")
+        code, said = cuvee(*command, "--config", config)
+        assert code == 2
+        assert "holds ids of users that were kept in another way" in said
     done("import", plays, "--dataset", "films", "--replace", "--config", config)
     done("fit", "--config", config)
     with run_server(config, environment=HASHED) as server:
         server.client.events.WriteEvents(
             events_pb2.WriteEventsRequest(events=[event("1", "film-1", user_id="u1")]), timeout=5
         )
-    other = cuvee("store", "prune", "--config", config, environment={**HASHED, "CUVEE_ID_KEY": "another " * 5})
-    for refused in (other, cuvee("store", "prune", "--config", plain)):
-        assert refused.returncode == 2
-        assert "store.db holds ids of users that were kept in another way" in refused.stderr.replace("\n", " ")
+    monkeypatch.setenv("CUVEE_ID_KEY", "another " * 5)
+    for otherwise in (config, plain):
+        code, said = cuvee("store", "prune", "--config", otherwise)
+        assert code == 2
+        assert "store.db holds ids of users that were kept in another way" in said
 
 
 def messages() -> list[Descriptor]:

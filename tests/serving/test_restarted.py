@@ -65,8 +65,8 @@ def test_a_restart_in_mid_stream_loses_nothing_and_lists_go_on(own_postgres: Run
     assert sorted(there) == sorted(sender.acknowledged)
     assert len(there) == len(set(there)) == sent
     print(
-        f"\n{RESTARTS} restarts, {away:.1f} s without a database: {sent:,} events sent, all acknowledged, "
-        f"all stored once; the stream broke {broken} times; {degraded} lists meanwhile, all from cached history, all marked degraded"
+        f"\n{RESTARTS} restarts, {away:.1f} s without a database: {sent:,} events sent, all acknowledged, all stored "
+        f"once; the stream broke {broken} times; {degraded} lists meanwhile, all from cached history, all degraded"
     )
 
 

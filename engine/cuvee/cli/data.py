@@ -180,7 +180,8 @@ def import_data(
             "--map",
             metavar="OURS=THEIRS",
             help="Which column is what. Ours: user, item, time, value, weight, order (breaks ties of time); "
-            "for items and users any name, such as title. Usual names are found without.",
+            "for items and users any name, such as title. With --product: user, session, item, type, time, value, "
+            "event_id, recommendation_id, position. Usual names are found without.",
             rich_help_panel=COLUMNS,
         ),
     ] = None,

@@ -17,7 +17,7 @@ from cuvee.cli.options import (
     examples,
     open_settings,
 )
-from cuvee.errors import DataError, InvalidArgument
+from cuvee.errors import DataError, InvalidArgument, OperatorError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -88,13 +88,13 @@ def _store(settings: Settings) -> Store:
     """The configured store.
 
     Raises:
-        DataError: there is none.
+        OperatorError: there is none.
     """
     from cuvee.data.store import open_store
 
     store = open_store(settings)
     if store is None:
-        raise DataError('no store is configured; set [store] url = "sqlite:///var/store.db" in cuvee.toml')
+        raise OperatorError('no store is configured; set [store] url = "sqlite:///var/store.db" in cuvee.toml')
     return store
 
 
@@ -140,10 +140,7 @@ def import_into_store(
                 digests.append(digest_of(file, *how))
                 batch, size = _batch(store, settings, product, part, options, kind)
                 told = bars(f"{part} {file.name}")
-                import_file(store.database, product, file, digests[-1], batch, into, told, size=size)
-                if strict and into.dropped:
-                    first = into.dropped[0]
-                    raise DataError(f"{first.examples[0]}: {first.reason}; what was stored before it stays")
+                import_file(store.database, product, file, digests[-1], batch, into, told, size=size, strict=strict)
         finish(store.database, product, digests)
     finally:
         store.close()

@@ -11,6 +11,7 @@ import structlog
 from cuvee.config import Settings
 from cuvee.data.imported import imported_data
 from cuvee.data.store import Store
+from cuvee.errors import ArtifactError
 from cuvee.training.artifacts import ArtifactRoot, Manifest
 
 __all__ = ["rows_in_dataset", "take_out", "versions_that_know"]
@@ -33,8 +34,11 @@ def versions_that_know(settings: Settings, product: str, user_id: str) -> Iterat
     root = ArtifactRoot(settings.artifact_url)
     imported = pl.read_ipc(settings.data_dir / settings.products[product].dataset / "users.arrow")["id"]
     for version in root.versions(product):
-        manifest = root.manifest(product, version)
-        own = _own_ids(root, manifest)
+        try:
+            manifest = root.manifest(product, version)
+            own = _own_ids(root, manifest)
+        except ArtifactError:  # a fit has just taken it away
+            continue
         ids = imported.head(manifest.n_users) if own is None else own
         if (ids == user_id).any():
             yield version, own is not None
@@ -42,7 +46,9 @@ def versions_that_know(settings: Settings, product: str, user_id: str) -> Iterat
 
 def _own_ids(root: ArtifactRoot, manifest: Manifest) -> pl.Series | None:
     """Ids of the users of a version that was not fitted on the imported dataset alone."""
-    return pl.read_ipc(root.fetch_catalog(manifest) / "users.arrow")["id"] if manifest.catalog else None
+    if not manifest.catalog:
+        return None
+    return pl.read_ipc(root.fetch_catalog(manifest, checked=False) / "users.arrow")["id"]
 
 
 def take_out(settings: Settings, product: str, store: Store) -> None:
@@ -56,6 +62,8 @@ def take_out(settings: Settings, product: str, store: Store) -> None:
     """
     root = ArtifactRoot(settings.artifact_url)
     root.sweep(product)
+    if not store.someone_forgotten(product):
+        return
     gone = store.forgotten(product)
     for version in root.versions(product)[:-1]:
         manifest = root.manifest(product, version)

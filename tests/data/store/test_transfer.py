@@ -174,10 +174,12 @@ def test_a_bad_row_is_told_by_row_and_column_and_its_neighbours_are_stored(told:
     assert "interactions     3  time is not from 1970 to 9999" in shown
 
 
-def test_strict_stops_at_a_bad_row(refused: Callable[..., str]):
+def test_strict_stops_at_a_bad_row_however_often_it_is_tried(refused: Callable[..., str], store: Store):
     plays(3, type=["view", "glance", "view"]).write_parquet("plays.parquet")
-    said = refused("import", "plays.parquet", "--product", "films", "--strict")
-    assert "plays.parquet:2: type 'glance' is not one of view" in said
+    for _ in range(2):
+        said = refused("import", "plays.parquet", "--product", "films", "--strict")
+        assert "plays.parquet:2: type 'glance' is not one of view" in said
+    assert counts(store) == {}
 
 
 @pytest.mark.parametrize(

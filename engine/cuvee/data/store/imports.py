@@ -92,11 +92,13 @@ def import_file(
     told: Callable[[int, int], None],
     *,
     size: int,
+    strict: bool = False,
 ) -> None:
     """Store a file's rows, ``size`` at a time, from where an earlier import of it ended.
 
     Raises:
-        DataError: it is no Parquet, or has not the columns.
+        DataError: it is no Parquet, has not the columns, or with ``strict`` has a row that cannot be used;
+            then nothing of its batch is stored.
         UnavailableError: the database cannot be reached; what was committed stays, and the next goes on there.
     """
     try:
@@ -114,6 +116,11 @@ def import_file(
 
         def write(connection: Connection, rows: Rows = rows, end: int = end) -> tuple[int, int, pl.DataFrame]:
             found = store(connection, rows)
+            if strict and len(found[2]):
+                first = found[2].sort("line").row(0, named=True)
+                raise DataError(
+                    f"{first['file']}:{first['line']}: {first['reason']}; what came before its batch is stored"
+                )
             _note(connection, product, digest, end)
             return found
 

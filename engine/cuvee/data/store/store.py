@@ -55,6 +55,10 @@ class Store:
         key = self._secret() if digests else b""
         return lambda user_id: bool(digests) and users.digest_of(key, user_id) in digests
 
+    def someone_forgotten(self, product: str) -> bool:
+        """Whether there is anybody whose imported rows must not be used."""
+        return bool(self.database.read(lambda connection: users.forgotten_digests(connection, product)))
+
     def _secret(self) -> bytes:
         if self._key is None:
             self._key = self.database.write(users.key_of)
