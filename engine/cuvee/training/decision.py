@@ -1,10 +1,10 @@
 """The decision: the learnt weights where they pay, the best member where they do not, and enough segments.
 
 Weights pass in a straight line, over log(1 + events), from the beginning of one segment to that of
-the next. Where what is worth hearing changes at once (MovieLens asks newcomers for their first likes on a
-page of hits: after five of them popularity is best, after eight it is far behind), no two ends of
-the line suit its middle. So the blend is held against the best member at every length of history
-that newcomers are asked about, and a segment in which it falls behind is split there.
+the next. Where what is worth hearing changes at once (on MovieLens 1M popularity is the best of all after
+five likes, and far behind after eight), no two ends of the line suit its middle. So the blend is held
+against the best member at every length of history that newcomers are asked about, and a segment in
+which it falls behind is split there.
 """
 
 from __future__ import annotations
