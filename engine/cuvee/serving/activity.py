@@ -22,6 +22,10 @@ __all__ = ["SinceFit"]
 LATE = 5.0
 """Seconds by which an event may be committed after one that was received later: how long a transaction
 takes, and how far the clocks of two servers are apart. One that is later still counts with the next fit."""
+AGAIN = 5.0
+"""Seconds after which is looked again for what was late: not each time, as that is a second reading."""
+SEEN = int((LATE + AGAIN) * 1e6)
+"""Microseconds for which it is known which events are here."""
 PAGE = 10_000
 MOST = 2**20
 """Events from which on those of one hour are put together."""
@@ -82,7 +86,8 @@ class SinceFit:
 
     def _begin(self) -> None:
         self._newest = self._until
-        self._last_came = -np.inf
+        self._complete = self._until
+        self._last_came = self._looked_again = -np.inf
         self._seen: dict[str, int] = {}
         self._parts = [_Counted.of([])]
         self._bound = MOST
@@ -99,36 +104,40 @@ class SinceFit:
         cleared = self._store.cleared(self._product)
         anew = cleared != self._cleared
         if anew:
+            self._forgotten = self._store.forgotten(self._product)
             self._begin()
             self._cleared = cleared
-        after, found = (max(self._start(), self._until) + 1, ""), False
+        clock, found = now(), False
+        after = max(self._from(), self._until) + 1, ""
         while page := self._store.received_after(self._product, after, PAGE):
             new = [row for row in page if row.event_id not in self._seen]
             if new:
                 found, self._last_came = True, time.monotonic()
                 self._take(new)
             after = page[-1].received, page[-1].event_id
+            oldest = min(after[0], clock) - SEEN
+            self._seen = {event_id: received for event_id, received in self._seen.items() if received > oldest}
             if len(page) < PAGE:
                 break
+        # never ahead of this machine's clock: that of another may be wrong
+        self._complete = min(self._newest, clock)
         return found or anew
 
-    def _start(self) -> int:
-        """Up to which time of receipt everything is here: once nothing has come for so long, nothing late can come.
-
-        Never ahead of this machine's clock: another one's may be wrong.
-        """
-        newest = min(self._newest, now())
-        return newest - int(LATE * 1e6) if time.monotonic() - self._last_came < LATE else newest
+    def _from(self) -> int:
+        """The time of receipt behind which to read: what was read up to, and now and then some of that again."""
+        time_past = time.monotonic()
+        if time_past - self._last_came > LATE + 2 * AGAIN or time_past - self._looked_again < AGAIN:
+            return self._complete
+        self._looked_again = time_past
+        return self._complete - SEEN
 
     def _take(self, new: Sequence[Received]) -> None:
         self._newest = max(self._newest, new[-1].received)
         self._seen |= {row.event_id: row.received for row in new}
-        start = self._start()
-        self._seen = {event_id: received for event_id, received in self._seen.items() if received > start}
         weights = weights_of(self._config, [row.type for row in new], [row.value for row in new])
         owners = sorted({row.owner for row in new})
-        forgotten = self._store.forgotten(self._product)
-        places = {owner: -1 if forgotten(owner) else self._imported.catalog.users.position(owner) for owner in owners}
+        users = self._imported.catalog.users
+        places = {owner: -1 if self._forgotten(owner) else users.position(owner) for owner in owners}
         people = self._people_of(owners, places)
         # whoever dislikes takes back what he said before, so all of his has to be looked at
         critics = {row.owner for row, weight in zip(new, weights, strict=True) if weight < 0}

@@ -127,7 +127,8 @@ class Growth:
         try:
             await self._read(state)
             new = await self._made(state, served)
-            new = _with(new, await self._threads.submit(self._trends.news, new.snapshot))
+            if await self._threads.submit(self._trends.read, state.name):
+                new = _with(new, await self._threads.submit(self._trends.counted, new.snapshot))
         except Exception as problem:  # noqa: BLE001 - what was loaded goes on; it is tried again soon
             log.warning("what is stored is left out for now", product=state.name, problem=_told(problem))
         if new.snapshot.data is not snapshot.data:
@@ -270,9 +271,9 @@ class Growth:
             return self._settings.store.refresh
         if state.count_from > time.monotonic():
             return state.count_from - time.monotonic()
-        began = time.monotonic()
-        models = await self._threads.submit(self._trends.news, served.snapshot)
-        if models:
+        if await self._threads.submit(self._trends.read, state.name):
+            began = time.monotonic()
+            models = await self._threads.submit(self._trends.counted, served.snapshot)
             # what is hidden may have changed meanwhile
             self._products.put(_with(self._products.served[state.name] or served, models))
             state.count_from = time.monotonic() + REST * (time.monotonic() - began)

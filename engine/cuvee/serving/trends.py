@@ -37,14 +37,14 @@ class Trends:
             until = snapshot.manifest.events_until
             self._since[product.name] = SinceFit(self._store, product.name, product.events, snapshot.data, until)
 
-    def news(self, snapshot: Snapshot) -> Models:
-        """Read what is new, and give the models that have changed by it.
+    def read(self, product: str) -> bool:
+        """Take in what is new; whether there was anything.
 
         Raises:
             UnavailableError: the store cannot be reached.
         """
-        since = self._since.get(snapshot.product.name)
-        return self.counted(snapshot) if since is not None and since.read() else {}
+        since = self._since.get(product)
+        return since is not None and since.read()
 
     def counted(self, snapshot: Snapshot) -> Models:
         """The models of a snapshot that change by all that was read so far."""

@@ -78,12 +78,12 @@ def profiles_of(connection: Connection, product: str, users: Sequence[str]) -> d
 
 
 def note_cleared(connection: Connection, product: str) -> None:
-    """Tell those who count along that events were deleted: they count anew."""
+    """Tell those who count along that a user was forgotten: they count anew."""
     head = insert_into(connection, HEADS).on_conflict_do_nothing()
     connection.execute(head, {"product": product, "revision": 0, "born": 0})
     connection.execute(update(HEADS).where(HEADS.c.product == product).values(cleared=HEADS.c.cleared + 1))
 
 
 def cleared_of(connection: Connection, product: str) -> int:
-    """How often events were deleted so far."""
+    """How often users were forgotten so far."""
     return connection.execute(select(HEADS.c.cleared).where(HEADS.c.product == product)).scalar() or 0

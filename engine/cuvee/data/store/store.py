@@ -118,7 +118,7 @@ class Store:
         return self.database.read(lambda connection: activity.profiles_of(connection, product, user_ids))
 
     def cleared(self, product: str) -> int:
-        """Rises when events of a user are deleted."""
+        """Rises when a user is forgotten."""
         return self.database.read(lambda connection: activity.cleared_of(connection, product))
 
     def prune(self, product: str, before: int) -> int:

@@ -109,7 +109,7 @@ HEADS = Table(
     Column("product", by_code_point(), primary_key=True),
     Column("revision", BigInteger, nullable=False),
     Column("born", BigInteger, nullable=False),
-    # how often a user's events were deleted: who counts along counts anew
+    # how often users were forgotten: who counts along counts anew
     Column("cleared", BigInteger, nullable=False, server_default="0"),
 )
 """One row per product, locked by who writes its items: revisions are committed in their order."""

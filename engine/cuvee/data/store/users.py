@@ -218,7 +218,7 @@ def forget(connection: Connection, product: str, user_id: str, *, imported: bool
     of_others = (EVENTS.c.product == product, EVENTS.c.session_id == user_id, EVENTS.c.session_id != EVENTS.c.owner)
     sessions = connection.execute(update(EVENTS).where(*of_others).values(session_id=None)).rowcount
     connection.execute(delete(USERS).where(USERS.c.product == product, USERS.c.user_id == user_id))
-    if events:
+    if events or imported:
         note_cleared(connection, product)
     if imported:
         digest = digest_of(key_of(connection), user_id)
