@@ -17,8 +17,9 @@ from cuvee.v1 import events_pb2 as pb
 
 __all__ = ["EventStream", "settle"]
 
-WINDOW = 1000
-"""Events of one stream that may wait for their answers; a sender who is further ahead is not read."""
+WINDOW = 2000
+"""Events of one stream that may wait for their answers: two transactions, one on its way and one that gathers.
+A sender who is further ahead is not read."""
 
 Check = Callable[[pb.Event, pb.EventResult], EventRow | None]
 """Fills the result as far as it is known, and gives the row if there is one to store."""
