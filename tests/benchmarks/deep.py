@@ -19,7 +19,7 @@ from cuvee.recommender import Ragged
 from cuvee.registry import Registry
 from cuvee.testing import run_server, two_tribes
 from cuvee.training.evaluate import evaluate
-from cuvee.training.evaluation import Kind
+from cuvee.training.evaluation import Comparison, Kind
 from cuvee.training.protocol_names import Protocol
 from cuvee.training.protocols import carry_out
 from cuvee.training.splits import first_liked
@@ -81,8 +81,21 @@ def strangers_and_new_items() -> None:
             figures = {name: row.figures.means[name].mean for name in ("ndcg", "hit_rate", "recall")}
             shown = "   ".join(f"{name}@{asked.k} {value:.4f}" for name, value in figures.items())
             print(f"  {asked.name:<32} {row.name:<16} {shown}   ({asked.n_users} users)")
+    print("  user by user: how far the deep model is ahead of popularity, and of itself with fewer events")
+    for asked in found.rounds:
+        if ahead := asked.against("popular, ever"):
+            compared(asked.name, ahead)
+    for step in found.comparisons:
+        compared(step.first, step)
     for note in found.notes:
         print(f"  {note}")
+
+
+def compared(name: str, comparison: Comparison) -> None:
+    """One line: the difference with its 95 % interval."""
+    ahead = comparison.found.difference
+    shown = f"{ahead.mean:+.4f} [{ahead.low:+.4f}, {ahead.high:+.4f}]"
+    print(f"  {name:<32} {comparison.second:<32} {comparison.metric} {shown}")
 
 
 def weight() -> None:
