@@ -60,17 +60,18 @@ class Privacy:
     async def _forget(self, served: Served, request: pb.DeleteUserRequest) -> list[pb.ClearedPlace]:
         snapshot, user_id = served.snapshot, request.user_id
         name = snapshot.product.name
+        served_here = snapshot.data.catalog.users.position(user_id) >= 0
 
         def look() -> tuple[int, dict[str, bool], Forgotten]:
             # what is on the disk is looked at first: a fit in between leaves nothing unnamed
             rows = rows_in_dataset(self._settings, name, user_id)
-            versions = dict(versions_that_know(self._settings, name, user_id))
-            known = bool(rows or versions)
+            versions = versions_that_know(self._settings, name, user_id)
+            known = served_here or bool(rows or versions)
             return rows, versions, self._store.forget(name, user_id, imported=known, dry=request.validate_only)
 
         rows, versions, stored = await self._calls.ask(look)
         cached = self._users.held(name, user_id) if request.validate_only else self._users.drop(name, user_id)
-        if (rows or versions) and not request.validate_only:
+        if (served_here or rows or versions) and not request.validate_only:
             await self._users.follow(name)
         found = [
             _place(name, "store.events", stored.events, CLEARED),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -26,22 +29,31 @@ def rows_in_dataset(settings: Settings, product: str, user_id: str) -> int:
     return int((pl.read_ipc(folder / "events.arrow")["user"] == at[0]).sum()) + 1 if len(at) else 0
 
 
-def versions_that_know(settings: Settings, product: str, user_id: str) -> Iterator[tuple[str, bool]]:
+def versions_that_know(settings: Settings, product: str, user_id: str) -> dict[str, bool]:
     """The versions that were fitted on a user, and whether they hold his id themselves.
 
     The others know him by his place in the imported dataset.
     """
-    root = ArtifactRoot(settings.artifact_url)
     imported = pl.read_ipc(settings.data_dir / settings.products[product].dataset / "users.arrow")["id"]
-    for version in root.versions(product):
-        try:
-            manifest = root.manifest(product, version)
-            own = _own_ids(root, manifest)
-        except ArtifactError:  # a fit has just taken it away
-            continue
-        ids = imported.head(manifest.n_users) if own is None else own
-        if (ids == user_id).any():
-            yield version, own is not None
+    found = {}
+    with _artifacts(settings) as root:
+        for version in root.versions(product):
+            try:
+                manifest = root.manifest(product, version)
+                own = _own_ids(root, manifest)
+            except ArtifactError:  # a fit has just taken it away
+                continue
+            ids = imported.head(manifest.n_users) if own is None else own
+            if (ids == user_id).any():
+                found[version] = own is not None
+    return found
+
+
+@contextmanager
+def _artifacts(settings: Settings) -> Iterator[ArtifactRoot]:
+    """The versions; what is fetched of a remote root to be looked at is gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="cuvee-forgotten-") as cache:
+        yield ArtifactRoot(settings.artifact_url, Path(cache))
 
 
 def _own_ids(root: ArtifactRoot, manifest: Manifest) -> pl.Series | None:
@@ -60,18 +72,18 @@ def take_out(settings: Settings, product: str, store: Store) -> None:
     Raises:
         UnavailableError: the store cannot be reached.
     """
-    root = ArtifactRoot(settings.artifact_url)
-    root.sweep(product)
-    if not store.someone_forgotten(product):
-        return
-    gone = store.forgotten(product)
-    for version in root.versions(product)[:-1]:
-        manifest = root.manifest(product, version)
-        own = _own_ids(root, manifest)
-        if own is not None and any(map(gone, own)):
-            root.retire(manifest)
-            log.info("a version that knew people who are forgotten is taken away", product=product, version=version)
-    _take_out_of_dataset(settings, product, store, root)
+    with _artifacts(settings) as root:
+        root.sweep(product)
+        if not store.someone_forgotten(product):
+            return
+        gone = store.forgotten(product)
+        for version in root.versions(product)[:-1]:
+            manifest = root.manifest(product, version)
+            own = _own_ids(root, manifest)
+            if own is not None and any(map(gone, own)):
+                root.retire(manifest)
+                log.info("a version that knew people who are forgotten is taken away", product=product, version=version)
+        _take_out_of_dataset(settings, product, store, root)
 
 
 def _take_out_of_dataset(settings: Settings, product: str, store: Store, root: ArtifactRoot) -> None:
