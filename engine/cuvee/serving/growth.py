@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 import structlog
@@ -37,8 +37,11 @@ __all__ = ["Growth"]
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 REST = 4
-"""After models were made anew, so many times as long none are: writers in bulk cannot keep a server busy with it."""
+"""After models were made anew, none are for so many times the processor's time that it took: writers in
+bulk cannot keep a server busy with it."""
 LINGER = 5.0
 """Seconds for which a replaced snapshot is kept for those who still use it, on top of the longest call."""
 
@@ -63,6 +66,8 @@ class _Product:
     """Rows that ``items`` does not have yet, by id."""
     deleted: set[str] = field(default_factory=set)
     revision: int = 0
+    spent: float = 0.0
+    """Seconds of a processor for the snapshot that is being made."""
     grow_from: float = 0.0
     count_from: float = 0.0
     """When models may be made anew."""
@@ -225,7 +230,8 @@ class Growth:
             if rows:
                 in_order = sorted(rows.values(), key=lambda row: row.born)
                 try:
-                    state.items = await self._calls.ask(lambda: overlaid(state.items, in_order))
+                    state.items, spent = await self._calls.ask(lambda: _spent(lambda: overlaid(state.items, in_order)))
+                    state.spent += spent
                 except BaseException:
                     state.unjoined = rows | state.unjoined
                     raise
@@ -238,11 +244,11 @@ class Growth:
             return self._settings.store.refresh
         if state.grow_from > time.monotonic():
             return state.grow_from - time.monotonic()
-        began = time.monotonic()
+        began, state.spent = time.monotonic(), 0.0
         before = len(state.shown)
         self._products.put(await self._made(state, old))
         took = time.monotonic() - began
-        state.grow_from = time.monotonic() + REST * took
+        state.grow_from = time.monotonic() + REST * state.spent
         self._retire(old.snapshot)
         log.info("catalogue grown", product=state.name, items=len(state.shown), new=len(state.shown) - before,
                  revision=state.revision, seconds=round(took, 3))  # fmt: skip
@@ -258,7 +264,8 @@ class Growth:
             models = self._trends.counted(snapshot)
             return Served.of(with_models(snapshot, models), old.revision)
 
-        new = await self._threads.submit(make)
+        new, spent = await self._threads.submit(_spent, make)
+        state.spent += spent
         state.shown, state.may, state.gone = items, new.snapshot.plan.eligible, hidden(items, state.deleted)
         # rows may have come while the models were loaded
         state.hide([*state.unjoined.values()])
@@ -272,11 +279,10 @@ class Growth:
         if state.count_from > time.monotonic():
             return state.count_from - time.monotonic()
         if await self._threads.submit(self._trends.read, state.name):
-            began = time.monotonic()
-            models = await self._threads.submit(self._trends.counted, served.snapshot)
+            models, spent = await self._threads.submit(_spent, lambda: self._trends.counted(served.snapshot))
             # what is hidden may have changed meanwhile
             self._products.put(_with(self._products.served[state.name] or served, models))
-            state.count_from = time.monotonic() + REST * (time.monotonic() - began)
+            state.count_from = time.monotonic() + REST * spent
         return self._settings.store.refresh
 
     def _retire(self, snapshot: Snapshot) -> None:
@@ -295,6 +301,12 @@ class Growth:
         self._threads.close()
         for snapshot in self._retired:
             snapshot.close()
+
+
+def _spent(work: Callable[[], T]) -> tuple[T, float]:
+    """What a call gives, and the seconds of a processor that it took, whatever else the machine is busy with."""
+    began = time.thread_time()
+    return work(), time.thread_time() - began
 
 
 def _both(may: Bools | None, gone: Bools) -> Bools | None:
