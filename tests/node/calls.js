@@ -30,6 +30,11 @@ for (let sequence = 1; sequence <= 3; sequence++) {
 stream.end();
 await once(stream, "end");
 
+const visit = { userId: "", sessionId: "node-visitor" };
+await cuvee.events.writeEvents({ events: [event("node-visit", visit)] });
+const merged = await cuvee.events.mergeUsers({ product, anonymousId: visit.sessionId, userId: "node" });
+found.merged = merged.movedEventCount;
+
 const upserted = await cuvee.catalog.upsertItem({
   product,
   item: { itemId: "from-node", title: "Nœud", attributes: { year: { number: 2001 }, genres: { texts: { values: ["Noir"] } } } },

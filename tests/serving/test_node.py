@@ -45,10 +45,11 @@ def test_node_makes_the_main_calls(stored_server: RunningServer, node: Path, sto
     assert len(found["before"]["items"]) == len(found["after"]["items"]) == 30
     assert found["written"] == [["OUTCOME_STORED", None], ["OUTCOME_REJECTED", "item_id"]]
     assert found["acknowledged"] == [[n, "OUTCOME_STORED"] for n in (1, 2, 3)]
+    assert found["merged"] == 1
     assert found["upserted"] == ["UPSERT_OUTCOME_CREATED", "Nœud", 2001]
     assert "from-node" in found["listed"]
     assert found["deleted"]
-    assert found["exported"] == ["user", *["event"] * 4]
+    assert found["exported"] == ["user", *["event"] * 5]
     assert found["complete"]
     code, details = found["refused"]
     assert code == 3
