@@ -14,7 +14,8 @@ from cuvee.testing.trial import Trial
 from .broken import MUTANTS
 from .reference import Newest, Together
 
-CHECKS = [name for name in vars(RecommenderContract) if name.startswith("test_")]
+# as written: some of the broken ones stay broken after the check that they fail
+CHECKS = [name for kind in reversed(RecommenderContract.mro()) for name in vars(kind) if name.startswith("test_")]
 
 
 class TestTogether(RecommenderContract):

@@ -19,11 +19,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
-from cuvee.recommender import Candidates, Floats, Recommender, RecommenderConfig, Serves
-from cuvee.testing.disk import find_pickles
+from cuvee.recommender import Candidates, Floats, Recommender, Serves
 from cuvee.testing.measure import precision, separation
+from cuvee.testing.model_promises import ModelPromises
 from cuvee.testing.promises import alike, arrays_of, check_candidates, promise, proposed_to, where
 from cuvee.testing.toys import TOYS
 from cuvee.testing.trial import Trial, copy_read_only, questions, since_the_fit
@@ -31,7 +30,7 @@ from cuvee.testing.trial import Trial, copy_read_only, questions, since_the_fit
 __all__ = ["RecommenderContract"]
 
 
-class RecommenderContract:
+class RecommenderContract(ModelPromises):
     """Checks one recommender. Subclasses set ``recommender``, and the rest where it must differ."""
 
     recommender: ClassVar[type[Recommender[Any]]]
@@ -60,78 +59,6 @@ class RecommenderContract:
         trial = Trial(cls.recommender, request.param, TOYS[cls.toy](), tmp_path_factory.mktemp(cls.__name__))
         yield trial
         trial.close()
-
-    # The config
-
-    def test_config_survives_a_round_trip(self, trial: Trial) -> None:
-        """What a config dumps validates to an equal config, by way of Python and of JSON."""
-        config, kind = trial.config, trial.recommender.Config
-        promise(issubclass(kind, RecommenderConfig), "Config must be a subclass of cuvee.RecommenderConfig")
-        promise(kind.model_validate(config.model_dump()) == config, "Config must equal itself after model_dump")
-        promise(
-            kind.model_validate_json(config.model_dump_json()) == config,
-            "Config must equal itself after model_dump_json: artefacts keep it as JSON",
-        )
-
-    def test_config_has_defaults(self, trial: Trial) -> None:
-        """Every field of the config has a default."""
-        needed = [name for name, field in trial.recommender.Config.model_fields.items() if field.is_required()]
-        promise(not needed, f"every field of Config must have a default; none has: {', '.join(needed)}")
-
-    def test_config_refuses_unknown_keys(self, trial: Trial) -> None:
-        """A key that the config does not know is refused, so that a misspelt one is not lost."""
-        try:
-            trial.recommender.Config.model_validate({**trial.config.model_dump(), "no_such_setting": 1})
-        except ValidationError:
-            return
-        promise(False, 'Config must refuse unknown keys: keep model_config\'s extra="forbid"')
-
-    def test_config_is_frozen(self, trial: Trial) -> None:
-        """A config cannot be changed once it was validated."""
-        frozen = trial.recommender.Config.model_config.get("frozen")
-        promise(frozen is True, "Config must be frozen: keep model_config's frozen=True")
-
-    # The life of a model
-
-    def test_fit_is_deterministic(self, trial: Trial) -> None:
-        """Two fits on equal data with equal config score alike, to the bit."""
-        queries = questions(trial.toy).queries
-        items = trial.items(len(queries))
-        one, two = (trial.score(instance, queries, items) for instance in (trial.fitted, trial.fit()))
-        promise(
-            np.array_equal(one, two, equal_nan=True),
-            "two fits on equal data and config must score equally, to the bit: seed whatever is random",
-        )
-
-    def test_loaded_answers_like_fitted(self, trial: Trial) -> None:
-        """Fit, save, load gives equal scores and candidates, to the bit."""
-        queries = questions(trial.toy).queries
-        items = trial.items(len(queries))
-        fitted, loaded = trial.fitted, trial.loaded
-        promise(fitted.serves == loaded.serves, f"serves was {fitted.serves} after fit, is {loaded.serves} after load")
-        one, two = (trial.score(instance, queries, items) for instance in (fitted, loaded))
-        promise(np.array_equal(one, two, equal_nan=True), "scores after load must equal those after fit, to the bit")
-        was, now = (trial.candidates(instance, queries, 10) for instance in (fitted, loaded))
-        promise(
-            np.array_equal(was.items, now.items) and np.array_equal(was.scores, now.scores, equal_nan=True),
-            "candidates after load must equal those after fit, to the bit",
-        )
-
-    def test_loads_after_the_catalogue_grew(self, trial: Trial) -> None:
-        """A model loads with a catalogue that has grown at its end, and says of old items what it said."""
-        queries = questions(trial.toy).queries
-        items = trial.items(len(queries))
-        before, after = (trial.score(instance, queries, items) for instance in (trial.loaded, trial.grown))
-        promise(
-            self._alike(before, after),
-            "scores of old items for old users must stay what they were when the catalogue grows at its end",
-        )
-        trial.candidates(trial.grown, queries, 10)
-
-    def test_saves_no_pickle(self, trial: Trial) -> None:
-        """Nothing on disk is a pickle, since to load one is to run whatever it says."""
-        found = find_pickles(trial.saved)
-        promise(not found, "save must write safetensors, npy or json, never pickles:\n" + "\n".join(found))
 
     # Shapes and values
 
