@@ -25,7 +25,7 @@ def client(stored_server: RunningServer) -> Client:
 
 @pytest.fixture
 def new_id() -> str:
-    return f"user-{next(NUMBERS)}"
+    return f"newly-met-{next(NUMBERS)}"
 
 
 def test_a_stored_profile_is_used_and_one_that_was_imported_is_changed(client: Client, toy, new_id: str):
