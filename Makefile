@@ -7,7 +7,7 @@ PROTOS := $(wildcard proto/cuvee/v1/*.proto)
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo serve test conformance lint format proto bench bench-data bench-accuracy bench-cold bench-deep bench-latency pins clean
+.PHONY: help install demo serve test conformance lint format proto bench bench-data bench-accuracy bench-cold bench-deep bench-latency bench-store pins clean
 help:            ## list the tasks
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
@@ -46,7 +46,7 @@ format: .venv/.installed ## let ruff rewrite what it can
 proto: .venv/.installed ## generate engine/cuvee/v1 from proto/
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto --python_out=engine --grpc_python_out=engine --mypy_out=engine --mypy_grpc_out=engine $(PROTOS)
 
-bench: bench-data bench-accuracy bench-cold bench-deep bench-latency ## accuracy and speed figures, or a part: bench-accuracy ... (CUVEE_DATA names the folder of data sets)
+bench: bench-data bench-accuracy bench-cold bench-deep bench-latency bench-store ## accuracy and speed figures, or a part: bench-accuracy ... (CUVEE_DATA names the folder of data sets)
 bench-data: .venv/.installed
 	$(BIN)/python tests/benchmarks/datasets.py
 bench-accuracy: .venv/.installed
@@ -55,10 +55,15 @@ bench-cold: .venv/.installed
 	$(BIN)/python tests/benchmarks/accuracy.py --keep-data cold
 bench-deep: .venv/.installed
 	$(BIN)/python tests/benchmarks/deep.py --keep-data
+	$(BIN)/python tests/benchmarks/newcomers.py
 bench-latency: .venv/.installed
 	$(BIN)/python tests/benchmarks/latency.py
 	$(BIN)/python tests/benchmarks/blenders.py
 	$(BIN)/python plugins/lightfm/tests/benchmark_predict.py
+bench-store: .venv/.installed
+	$(BIN)/python tests/benchmarks/events.py
+	$(BIN)/python tests/benchmarks/catalogue.py
+	$(BIN)/python tests/benchmarks/store.py
 
 PIN := $(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 pins:            ## pin requirements/*.txt anew, from every pyproject.toml here (needs a .venv with pip-tools)
