@@ -278,11 +278,14 @@ class Growth:
             return self._settings.store.refresh
         if state.count_from > time.monotonic():
             return state.count_from - time.monotonic()
-        if await self._threads.submit(self._trends.read, state.name):
-            models, spent = await self._threads.submit(_spent, lambda: self._trends.counted(served.snapshot))
+        found, spent = await self._threads.submit(_spent, lambda: self._trends.read(state.name))
+        if found:
+            models, more = await self._threads.submit(_spent, lambda: self._trends.counted(served.snapshot))
+            spent += more
             # what is hidden may have changed meanwhile
             self._products.put(_with(self._products.served[state.name] or served, models))
-            state.count_from = time.monotonic() + REST * spent
+        # reading costs, too, where much was written in the last seconds
+        state.count_from = time.monotonic() + REST * spent
         return self._settings.store.refresh
 
     def _retire(self, snapshot: Snapshot) -> None:
