@@ -180,14 +180,16 @@ def echoed() -> float:
         server.kill()
 
 
-def effect(writer: Client, reader: Client) -> tuple[float, list[float]]:
+def effect(writer: Client, reader: Client, name: str) -> tuple[float, list[float]]:
     """The share of trials whose very next list showed the event, and from write to that list in ms."""
     took, at_once = [], 0
     for trial in range(TRIALS):
-        user = f"trial-{trial}"
+        user = f"{name}-{trial}"
         item = reader.recommend("films", user).items[0].item_id
         began = time.perf_counter()
-        event = pb.Event(product="films", user_id=user, item_id=item, type=pb.EVENT_TYPE_CLICK, event_id=f"e-{trial}")
+        event = pb.Event(
+            product="films", user_id=user, item_id=item, type=pb.EVENT_TYPE_CLICK, event_id=f"{name}-{trial}"
+        )
         writer.events.WriteEvents(pb.WriteEventsRequest(events=[event]), timeout=10)
         first = True
         while item in {i.item_id for i in reader.recommend("films", user).items}:
@@ -273,11 +275,13 @@ def measure(kind: str, url: str, folder: Path) -> None:
     config = folder / "cuvee.toml"
     config.write_text(CONFIG.format(url=url))
     with run_server(config) as first, run_server(config) as second:
+        share, took = effect(first.client, second.client, "calm")
+        print(f"{kind}: write, then Recommend on another process: {share:.1%} of {TRIALS} at once, {shown(took)}")
         for way, found in served(first.client).items():
             beside = one if way == "single" else many
             print(f"{kind}: {way} {found:,.0f} events/s, {found / beside:.2f} of raw")
-        share, took = effect(first.client, second.client)
-        print(f"{kind}: write, then Recommend on another process: {share:.1%} of {TRIALS} at once, {shown(took)}")
+        share, took = effect(first.client, second.client, "burst")
+        print(f"{kind}: the same right after these, while they are being counted: {share:.1%} at once, {shown(took)}")
         took = trends(first.client, second.client)
         print(f"{kind}: nine purchases, until popularity on another process knows: {shown(took)}")
         took, gone = growing(first.client, second.client)
