@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -274,3 +275,12 @@ def other(stored_config: Path, stored_server: RunningServer) -> Iterator[Client]
     """A second process over the same store."""
     with run_server(stored_config, environment=ENVIRONMENT) as running:
         yield running.client
+
+
+NEW = itertools.count()
+
+
+@pytest.fixture
+def new_id() -> str:
+    """An id that no other test of any module has written about: they share a server."""
+    return f"newly-met-{next(NEW)}"

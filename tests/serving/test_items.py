@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import grpc
 import pytest
 from cuvee.client import Client, failure_of
@@ -14,17 +12,11 @@ from .catalog_calls import get, item, listed, plain, soon, upsert
 
 CREATED, UPDATED = pb.UPSERT_OUTCOME_CREATED, pb.UPSERT_OUTCOME_UPDATED
 UNCHANGED, REJECTED = pb.UPSERT_OUTCOME_UNCHANGED, pb.UPSERT_OUTCOME_REJECTED
-NUMBERS = itertools.count()
 
 
 @pytest.fixture
 def client(stored_server: RunningServer) -> Client:
     return stored_server.client
-
-
-@pytest.fixture
-def new_id() -> str:
-    return f"item-{next(NUMBERS)}"
 
 
 def test_what_was_imported_is_there(client: Client, toy):

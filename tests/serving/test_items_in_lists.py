@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,11 @@ from .catalog_calls import item, listed, soon, upsert
 from .conftest import ENVIRONMENT
 
 UPDATED = pb.UPSERT_OUTCOME_UPDATED
-NUMBERS = itertools.count()
 
 
 @pytest.fixture
 def client(stored_server: RunningServer) -> Client:
     return stored_server.client
-
-
-@pytest.fixture
-def new_id() -> str:
-    return f"shown-{next(NUMBERS)}"
 
 
 def test_a_new_item_is_recommended_by_every_process_without_a_refit(client: Client, other: Client, new_id: str):

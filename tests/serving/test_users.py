@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import grpc
@@ -15,17 +14,11 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 CREATED, UPDATED, UNCHANGED = pb.UPSERT_OUTCOME_CREATED, pb.UPSERT_OUTCOME_UPDATED, pb.UPSERT_OUTCOME_UNCHANGED
 CLEARED, NOTHING, PENDING = (getattr(pb.ClearedPlace, f"OUTCOME_{n}") for n in ("CLEARED", "NOTHING_FOUND", "PENDING"))
-NUMBERS = itertools.count()
 
 
 @pytest.fixture
 def client(stored_server: RunningServer) -> Client:
     return stored_server.client
-
-
-@pytest.fixture
-def new_id() -> str:
-    return f"newly-met-{next(NUMBERS)}"
 
 
 def test_a_stored_profile_is_used_and_one_that_was_imported_is_changed(client: Client, toy, new_id: str):
