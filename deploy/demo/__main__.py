@@ -17,7 +17,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from cuvee.data.fetch import cache_root
+from cuvee.data.files.fetch import cache_root
 from rich.text import Text
 
 from deploy.demo.deep import outage_and_swap

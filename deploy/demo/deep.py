@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from cuvee.cli.asking import ask
-from cuvee.cli.render import show_answer
-from cuvee.cli.tables import plain_table
+from cuvee.cli.ask.calling import ask
+from cuvee.cli.ask.render import show_answer
+from cuvee.cli.terminal.tables import plain_table
 from cuvee.v1 import recommendation_pb2 as pb
 
 from deploy.demo.narration import console, heading, run, say

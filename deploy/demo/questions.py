@@ -6,8 +6,8 @@ import csv
 import sys
 from pathlib import Path
 
-from cuvee.cli.asking import ask
-from cuvee.cli.render import show_answer
+from cuvee.cli.ask.calling import ask
+from cuvee.cli.ask.render import show_answer
 from cuvee.client import profile
 from cuvee.v1 import events_pb2
 from cuvee.v1 import recommendation_pb2 as pb

@@ -4,6 +4,7 @@ Plugin authors need :data:`hookimpl`, :mod:`cuvee.recommender`, :mod:`cuvee.hook
 :mod:`cuvee.testing`; everything else is the engine's own.
 """
 
+from cuvee.artifacts.arrays import load_arrays, save_arrays
 from cuvee.data.catalog import Catalog, Entities, Role
 from cuvee.data.dataset import Dataset
 from cuvee.hookspecs import hookimpl
@@ -21,7 +22,6 @@ from cuvee.recommender import (
     Serves,
     SourceFailure,
 )
-from cuvee.training.arrays import load_arrays, save_arrays
 
 __version__ = "0.1.0"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cuvee.data.readers import BUILT_IN, Reader
+from cuvee.data.files.readers import BUILT_IN, Reader
 from cuvee.hookspecs import hookimpl
 from cuvee.ranking.blend import Blender, ReciprocalRankFusion, WeightedSum
 from cuvee.ranking.calibrate import Calibrator, MinMax, Quantile, Rank, ZScore

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from cuvee.data.readers import Reader
+    from cuvee.data.files.readers import Reader
     from cuvee.ranking.blend import Blender
     from cuvee.ranking.calibrate import Calibrator
     from cuvee.recommender import History, Queries, Recommender

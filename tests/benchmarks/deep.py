@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 from cuvee import Dataset
 from cuvee.config import load_settings
+from cuvee.evaluation.holding_out import Protocol
+from cuvee.evaluation.protocols import carry_out
+from cuvee.evaluation.results import Comparison, Kind
+from cuvee.evaluation.run import evaluate
+from cuvee.evaluation.splits import first_liked
+from cuvee.evaluation.trials import Round, Trial
 from cuvee.recommender import Ragged
 from cuvee.registry import Registry
 from cuvee.testing import run_server, two_tribes
-from cuvee.training.evaluate import evaluate
-from cuvee.training.evaluation import Comparison, Kind
-from cuvee.training.protocol_names import Protocol
-from cuvee.training.protocols import carry_out
-from cuvee.training.splits import first_liked
-from cuvee.training.trials import Round, Trial
 from datasets import DATA_DIR, HERE, cuvee, import_all
 
 PUBLISHED = """published, full ranking (HR@10 / NDCG@10): SASRec 0.199/0.108 as first, 0.306/0.178 with softmax

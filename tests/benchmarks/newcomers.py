@@ -11,18 +11,18 @@ were learnt from himself. Those of 10 events and more are the product's own.
 import numpy as np
 from cuvee import Dataset
 from cuvee.config import Settings, load_settings
+from cuvee.evaluation.bootstrap import paired_bootstrap
+from cuvee.evaluation.cases import Cases, Window, beginnings, depths
+from cuvee.evaluation.holding_out import Protocol
+from cuvee.evaluation.listing import list_all
+from cuvee.evaluation.metrics import ndcg
+from cuvee.evaluation.protocols import carry_out
+from cuvee.evaluation.run import entrants
+from cuvee.evaluation.trials import Round, Trial
 from cuvee.registry import Registry
-from cuvee.training.bootstrap import paired_bootstrap
-from cuvee.training.cases import Cases, Window, beginnings, depths
-from cuvee.training.evaluate import entrants
-from cuvee.training.fits import FitStore
-from cuvee.training.listing import list_all
-from cuvee.training.metrics import ndcg
-from cuvee.training.objective import Measure
-from cuvee.training.protocol_names import Protocol
-from cuvee.training.protocols import carry_out
-from cuvee.training.trials import Round, Trial
-from cuvee.training.tune import tune
+from cuvee.training.kept import FitStore
+from cuvee.tuning.objective import Measure
+from cuvee.tuning.run import tune
 from datasets import DATA_DIR, HERE
 from deep import cold
 

@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from cuvee.cli.progress import Bars
+from cuvee.artifacts.snapshot import load_snapshot
+from cuvee.cli.terminal.progress import Bars
 from cuvee.config import load_settings
 from cuvee.registry import Registry
 from cuvee.testing.agreement import compare
 from cuvee.testing.server import run_server
-from cuvee.training.snapshot import load_snapshot
 
 HERE = Path(__file__).resolve().parent
 

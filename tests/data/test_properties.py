@@ -5,9 +5,9 @@ import math
 import numpy as np
 import polars as pl
 from cuvee.data.catalog import Catalog, Entities, Role
-from cuvee.data.cleaning import CleanOptions, Repeats, clean
 from cuvee.data.dataset import Dataset
-from cuvee.data.raw import RawData
+from cuvee.data.files.cleaning import CleanOptions, Repeats, clean
+from cuvee.data.files.raw import RawData
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from cuvee.data.cleaning import clean
-from cuvee.data.readers import ReadOptions, gather
+from cuvee.data.files.cleaning import clean
+from cuvee.data.files.readers import ReadOptions, gather
 
 if "CUVEE_DATA" not in os.environ:
     pytest.skip("CUVEE_DATA is not set: it names a folder with ml-1m and ml-100k", allow_module_level=True)

@@ -1,7 +1,7 @@
 """The ``cuvee`` command.
 
-Each module beside this one adds its commands with ``register(app)``; what is slow to import they
-import inside the command. Errors that Cuvée raises on purpose are shown here, in one place.
+Each module or folder beside this one, named after its command, adds it with ``register(app)``.
+What is slow to import they import inside the command. Errors that Cuvée raises on purpose are shown here, in one place.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Annotated
 import typer
 
 from cuvee import __version__
-from cuvee.cli import check, data, evaluate, feedback, fit, plugins, recommend, serve, store, transfer, tune
+from cuvee.cli import ask, check, evaluate, fit, importing, plugins, report, serve, store, tune
 from cuvee.cli.extensions import add_commands
-from cuvee.cli.failures import exit_code, show
-from cuvee.cli.options import examples
+from cuvee.cli.terminal.failures import exit_code, show
+from cuvee.cli.terminal.options import examples
 from cuvee.errors import CuveeError
 
 __all__ = ["main", "program"]
 
-COMMANDS = (data, transfer, check, plugins, fit, evaluate, tune, store, serve, recommend, feedback)
+COMMANDS = (importing, check, plugins, fit, evaluate, tune, store, serve, ask, report)
 """In the order of ``cuvee --help``: the order in which one needs them."""
 
 

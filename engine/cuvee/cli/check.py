@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cuvee.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, examples, open_settings
+from cuvee.cli.terminal.options import DEFAULT_CONFIG, ConfigOption, JsonOption, examples, open_settings
 
 if TYPE_CHECKING:
     from cuvee.config import Settings
@@ -38,7 +38,7 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
     from rich.syntax import Syntax
     from rich.text import Text
 
-    from cuvee.cli.tables import print_json
+    from cuvee.cli.terminal.tables import print_json
 
     settings, registry = open_settings(config)
     effective = settings.effective()
@@ -70,8 +70,8 @@ def warnings_of(settings: Settings, registry: Registry) -> Iterator[str]:
     """
     import structlog
 
+    from cuvee.artifacts.snapshot import load_snapshot
     from cuvee.errors import ConfigError, CuveeError
-    from cuvee.training.snapshot import load_snapshot
 
     used = {name for product in settings.products.values() for name in product.recommenders}
     for name in settings.recommenders:

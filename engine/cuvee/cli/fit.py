@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
-from cuvee.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, check_product, examples, open_settings
+from cuvee.cli.terminal.options import DEFAULT_CONFIG, ConfigOption, JsonOption, check_product, examples, open_settings
+from cuvee.cli.terminal.tables import plain_table, print_json, size, span
 
 if TYPE_CHECKING:
-    from cuvee.training.artifacts import Manifest
+    from cuvee.artifacts.versions import Manifest
 
 __all__ = ["register"]
 
@@ -37,8 +40,7 @@ def fit(
     Nothing is published unless all of them could be fitted. A running server keeps the version
     that it has until it is started again.
     """
-    from cuvee.cli.progress import Bars
-    from cuvee.cli.tables import print_json, show_manifest
+    from cuvee.cli.terminal.progress import Bars
     from cuvee.training.fit import fit_product
 
     settings, registry = open_settings(config)
@@ -49,7 +51,7 @@ def fit(
             manifest = fit_product(settings, registry, name, bars)
         manifests.append(manifest)
         if not as_json:
-            show_manifest(manifest)
+            _show(manifest)
     if as_json:
         print_json([summary(m) for m in manifests])
 
@@ -62,3 +64,20 @@ def summary(manifest: Manifest) -> dict[str, object]:
         for name, entry in manifest.models.items()
     }
     return plain
+
+
+def _show(manifest: Manifest) -> None:
+    """What was fitted, what it took, and the version that it became."""
+    console = Console(highlight=False)
+    numbers = ("time", "memory", "on disk")
+    table = plain_table("recommender", "plugin", "from", *numbers, right=numbers)
+    for name, entry in manifest.models.items():
+        origin = Text(f"{entry.distribution} {entry.distribution_version}", "dim")
+        # memory is sampled, so a small peak means little
+        memory = "under 1 MB" if entry.peak_bytes < 1e6 else size(entry.peak_bytes)
+        costs = (span(entry.fit_seconds), memory, size(entry.size))
+        table.add_row(Text(name, "bold"), entry.plugin, origin, *costs)
+    console.print(table)
+    learnt_from = f"{manifest.n_users:,} users, {manifest.n_items:,} items, {manifest.n_events:,} events"
+    published = Text.assemble((manifest.product, "bold"), ": published version ", (manifest.version, "bold green"))
+    console.print(published.append(f", fitted on {learnt_from}"))

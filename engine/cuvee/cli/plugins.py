@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
-from cuvee.cli.options import JsonOption, examples
+from cuvee.cli.terminal.options import JsonOption, examples
+from cuvee.cli.terminal.tables import plain_table, print_json
 
 if TYPE_CHECKING:
-    from cuvee.registry import Registry
+    from cuvee.registry import Broken, Registry
 
 __all__ = ["Component", "components", "register"]
 
@@ -51,7 +55,6 @@ def register(app: typer.Typer) -> None:
 
 def plugins(as_json: JsonOption = False) -> None:
     """List what the installed plugins bring, and those that cannot be loaded."""
-    from cuvee.cli.tables import print_json, show_plugins
     from cuvee.registry import Registry
 
     registry = Registry.load()
@@ -59,4 +62,22 @@ def plugins(as_json: JsonOption = False) -> None:
         found = [asdict(c) for c in components(registry)]
         print_json({"components": found, "broken": [asdict(b) for b in registry.broken]})
     else:
-        show_plugins(components(registry), registry.broken)
+        _show(components(registry), registry.broken)
+
+
+def _show(components: Sequence[Component], broken: Sequence[Broken]) -> None:
+    """Registered names with their origin, then the plugins that cannot be loaded."""
+    console = Console(highlight=False)
+    table = plain_table("name", "kind", "distribution", "version", "serves")
+    kind = ""
+    for one in components:
+        if kind and one.kind != kind:
+            table.add_row()
+        kind = one.kind
+        serves = ", ".join(s.lower().replace("_", " ") for s in one.serves)
+        table.add_row(Text(one.name, "bold"), one.kind, one.distribution, one.version, serves)
+    console.print(table)
+    for bad in broken:
+        origin = f"{bad.distribution} {bad.version}".strip()
+        problem = Text.assemble(("broken: ", "bold red"), (bad.name, "bold"), f" of {origin}: {bad.problem}")
+        console.print(problem, soft_wrap=True)

@@ -1,278 +1,117 @@
-"""An evaluation as a report: one HTML file with its plots inside, nothing to be fetched."""
+"""``cuvee report``: what came of what was shown."""
 
 from __future__ import annotations
 
-import base64
-import datetime
-import importlib.util
 import math
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cuvee.cli.evaluation_tables import best_of, main_comparisons, uplift, worth
-from cuvee.errors import InvalidArgument, PluginError
+import typer
+
+from cuvee.cli.terminal.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    ProductArgument,
+    check_product,
+    examples,
+    open_settings,
+)
 
 if TYPE_CHECKING:
-    from cuvee.training.evaluation import Comparison, Evaluation, Figures, RoundFigures, Row
+    from cuvee.data.store.exposures import Outcome
 
-__all__ = ["require_reports", "write_report"]
+__all__ = ["register", "wilson"]
 
-
-@dataclass(frozen=True)
-class Card:
-    """One figure to be seen first."""
-
-    title: str
-    figure: str
-    detail: str
-    tone: str = ""
+Z = 1.959964
+"""The standard normal quantile of a two-sided 95 % interval."""
+DAY = 86_400_000_000
 
 
-@dataclass(frozen=True)
-class Plot:
-    """A picture, and what it shows in words."""
-
-    svg: str
-    """Base64."""
-    says: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """Plots under one title."""
-
-    title: str
-    under: str
-    plots: Sequence[Plot]
+def register(app: typer.Typer) -> None:
+    """Add ``report``."""
+    app.command(
+        epilog=examples(
+            "cuvee report movies                          by the source that contributed most",
+            "cuvee report movies --by segment --days 7    of the last week",
+            "cuvee report movies --by position --json     for programs",
+        )
+    )(report)
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A figure in a table."""
+def report(
+    product: ProductArgument,
+    by: Annotated[
+        Literal["source", "segment", "kind", "variant", "position", "version"],
+        typer.Option(help="What to tell apart; kind is blend, fallback or exploration."),
+    ] = "source",
+    days: Annotated[int, typer.Option(min=1, help="Of how many days.")] = 30,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Click-through and conversion of what was shown, by source, segment, variant, place.
 
-    text: str
-    margin: str = ""
-    tone: str = ""
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """A row of a table."""
-
-    name: str
-    kind: str
-    cells: Sequence[Cell]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Figures of all rows."""
-
-    title: str
-    heads: Sequence[str]
-    rows: Sequence[TableRow]
-
-
-def require_reports(html: Path) -> None:
-    """Check, before anything is computed, that a report can be written.
-
-    Raises:
-        PluginError: the libraries of the ``reports`` extra are not there; says how to install them.
-        InvalidArgument: the file's folder is not there.
+    Answers are kept for the share that `[events] exposures` of the product says. An item counts as
+    clicked when an event beyond a view names its answer by `recommendation_id`, as bought when a
+    purchase does. Intervals are Wilson's, 95 %, as if items were independent.
     """
-    missing = [name for name in ("jinja2", "matplotlib") if importlib.util.find_spec(name) is None]
-    if missing:
-        needed = " and ".join(missing)
-        raise PluginError(f"--html needs {needed}; install with: pip install 'cuvee[reports]'")
-    if not html.resolve().parent.is_dir():
-        raise InvalidArgument("--html", f"the folder {html.resolve().parent} does not exist; create it first")
-    if html.is_dir():
-        raise InvalidArgument("--html", f"{html} is a folder; name a file in it")
+    from rich.console import Console
+    from rich.text import Text
+
+    from cuvee.cli.terminal.tables import plain_table, print_json
+    from cuvee.data.store.opening import existing_store
+    from cuvee.data.store.rows import now
+
+    settings, _ = open_settings(config)
+    check_product(settings, product)
+    store = existing_store(settings)
+    found: list[Outcome] = []
+    if store is not None:
+        try:
+            found = store.outcomes(product, by, now() - days * DAY)
+        finally:
+            store.close()
+    if as_json:
+        print_json([summary(one, by) for one in found])
+        return
+    console = Console(highlight=False)
+    if not found:
+        share = settings.products[product].events.exposures
+        why = "" if share else f"; set [events] exposures above 0 in products/{product}.toml, and serve"
+        console.print(Text(f"{product}: nothing that was shown in the last {days} days was kept{why}"), soft_wrap=True)
+        return
+    numbers = ("answers", "items", "clicked", "click-through", "bought", "conversion")
+    table = plain_table(by, *numbers, right=numbers)
+    for one in found:
+        table.add_row(
+            Text(one.group or "none", "bold"),
+            f"{one.answers:,}", f"{one.shown:,}",
+            f"{one.clicked:,}", _share(one.clicked, one.shown),
+            f"{one.bought:,}", _share(one.bought, one.shown),
+        )  # fmt: skip
+    console.print(table)
 
 
-def write_report(found: Evaluation, notes: Sequence[str], html: Path) -> None:
-    """Write the report of an evaluation; ``notes`` say how it was measured."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from cuvee.training.evaluation import METRICS
-
-    environment = Environment(
-        loader=PackageLoader("cuvee.cli", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    shown = {name for one in found.rounds for name in one.rows[0].figures.means}
-    k = found.rounds[0].k if len({one.k for one in found.rounds}) == 1 else "k"
-    glossary = [(m.label.format(k=k), m.says) for name, m in METRICS.items() if name in shown]
-    text = environment.get_template("report.html.j2").render(
-        found=found,
-        written=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        cards=list(_cards(found)),
-        sections=list(_sections(found)),
-        tables=list(_tables(found)),
-        glossary=glossary,
-        notes=notes,
-    )
-    html.write_text(text, encoding="utf-8")
+def summary(one: Outcome, by: str) -> dict[str, object]:
+    """A group as plain values."""
+    plain = asdict(one)
+    plain[by] = plain.pop("group")
+    for name, count in (("click_through", one.clicked), ("conversion", one.bought)):
+        low, high = wilson(count, one.shown)
+        plain[name] = {"rate": count / one.shown, "low": low, "high": high}
+    return plain
 
 
-def _label(one: RoundFigures, metric: str = "") -> str:
-    from cuvee.training.evaluation import METRICS
-
-    return METRICS[metric or one.primary].label.format(k=one.k)
-
-
-def _tone(comparison: Comparison) -> str:
-    found = comparison.found.difference
-    return "good" if found.low > 0 else "bad" if found.high < 0 else ""
-
-
-def _cards(found: Evaluation) -> Iterator[Card]:
-    for one in found.rounds:
-        blend = one.row("blend").figures.means[one.primary]
-        where = f", {one.name}" if one.name else ""
-        yield Card(
-            f"{_label(one)} of the blend{where}",
-            f"{blend.mean:.4f}",
-            f"95 % interval {blend.low:.4f} to {blend.high:.4f}, {one.n_users:,} users",
-        )
-        against = one.against(one.best_member)
-        if against is not None and len(found.rounds) == 1:
-            value, rest = _first_word(uplift(against.found))
-            share = f"better in {against.found.share_above:.1%} of {against.found.resamples:,} resamples"
-            yield Card(f"against its best member, {one.best_member}", value, f"{rest}, {share}", _tone(against))
-            means = one.row("blend").figures.means
-            yield Card(
-                _label(one, "hit_rate"), f"{100 * means['hit_rate'].mean:.1f} %", "users with a right item in the list"
-            )
-            yield Card("coverage", f"{100 * means['coverage'].mean:.1f} %", "of the catalogue is in anyone's list")
-    if found.protocol == "cold-items":
-        for comparison in found.comparisons:
-            value, rest = _first_word(uplift(comparison.found))
-            yield Card("what known items gain or lose", value, f"{rest} by serving new ones", _tone(comparison))
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % interval of a rate (Wilson 1927): sensible also for few trials, and for none of them."""
+    if trials == 0:
+        return 0.0, 1.0
+    rate, z2 = successes / trials, Z * Z
+    middle = (rate + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = Z / (1 + z2 / trials) * math.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials * trials))
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _first_word(text: str) -> tuple[str, str]:
-    value, _, rest = text.partition(" [")
-    return value, f"[{rest}"
-
-
-def _plot(svg: str, says: str) -> Plot:
-    return Plot(base64.b64encode(svg.encode()).decode(), says)
-
-
-def _sections(found: Evaluation) -> Iterator[Section]:
-    from cuvee.cli import report_plots as draw
-
-    first = found.rounds[0]
-    label = _label(first)
-    if found.protocol == "cold-users":
-        yield Section(
-            "What a few events are worth",
-            "New users, whom the models do not know, after their first events. What counts as right is the same "
-            "everywhere, so that the lines show what knowing more is worth. The band is the blend's 95 % interval.",
-            [_plot(draw.growth(found, label), f"{label} over the number of known events, per recommender")],
-        )
-    elif len(found.rounds) > 1:
-        yield Section(
-            "New items, and what serving them costs",
-            "Items that came after the models were fitted: found among each other, found among all items, and what "
-            "the known items lose when the new ones are served beside them.",
-            [_plot(draw.known_and_new(found.rounds, _label), "Each round's metric per recommender")],
-        )
-    else:
-        yield Section(
-            "How good the lists are",
-            "Each recommender alone and the blend, through the same pipeline. Lines are 95 % intervals; two rows may "
-            "differ for sure although theirs overlap, since they have the same users: see the comparisons below.",
-            [
-                _plot(draw.metric_of_rows(first, first.primary, label), f"{label} per recommender"),
-                _plot(
-                    draw.metric_of_rows(first, "hit_rate", _label(first, "hit_rate")),
-                    "Share of users with a right item, per recommender",
-                ),
-            ],
-        )
-    if len(first.segments) > 1 and len(found.rounds) == 1:
-        yield Section(
-            "By how much history a user has",
-            "A blend must hold for each segment of users, not on average alone.",
-            [_plot(draw.by_segment(first, first.primary, label), f"{label} per segment and recommender")],
-        )
-    if any(row.kind == "without" for row in first.rows) and found.protocol != "cold-items":
-        last = found.rounds[-1]
-        where = f" ({last.name})" if last.name else ""
-        yield Section(
-            "What each source brings",
-            f"The blend against itself without each source{where}, user by user. Grey: no more than chance explains.",
-            [_plot(draw.what_sources_bring(last, _label(last)), "Uplift by each source")],
-        )
-    last = found.rounds[-1]
-    where = f" Here: {last.name}." if last.name else ""
-    yield Section(
-        "Accuracy is not all",
-        f"Right lists may show few items, alike items, or popular ones alone.{where}",
-        [_plot(draw.trade_offs(last, _label(last)), f"{label} against coverage, diversity and popularity")],
-    )
-
-
-def _tables(found: Evaluation) -> Iterator[Table]:
-    from cuvee.training.evaluation import METRICS
-
-    for one in found.rounds:
-        names = list(one.rows[0].figures.means)
-        best = {n: best_of(one.rows, worth(n), METRICS[n].best) for n in names}
-        heads = [*(_label(one, n) for n in names), "blend against it, %"]
-        rows = []
-        for row in one.rows:
-            cells = [_cell(row, row.figures, n, best[n]) for n in names]
-            against = one.against(row.name)
-            cells.append(Cell(uplift(against.found), "", _tone(against)) if against else Cell(""))
-            rows.append(TableRow(row.name, row.kind, cells))
-        yield Table(one.name, heads, rows)
-        if len(one.segments) > 1 and len(found.rounds) == 1:
-            yield _by_segment(one)
-    yield _comparisons(found)
-
-
-def _cell(row: Row, figures: Figures, metric: str, best: Collection[str]) -> Cell:
-    value = figures.means[metric]
-    digits = 2 if metric == "novelty" else 4
-    if math.isnan(value.mean):
-        return Cell("")
-    margin = "" if math.isnan(value.low) else f"{(value.high - value.low) / 2:.{digits}f}"
-    return Cell(f"{value.mean:.{digits}f}", margin, "best" if row.name in best else "")
-
-
-def _by_segment(one: RoundFigures) -> Table:
-    metric = one.primary
-    best = {s.name: best_of(one.rows, worth(metric, s.name)) for s in one.segments}
-    rows = [
-        TableRow(row.name, row.kind, [_cell(row, row.segments[s.name], metric, best[s.name]) for s in one.segments])
-        for row in one.rows
-    ]
-    heads = [f"{s.name} ({s.events}), {s.n_users:,} users" for s in one.segments]
-    return Table(f"{_label(one)} by liked events", heads, rows)
-
-
-def _comparisons(found: Evaluation) -> Table:
-    """The blend against its best member everywhere and the baselines, and rounds against each other."""
-    rows = []
-    for one in found.rounds:
-        for where, against, comparison in main_comparisons(one):
-            rows.append(_compared(f"{where}: against {against}", comparison))
-    rows += [_compared(f"{c.first}, against {c.second}", c) for c in found.comparisons]
-    return Table("The blend compared, user by user", ["uplift, %", "better in", "users"], rows)
-
-
-def _compared(name: str, comparison: Comparison) -> TableRow:
-    found = comparison.found
-    return TableRow(
-        name,
-        "",
-        [
-            Cell(uplift(found), "", _tone(comparison)),
-            Cell(f"{found.share_above:.1%} of {found.resamples:,} resamples"),
-            Cell(f"{found.n_users:,}"),
-        ],
-    )
+def _share(count: int, of: int) -> str:
+    low, high = wilson(count, of)
+    return f"{count / of:.1%} ({low:.1%} to {high:.1%})"

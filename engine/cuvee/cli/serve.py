@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cuvee.cli.options import DEFAULT_CONFIG, ConfigOption, examples, open_settings
+from cuvee.cli.terminal.options import DEFAULT_CONFIG, ConfigOption, examples, open_settings
 
 __all__ = ["register"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cuvee.cli.options import DEFAULT_CONFIG, ConfigOption, examples, open_settings
+from cuvee.cli.terminal.options import DEFAULT_CONFIG, ConfigOption, examples, open_settings
 
 __all__ = ["register"]
 

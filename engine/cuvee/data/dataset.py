@@ -17,7 +17,7 @@ from scipy import sparse
 
 from cuvee.data.catalog import Catalog
 from cuvee.errors import DataError
-from cuvee.recommender import Floats, Histories
+from cuvee.queries import Floats, Histories
 
 __all__ = ["Dataset"]
 

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from cuvee.data.catalog import Entities
 from cuvee.errors import InvalidArgument
-from cuvee.recommender import Bools
+from cuvee.queries import Bools
 
 __all__ = ["MAX_LENGTH", "CompiledFilter", "compile_filter"]
 

@@ -13,7 +13,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from cuvee.pseudonyms import Pseudonyms
-from cuvee.serving.checks import LONGEST_ID
+from cuvee.serving.fields import LONGEST_ID
 
 __all__ = ["PERSONAL", "pseudonymise"]
 

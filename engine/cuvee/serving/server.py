@@ -15,17 +15,17 @@ import structlog
 from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
+from cuvee.artifacts.snapshot import Snapshot, load_snapshot
 from cuvee.config import ServerConfig, Settings
 from cuvee.errors import ConfigError, Mistake, OperatorError
 from cuvee.registry import Registry
 from cuvee.serving.guard import Guard
 from cuvee.serving.health import SERVICE, Health
-from cuvee.serving.probe import probe
-from cuvee.serving.products import Products, Served
-from cuvee.serving.servicer import RecommendationServicer
-from cuvee.serving.store_services import StoreServices
+from cuvee.serving.lists.probe import probe
+from cuvee.serving.lists.service import RecommendationServicer
+from cuvee.serving.live.products import Products, Served
 from cuvee.serving.threads import Threads
-from cuvee.training.snapshot import Snapshot, load_snapshot
+from cuvee.serving.with_store import StoreServices
 from cuvee.v1 import recommendation_pb2_grpc as rpc
 
 __all__ = ["Ready", "serve"]

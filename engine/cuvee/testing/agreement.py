@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cuvee.artifacts.snapshot import Snapshot
 from cuvee.client import Client
 from cuvee.ranking.ask import ask_directly
+from cuvee.ranking.known_users import ask_about, in_batches
 from cuvee.ranking.pipeline import make_lists
 from cuvee.recommender import Ints, Progress
-from cuvee.training.questions import ask_about, in_batches
-from cuvee.training.snapshot import Snapshot
 
 __all__ = ["Agreement", "compare"]
 

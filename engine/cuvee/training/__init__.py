@@ -1,1 +1,1 @@
-"""Where models come from: fit, evaluate, artefacts, snapshots."""
+"""Where do models come from: fitting a product's recommenders, fits that are kept, vectors that models share."""

@@ -16,6 +16,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from cuvee.artifacts.forgotten import take_out
+from cuvee.artifacts.snapshot import compile_plan
+from cuvee.artifacts.versions import CATALOG, ArtifactRoot, Manifest, ModelEntry, describe_files, new_version
 from cuvee.config import Instance, Settings
 from cuvee.data.dataset import Dataset
 from cuvee.data.imported import imported_data
@@ -25,13 +28,10 @@ from cuvee.errors import CuveeError, PluginError
 from cuvee.product import Product
 from cuvee.ranking.ask import ask_directly
 from cuvee.ranking.calibrate import Calibrator
+from cuvee.ranking.known_users import ask_about, in_batches
 from cuvee.ranking.pipeline import make_lists
 from cuvee.recommender import Floats, Progress, Recommender
 from cuvee.registry import Registry
-from cuvee.training.artifacts import CATALOG, ArtifactRoot, Manifest, ModelEntry, describe_files, new_version
-from cuvee.training.forgotten import take_out
-from cuvee.training.questions import ask_about, in_batches
-from cuvee.training.snapshot import compile_plan
 from cuvee.training.vectors import order_of_fits, with_vectors
 
 __all__ = ["Fitted", "ProgressFor", "calibrate", "fit_models", "fit_one", "fit_product", "training_data"]

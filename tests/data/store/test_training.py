@@ -9,9 +9,9 @@ import polars as pl
 from cuvee.data.catalog import Catalog, Entities
 from cuvee.data.dataset import Dataset
 from cuvee.data.store import Store
-from cuvee.data.store.bulk import read_events
 from cuvee.data.store.rows import ItemRow, UserRow
 from cuvee.data.store.training import with_stored
+from cuvee.data.store.transfer.bulk import read_events
 from cuvee.product import EventsConfig
 
 DISMISS = 6

@@ -292,9 +292,11 @@ def test_items_and_users_of_ones_own_are_upserted_over_what_was_imported(told: T
 
 KILLED = """
 import os, signal, sys
-from cuvee.cli import main, progress, transfer
+from cuvee.cli import main
+from cuvee.cli.terminal import progress
+from cuvee.cli.importing import store_files as transfer
 transfer.EVENTS = 100
-from cuvee.data.store import exports
+from cuvee.data.store.transfer import exports
 exports.SIZES = dict.fromkeys(exports.SIZES, 100)
 class Deadly(progress.Bars):
     def __call__(self, name):

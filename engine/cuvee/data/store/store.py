@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from cuvee.data.store import activity, events, exposures, items, users
+from cuvee.data.store import activity, events, exposures
+from cuvee.data.store.catalogue import items, users
 from cuvee.data.store.database import Database
 from cuvee.data.store.rows import (
     Attribute,

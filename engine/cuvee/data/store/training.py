@@ -8,13 +8,13 @@ import numpy as np
 
 from cuvee.data.catalog import Catalog, Entities
 from cuvee.data.dataset import Dataset
-from cuvee.data.store.bulk import LATEST, read_events
-from cuvee.data.store.overlay import overlaid
+from cuvee.data.store.catalogue.overlay import overlaid
 from cuvee.data.store.rows import ItemRow
 from cuvee.data.store.store import Store
+from cuvee.data.store.transfer.bulk import LATEST, read_events
 from cuvee.data.store.weights import settled, weights_of
 from cuvee.product import EventsConfig
-from cuvee.recommender import Bools, Floats, Histories
+from cuvee.queries import Bools, Floats, Histories
 
 __all__ = ["with_stored"]
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from cuvee.data.store.rows import EventType
 from cuvee.product import EventsConfig
-from cuvee.recommender import Floats, Ints
+from cuvee.queries import Floats, Ints
 
 __all__ = ["settled", "weights_of"]
 

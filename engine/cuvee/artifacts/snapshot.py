@@ -1,0 +1,224 @@
+"""Snapshots: one product's data, models and configuration, ready to serve, and immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from cuvee.artifacts.versions import ArtifactRoot, Manifest
+from cuvee.config import Settings
+from cuvee.data.catalog import Catalog, Entities
+from cuvee.data.dataset import Dataset
+from cuvee.data.imported import imported_data
+from cuvee.errors import ArtifactError, ConfigError, CuveeError, Mistake, RequestError
+from cuvee.product import Product
+from cuvee.ranking.calibrate import Calibrator
+from cuvee.ranking.explore import Explorer
+from cuvee.ranking.facts import ItemFacts
+from cuvee.ranking.plan import Plan, Source
+from cuvee.recommender import Recommender
+from cuvee.registry import Registry
+
+__all__ = ["Snapshot", "compile_plan", "explorer_of", "grown", "load_snapshot"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that answering for a product takes; a reload makes another one and swaps."""
+
+    product: Product
+    version: str
+    data: Dataset
+    plan: Plan
+    problems: tuple[str, ...]
+    """Sources that could not be loaded: they count as degraded in every answer."""
+    manifest: Manifest
+    folders: Mapping[str, Path]
+    """Where each loaded model lies, its files checked."""
+
+    def close(self) -> None:
+        """Close every recommender."""
+        for source in (*self.plan.sources, *self.plan.fallback):
+            if source.recommender is not None:
+                source.recommender.close()
+
+
+def compile_plan(
+    product: Product,
+    registry: Registry,
+    catalog: Catalog,
+    models: Mapping[str, Recommender[Any] | None],
+    calibrators: Mapping[str, Calibrator],
+    version: str,
+    facts: ItemFacts | None = None,
+) -> Plan:
+    """Make a product's configuration ready to run over given models.
+
+    Raises:
+        ConfigError: a rule does not fit the catalogue (a filter over a column that is not there).
+    """
+    timeouts = {s.use: s.timeout for s in product.sources}
+    blender = registry.blenders[product.blend.method].component
+    rules, eligible, mistakes = [], None, []
+    for at, use in enumerate(product.rules):
+        component = registry.rules[use.use].component
+        try:
+            rule = component(component.Config.model_validate(use.options), catalog)
+            mask = rule.eligible()
+        except RequestError as problem:
+            mistakes.append(Mistake(f"products/{product.name}.toml", f"rules.{at}", str(problem)))
+            continue
+        rules.append(rule)
+        if mask is not None:
+            eligible = mask if eligible is None else eligible & mask
+    if mistakes:
+        raise ConfigError(mistakes)
+    return Plan(
+        product=product.name,
+        catalog=catalog,
+        sources=[Source(s.use, models[s.use], s.candidates, s.timeout, version) for s in product.sources],
+        calibrators=calibrators,
+        blender=blender(blender.Options.model_validate(product.blend.options), product.blend.missing),
+        segments=sorted(product.blend.segments.items(), key=lambda s: s[1]),
+        weights=product.blend.weights,
+        rules=rules,
+        eligible=eligible,
+        fallback=[
+            Source(n, models[n], product.page_size.max, timeouts.get(n), version) for n in product.fallback.chain
+        ],
+        max_candidates=product.blend.max_candidates,
+        passage=product.blend.passage,
+        facts=facts,
+    )
+
+
+def explorer_of(product: Product, data: Dataset, version: str) -> Explorer | None:
+    """What a product explores of a dataset; None for nothing."""
+    table = product.explore
+    if not table.share:
+        return None
+    return Explorer.of(
+        data,
+        version,
+        share=table.share,
+        method=table.method,
+        first=table.first,
+        seed=table.seed,
+        fewer_than=table.fewer_than,
+        younger_than=table.younger_than_days,
+    )
+
+
+def _check_grown(data: Dataset, manifest: Manifest) -> None:
+    """The dataset must be the one of the fit, or have grown from it at its end."""
+    for kind, entities, n, digest in (
+        ("items", data.catalog.items, manifest.n_items, manifest.items_digest),
+        ("users", data.catalog.users, manifest.n_users, manifest.users_digest),
+    ):
+        if len(entities) < n or entities.digest(n) != digest:
+            raise ArtifactError(
+                f"the {kind} of product {manifest.product!r} are not those that version {manifest.version} was "
+                f"fitted on; run `cuvee fit {manifest.product}`"
+            )
+
+
+def load_snapshot(settings: Settings, registry: Registry, product: str, version: str | None = None) -> Snapshot:
+    """Load a product's data and a version of its models, the newest by default.
+
+    A model that is missing, damaged or was fitted under another configuration does not stop the
+    others: it is listed in ``problems``.
+
+    Raises:
+        ArtifactError: there is no such version, it fits another dataset, or no model of it loads.
+        DataError: the dataset was not imported, or its ids are not kept as ``[privacy]`` says.
+    """
+    config = settings.products[product]
+    root = ArtifactRoot(settings.artifact_url)
+    data = imported_data(settings, product)
+    manifest = root.manifest(product, version)
+    if manifest.catalog:
+        data = data.placed(Catalog.load(root.fetch_catalog(manifest)))
+    _check_grown(data, manifest)
+    models: dict[str, Recommender[Any] | None] = {}
+    folders: dict[str, Path] = {}
+    problems = []
+    for name in config.recommenders:
+        try:
+            folder = _folder(root, manifest, settings, name)
+            models[name] = _load_model(folder, settings, registry, name, data.catalog)
+            folders[name] = folder
+        except Exception as problem:  # noqa: BLE001 - a plugin's load may raise anything; the others go on
+            said = str(problem) if isinstance(problem, CuveeError) else f"{type(problem).__name__}: {problem}"
+            log.warning("model not loaded", product=product, recommender=name, problem=said)
+            problems.append(f"{name}: {said}")
+            models[name] = None
+    if not any(models.values()):
+        raise ArtifactError(f"no model of product {product!r} could be loaded:\n" + "\n".join(problems))
+    plan = _plan(config, registry, data, models, manifest)
+    return Snapshot(config, manifest.version, data, plan, tuple(problems), manifest, folders)
+
+
+def grown(snapshot: Snapshot, settings: Settings, registry: Registry, items: Entities) -> Snapshot:
+    """The same models, loaded anew beside a catalogue whose items have changed, or grown at their end.
+
+    Raises:
+        ConfigError: a rule does not fit the new catalogue.
+        Exception: whatever a plugin's load raises; the snapshot is as good as before.
+    """
+    data = snapshot.data.with_catalog(Catalog(items, snapshot.data.catalog.users))
+    models: dict[str, Recommender[Any] | None] = dict.fromkeys(snapshot.product.recommenders)
+    try:
+        for name, folder in snapshot.folders.items():
+            models[name] = _load_model(folder, settings, registry, name, data.catalog)
+        plan = _plan(snapshot.product, registry, data, models, snapshot.manifest)
+    except BaseException:
+        for model in models.values():
+            if model is not None:
+                model.close()
+        raise
+    return replace(snapshot, data=data, plan=plan)
+
+
+def _plan(
+    config: Product,
+    registry: Registry,
+    data: Dataset,
+    models: Mapping[str, Recommender[Any] | None],
+    manifest: Manifest,
+) -> Plan:
+    """The plan, its calibrators as they were learnt with the models."""
+    component = registry.calibrators[config.blend.calibrate].component
+    calibrators = {s.use: component(_learnt(manifest, s.use, config.blend.calibrate)) for s in config.sources}
+    facts = ItemFacts.of(data)
+    plan = compile_plan(config, registry, data.catalog, models, calibrators, manifest.version, facts)
+    return replace(plan, explorer=explorer_of(config, data, manifest.version))
+
+
+def _learnt(manifest: Manifest, model: str, calibrator: str) -> dict[str, list[float]]:
+    entry = manifest.models.get(model)
+    return dict(entry.calibration.get(calibrator, {})) if entry else {}
+
+
+def _folder(root: ArtifactRoot, manifest: Manifest, settings: Settings, name: str) -> Path:
+    """Where a model lies, if it is the configured one."""
+    entry = manifest.models.get(name)
+    if entry is None:
+        raise ArtifactError(f"version {manifest.version} holds no model {name!r}; run `cuvee fit {manifest.product}`")
+    if entry.config_digest != settings.recommenders[name].digest:
+        raise ArtifactError(
+            f"[recommenders.{name}] has changed since version {manifest.version} was fitted; "
+            f"run `cuvee fit {manifest.product}`"
+        )
+    return root.fetch(manifest, name)
+
+
+def _load_model(folder: Path, settings: Settings, registry: Registry, name: str, catalog: Catalog) -> Recommender[Any]:
+    instance = settings.recommenders[name]
+    loaded: Recommender[Any] = registry.recommenders[instance.plugin].component.load(folder, instance.config, catalog)
+    return loaded

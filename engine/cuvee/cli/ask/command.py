@@ -1,0 +1,206 @@
+"""``cuvee recommend``, ``similar`` and ``rank``: ask a running server, as any client does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cuvee.cli.terminal.options import JsonOption, ProductArgument, examples
+
+if TYPE_CHECKING:
+    from cuvee.cli.ask.render import Answer
+    from cuvee.v1 import recommendation_pb2 as pb
+
+__all__ = ["DEFAULT_ADDRESS", "profile_of", "register"]
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+AddressOption = Annotated[
+    str, typer.Option("--address", envvar="CUVEE_ADDRESS", help="Where the server listens: host:port.")
+]
+TimeoutOption = Annotated[float, typer.Option(min=0.001, help="Seconds to wait for the answer.")]
+UserOption = Annotated[str, typer.Option("--user", "-u", help="The user's id.")]
+ContextOption = Annotated[
+    list[str] | None, typer.Option("--context", "-x", help="An item just touched; repeat it, oldest first.")
+]
+AttributeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attribute",
+        "-a",
+        help="What is known of the user: column=value. A number, true, false, or text.",
+        metavar="COLUMN=VALUE",
+    ),
+]
+InterestOption = Annotated[
+    list[str] | None,
+    typer.Option("--interest", "-i", help="Liked values of an item column.", metavar="COLUMN=VALUE,VALUE"),
+]
+FilterOption = Annotated[str, typer.Option("--filter", "-f", help="A SQL condition on the items' columns.")]
+ExcludeOption = Annotated[list[str] | None, typer.Option("--exclude", help="An item that must not come back.")]
+PageSizeOption = Annotated[int, typer.Option("--page-size", "-n", help="Length of the list; 0 is the product's own.")]
+ExplainOption = Annotated[bool, typer.Option("--explain/--no-explain", help="Show what each source contributed.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``recommend``, ``similar`` and ``rank``."""
+    app.command(
+        epilog=examples(
+            "cuvee recommend movies --user 196",
+            "cuvee recommend movies --context 50 --context 181 --context 172",
+            "cuvee recommend movies -a age=24 -a occupation=artist -i genres=Film-Noir,Crime",
+            "cuvee recommend movies -u 196 --filter \"year < 1960 AND 'Film-Noir' IN genres\"",
+            "cuvee recommend movies -u 196 --json",
+        )
+    )(recommend)
+    app.command(epilog=examples("cuvee similar movies 50", "cuvee similar movies 50 181 --page-size 5"))(similar)
+    app.command(epilog=examples("cuvee rank movies --user 196 50 181 172 1 302"))(rank)
+
+
+def recommend(
+    product: ProductArgument,
+    user: UserOption = "",
+    context: ContextOption = None,
+    attribute: AttributeOption = None,
+    interest: InterestOption = None,
+    where: FilterOption = "",
+    exclude: ExcludeOption = None,
+    page_size: PageSizeOption = 10,
+    explain: ExplainOption = True,
+    address: AddressOption = DEFAULT_ADDRESS,
+    timeout: TimeoutOption = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask for a list, and show what each source contributed to it.
+
+    The user is an id, a session of items just touched, a declared profile, or any mixture.
+    """
+    from cuvee.cli.ask.calling import ask
+
+    answer = ask(
+        address,
+        lambda client: client.recommend(
+            product,
+            user,
+            context_item_ids=context or (),
+            profile=profile_of(attribute or (), interest or ()),
+            page_size=page_size,
+            filter=where,
+            exclude_item_ids=exclude or (),
+            view=_view(explain),
+            timeout=timeout,
+        ),
+    )
+    _show(answer, as_json=as_json)
+
+
+def similar(
+    product: ProductArgument,
+    items: Annotated[list[str], typer.Argument(help="Items whose like is wanted.", metavar="ITEM...")],
+    where: FilterOption = "",
+    exclude: ExcludeOption = None,
+    page_size: PageSizeOption = 10,
+    explain: ExplainOption = True,
+    address: AddressOption = DEFAULT_ADDRESS,
+    timeout: TimeoutOption = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask for items that go with the given ones."""
+    from cuvee.cli.ask.calling import ask
+
+    answer = ask(
+        address,
+        lambda client: client.similar_items(
+            product,
+            items,
+            page_size=page_size,
+            filter=where,
+            exclude_item_ids=exclude or (),
+            view=_view(explain),
+            timeout=timeout,
+        ),
+    )
+    _show(answer, as_json=as_json)
+
+
+def rank(
+    product: ProductArgument,
+    items: Annotated[list[str], typer.Argument(help="The items to put in order.", metavar="ITEM...")],
+    user: UserOption = "",
+    context: ContextOption = None,
+    attribute: AttributeOption = None,
+    interest: InterestOption = None,
+    explain: ExplainOption = True,
+    address: AddressOption = DEFAULT_ADDRESS,
+    timeout: TimeoutOption = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Put your own items in order for one user. Nothing is added or left out."""
+    from cuvee.cli.ask.calling import ask
+
+    answer = ask(
+        address,
+        lambda client: client.rank(
+            product,
+            items,
+            user,
+            context_item_ids=context or (),
+            profile=profile_of(attribute or (), interest or ()),
+            view=_view(explain),
+            timeout=timeout,
+        ),
+    )
+    _show(answer, as_json=as_json)
+
+
+def profile_of(attributes: Sequence[str], interests: Sequence[str]) -> pb.UserProfile | None:
+    """What ``--attribute`` and ``--interest`` declare; None if nothing."""
+    from cuvee.client import profile
+
+    if not attributes and not interests:
+        return None
+    known = dict(_pair(given, "--attribute", "age=24") for given in attributes)
+    liked: dict[str, list[str]] = {}
+    for given in interests:
+        column, values = _pair(given, "--interest", "genres=Film-Noir,Crime")
+        liked.setdefault(column, []).extend(part.strip() for part in values.split(",") if part.strip())
+    return profile({column: _value(text) for column, text in known.items()}, liked)
+
+
+def _pair(given: str, option: str, example: str) -> tuple[str, str]:
+    column, equals, value = (part.strip() for part in given.partition("="))
+    if not (column and equals and value):
+        raise typer.BadParameter(f"{given!r} is not column=value, as in {option} {example}", param_hint=option)
+    return column, value
+
+
+def _value(text: str) -> str | float | bool:
+    """A number, a yes or no, or text; text in double quotes is always text."""
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return text[1:-1]
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _view(explain: bool) -> pb.AttributionView.ValueType:
+    from cuvee.v1.recommendation_pb2 import AttributionView
+
+    return AttributionView.ATTRIBUTION_VIEW_FULL if explain else AttributionView.ATTRIBUTION_VIEW_BASIC
+
+
+def _show(answer: Answer, *, as_json: bool) -> None:
+    from google.protobuf.json_format import MessageToDict
+
+    from cuvee.cli.ask.render import show_answer
+    from cuvee.cli.terminal.tables import print_json
+
+    if as_json:
+        print_json(MessageToDict(answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True))
+    else:
+        show_answer(answer)

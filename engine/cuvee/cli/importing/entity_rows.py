@@ -1,0 +1,157 @@
+"""Items and users of a Parquet file, through the very checks of the catalogue's API."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection
+
+from cuvee.client import profile
+from cuvee.data.catalog import Entities
+from cuvee.data.files.raw import LINE, Part, ReadOptions, Rows
+from cuvee.data.files.tabular import as_ids, found_column
+from cuvee.data.store import Store
+from cuvee.data.store.catalogue.items import write_items
+from cuvee.data.store.catalogue.overlay import overlaid, title_column
+from cuvee.data.store.catalogue.users import write_users
+from cuvee.data.store.rows import ItemRow
+from cuvee.data.store.transfer.imports import Batch
+from cuvee.errors import DataError, InvalidArgument
+from cuvee.pseudonyms import Pseudonyms
+from cuvee.serving.catalogue.from_wire import Columns, item_upsert, user_upsert
+from cuvee.serving.catalogue.to_wire import imported_item, imported_user
+from cuvee.v1 import catalog_pb2 as pb
+
+__all__ = ["item_batch", "user_batch"]
+
+JSON = {Part.ITEMS: ("attributes",), Part.USERS: ("attributes", "interests")}
+"""Columns of JSON objects, as an export has them; their entries count like columns of their own."""
+Values = dict[str, Any]
+
+
+def item_batch(store: Store, product: str, options: ReadOptions, imported: Entities) -> Batch:
+    """Upserts items over what was imported; a column is an attribute, but for the id, ``title`` and ``deleted``."""
+    items = overlaid(imported, store.items_since(product, 0))
+    columns = Columns.of(items.frame.schema, title_column(items))
+
+    def batch(connection: Connection, rows: Rows) -> tuple[int, int, pl.DataFrame]:
+        rows = _named(rows, options)
+        changes = []
+        for line, item_id, row in _values(rows):
+            title, deleted = str(row.pop("title", "") or ""), bool(row.pop("deleted", False))
+            try:
+                item = pb.Item(item_id=item_id, title=title, attributes=_attributes(row.pop("attributes", None), row))
+                upsert = item_upsert(item, frozenset(), columns)
+            except InvalidArgument as problem:
+                rows = _complaint(rows, line, problem)
+                continue
+            old = imported_item(imported, item_id)
+            over = upsert.over(old)
+            changes.append((item_id, _deleting(over, old or ItemRow(item_id)) if deleted else over))
+        made = write_items(connection, product, changes)
+        return sum(m is not None and m.created and bool(m.row.created) for m in made), len(changes), rows.malformed
+
+    return batch
+
+
+def _deleting(over: Callable[[ItemRow | None], ItemRow | None], old: ItemRow) -> Callable[[ItemRow | None], ItemRow]:
+    return lambda stored: replace(over(stored) or old, deleted=True)
+
+
+def user_batch(store: Store, product: str, options: ReadOptions, imported: Entities, pseudonyms: Pseudonyms) -> Batch:
+    """Upserts users over what was imported; a column is an attribute, but for the id and ``interests``."""
+    columns = Columns.of(imported.frame.schema)
+    forgotten = store.forgotten(product)
+
+    def batch(connection: Connection, rows: Rows) -> tuple[int, int, pl.DataFrame]:
+        rows = _named(rows, options)
+        rows = replace(rows, frame=rows.frame.with_columns(pseudonyms.of_each(rows.frame["id"], rows.file)))
+        changes = []
+        for line, user_id, row in _values(rows):
+            try:
+                interests = _object("interests", row.pop("interests", None))
+                attributes = _attributes(row.pop("attributes", None), row)
+                told = profile(interests={name: list(map(str, liked)) for name, liked in interests.items()})
+                for name, value in attributes.items():
+                    told.attributes[name].CopyFrom(value)
+                upsert = user_upsert(pb.User(user_id=user_id, profile=told), frozenset(), columns)
+            except InvalidArgument as problem:
+                rows = _complaint(rows, line, problem)
+                continue
+            changes.append((user_id, upsert.over(None if forgotten(user_id) else imported_user(imported, user_id))))
+        made = write_users(connection, product, changes)
+        return sum(created for _, created, _ in made), len(changes), rows.malformed
+
+    return batch
+
+
+def _named(rows: Rows, options: ReadOptions) -> Rows:
+    """With the id as ``id``, and the other columns as they are mapped."""
+    kind = "item" if rows.part is Part.ITEMS else "user"
+    there = [name for name in rows.frame.columns if name != LINE]
+    own = found_column(rows, kind, options, ("id", kind, f"{kind}id"))
+    if own is None:
+        raise DataError(
+            f"{rows.file} has no column that is plainly the {kind}'s id; say --map {kind}=COLUMN, "
+            f"one of: {', '.join(there)}"
+        )
+    names = {theirs: ours for ours, theirs in options.columns.items()}
+    rows = replace(rows, frame=rows.frame.rename({c: "id" if c == own else names.get(c, c) for c in there}))
+    for name, kind_of in rows.frame.schema.items():
+        listed = isinstance(kind_of, pl.List) and (kind_of.inner == pl.String or kind_of.inner.is_numeric())
+        if not listed and (kind_of.is_nested() or kind_of in {pl.Binary, pl.Object, pl.Duration, pl.Time}):
+            raise DataError(
+                f"{rows.file}: column {name!r} is of type {kind_of}, and the store keeps texts, numbers, flags, "
+                "times and lists of texts; leave it out, or import it into the dataset"
+            )
+    return as_ids(rows, "id")
+
+
+def _values(rows: Rows) -> Sequence[tuple[int, str, Values]]:
+    """Line, id, and what is given of the rest."""
+    found = []
+    for row in rows.frame.iter_rows(named=True):
+        given = {name: value for name, value in row.items() if value is not None}
+        found.append((given.pop(LINE), given.pop("id", ""), given))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """As the API takes it."""
+    if isinstance(value, list):
+        return [str(one) for one in value if one is not None]
+    if isinstance(value, datetime.date):
+        return value.isoformat(*([" "] if isinstance(value, datetime.datetime) else []))
+    return float(value) if isinstance(value, decimal.Decimal) else value
+
+
+def _object(name: str, given: object) -> dict[str, Any]:
+    """What a column of JSON says."""
+    if given is None:
+        return {}
+    try:
+        found = json.loads(given) if isinstance(given, str) else None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidArgument(name, "is no JSON object")
+    return found
+
+
+def _attributes(packed: object, columns: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Values of the wire, of columns and of entries in ``attributes``."""
+    given = {name: _plain(value) for name, value in {**_object("attributes", packed), **columns}.items()}
+    for name, value in given.items():
+        if not isinstance(value, str | float | int | bool | list):
+            raise InvalidArgument(f"attributes[{name}]", "is no text, number, flag or list of texts")
+    return profile(given).attributes
+
+
+def _complaint(rows: Rows, line: int, problem: InvalidArgument) -> Rows:
+    return rows.complain(rows.frame.filter(pl.col(LINE) == line), pl.lit(str(problem)))

@@ -1,0 +1,1 @@
+"""What every command shares: options, progress bars, tables, and errors in words."""

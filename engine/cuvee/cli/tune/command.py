@@ -1,0 +1,319 @@
+"""``cuvee tune``: learn how much each source counts, and prove that it pays."""
+
+from __future__ import annotations
+
+import enum
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cuvee.cli.terminal.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    ProductArgument,
+    check_product,
+    examples,
+    open_settings,
+)
+
+if TYPE_CHECKING:
+    from cuvee.cli.tune.patch import Patch
+    from cuvee.config import Settings
+    from cuvee.evaluation.cases import Window
+    from cuvee.product import Product
+    from cuvee.registry import Registry
+    from cuvee.tuning.new_items import NewItemsTuning
+    from cuvee.tuning.results import Tuning
+
+__all__ = ["REFUSED", "register"]
+
+REFUSED = 3
+"""Exit code where the blend is not better: nothing was proposed, nothing applied."""
+
+
+class Metric(enum.StrEnum):
+    """What is made best."""
+
+    NDCG = "ndcg"
+    HIT_RATE = "hit_rate"
+    RECALL = "recall"
+    MRR = "mrr"
+
+
+class Over(enum.StrEnum):
+    """Where the cases come from."""
+
+    VALIDATION = "validation"
+    GLOBAL_TIME = "global-time"
+
+
+class Missing(enum.StrEnum):
+    """What a missing opinion counts as."""
+
+    PRIOR = "prior"
+    SKIP = "skip"
+    ZERO = "zero"
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``tune``."""
+    app.command(
+        epilog=examples(
+            "cuvee tune movies                          learn, show, and write a patch and a plot",
+            "cuvee tune movies --apply                  and put it into products/movies.toml",
+            "cuvee tune movies --metric recall --k 20   for another metric than the product's own",
+            "cuvee tune movies --calibrate auto         choose the calibrator, too",
+            "cuvee tune movies --method learned         a ranker instead of weights",
+            "cuvee tune movies --new-items              how high new items may stand, instead of weights",
+        )
+    )(tune)
+
+
+def tune(
+    product: ProductArgument,
+    metric: Annotated[Metric | None, typer.Option(help="By default [tune] metric of the product.")] = None,
+    k: Annotated[
+        int | None, typer.Option("--k", min=1, max=1000, help="Of the first so many items; by default [tune] k.")
+    ] = None,
+    window: Annotated[
+        Over | None,
+        typer.Option(
+            help="validation: each user's event before the last, the last left out. global-time: a stretch of time. "
+            "By default [tune] window."
+        ),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="weighted, rrf, learned or a plugin's blender; by default the product's.")
+    ] = None,
+    calibrate: Annotated[
+        str | None, typer.Option(help="A calibrator, or auto to choose one; by default the product's.")
+    ] = None,
+    missing: Annotated[Missing | None, typer.Option(help="By default the product's.")] = None,
+    newcomers: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="So many people, a fifth at most, are not learnt from and asked about as new users. 0: nobody, short "
+            "histories then keep their weights.",
+        ),
+    ] = 1000,
+    users: Annotated[int | None, typer.Option(min=1, help="Ask about a random sample of so many others.")] = 6000,
+    compare: Annotated[
+        bool, typer.Option(help="Try rrf, weighted and learned, and say what each is worth and costs.")
+    ] = True,
+    new_items: Annotated[
+        bool,
+        typer.Option(
+            "--new-items",
+            help="Learn blend.options.optimism instead: how high items without events may stand before the known ones "
+            "lose half a per cent. Fits every recommender once more, without a tenth of the items.",
+        ),
+    ] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Change products/<name>.toml; its other lines stay.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="The patch; by default tuning/<name>.toml beside the folder of the data sets.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="The plot, a PNG; by default beside the patch.")] = None,
+    refit: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Fit this recommender anew; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the samples.")] = 0,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn the blend's weights on the past, and write them as a patch that a person can read.
+
+    Each segment of users, by length of history, gets its own weights. They are measured on people
+    from whom they were not learnt. A segment inside which newcomers would be better served by one
+    member alone is split. Where the blend is not better than its best member by more than chance
+    allows, nothing is written and the exit code is 3. `similar` weights stay as they are.
+    """
+    import datetime
+
+    from cuvee.cli.terminal.progress import Bars
+    from cuvee.cli.terminal.tables import print_json
+    from cuvee.cli.tune.new_items import patch_of_new_items, show_new_items
+    from cuvee.cli.tune.patch import require_tune
+    from cuvee.cli.tune.plots import save_png
+    from cuvee.cli.tune.tables import patch_of
+    from cuvee.training.fit import training_data
+    from cuvee.tuning.new_items import tune_new_items
+    from cuvee.tuning.objective import Measure
+    from cuvee.tuning.run import tune as learn
+
+    require_tune()
+    settings, registry = open_settings(config)
+    table = settings.products[check_product(settings, product)]
+    _check(registry, method, calibrate)
+    measure = Measure(metric.value if metric else table.tune.metric, k or table.tune.k)
+    out = out or settings.data_dir.parent / "tuning" / f"{product}{'.new-items' if new_items else ''}.toml"
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    file = _product_file(config, product)
+    if new_items:
+        data = training_data(settings, product)
+        with Bars(hidden=as_json) as bars:
+            hoped = tune_new_items(
+                settings, registry, product, data, measure, bars, users=users, seed=seed, refit=refit or ()
+            )
+        patch = patch_of_new_items(hoped, table, day, settings.revision)
+        written = _write(patch, out, file, config, apply=apply)
+        if as_json:
+            print_json(_plain(hoped, patch, written))
+        else:
+            show_new_items(hoped)
+            _show_patch(patch, written, applied=apply)
+        return
+    asked = _window(settings, table, window.value if window else table.tune.window, newcomers, users, seed)
+    with Bars(hidden=as_json) as bars:
+        found = learn(
+            settings,
+            registry,
+            product,
+            asked,
+            measure,
+            bars,
+            method=method,
+            calibrate_by=calibrate,
+            missing=missing.value if missing else None,
+            compare=compare,
+            refit=refit or (),
+        )
+    patch = patch_of(found, table, day, settings.revision)
+    written = []
+    if not found.refused:
+        plot = plot or out.with_suffix(".png")
+        save_png(found.curves, f"{product}: {measure} by the weight of each source, {day}", str(measure), plot)
+        written = [*_write(patch, out, file, config, apply=apply), plot]
+    if as_json:
+        print_json({**_plain(found, patch, written), "refused": found.refused})
+    else:
+        _show(found, patch, written, applied=apply)
+    if found.refused:
+        raise typer.Exit(REFUSED)
+
+
+def _check(registry: Registry, method: str | None, calibrate: str | None) -> None:
+    """Refuse names that nobody registers.
+
+    Raises:
+        InvalidArgument: names those that there are.
+    """
+    from cuvee.errors import NotFound
+    from cuvee.tuning.run import AUTO
+
+    if method is not None and method not in registry.blenders:
+        raise NotFound("blender", method, sorted(registry.blenders))
+    if calibrate is not None and calibrate != AUTO and calibrate not in registry.calibrators:
+        raise NotFound("calibrator", calibrate, [*sorted(registry.calibrators), AUTO])
+
+
+def _window(settings: Settings, product: Product, kind: str, newcomers: int, users: int | None, seed: int) -> Window:
+    from cuvee.evaluation.cases import global_time_window, sampled, validation_window
+    from cuvee.training.fit import training_data
+
+    data = training_data(settings, product.name)
+    segments = list(product.blend.segments.items())
+    if kind == Over.GLOBAL_TIME:
+        found = global_time_window(data, segments, newcomers)
+    else:
+        found = validation_window(data, segments, newcomers, seed)
+    return found if users is None else sampled(found, users, seed)
+
+
+def _write(patch: Patch, out: Path, file: Path, config: Path, *, apply: bool) -> list[Path]:
+    """Write a patch, what lies beside it, and with ``apply`` the product's file; gives what was written.
+
+    Raises:
+        ConfigError: the configuration cannot be loaded with it; the product's file is as before.
+    """
+    from cuvee.cli.tune.patch import patched, write_whole
+
+    write_whole(out, patch.text())
+    beside = {(file if apply else out).parent / name: text for name, text in patch.files.items()}
+    for path, text in beside.items():
+        write_whole(path, text)
+    if apply:
+        _apply(file, patched(file.read_text(encoding="utf-8"), patch, str(file)), config)
+    return [out, *beside, *([file] if apply else [])]
+
+
+def _apply(file: Path, text: str, config: Path) -> None:
+    """Write a product's file, and put the old one back if the configuration cannot be loaded with it.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    from cuvee.cli.tune.patch import write_whole
+    from cuvee.errors import ConfigError
+
+    before = file.read_text(encoding="utf-8")
+    write_whole(file, text)
+    try:
+        open_settings(config)
+    except ConfigError:
+        write_whole(file, before)
+        raise
+
+
+def _product_file(config: Path, product: str) -> Path:
+    import tomllib
+
+    folder = tomllib.loads(config.read_text(encoding="utf-8")).get("products", "products")
+    return config.parent / str(folder) / f"{product}.toml"
+
+
+def _show(found: Tuning, patch: Patch, written: list[Path], *, applied: bool) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from cuvee.cli.tune.plots import as_text
+    from cuvee.cli.tune.tables import show_tuning
+
+    console = Console(highlight=False, soft_wrap=True)
+    for panel in found.curves:
+        if panel.curves:
+            print(as_text(panel, str(found.measure), min(console.width, 100), colours=console.is_terminal))  # noqa: T201 - escapes of its own
+    show_tuning(found)
+    if found.refused:
+        told = Console(stderr=True, highlight=False, soft_wrap=True)
+        told.print(Text.assemble(("refused: ", "bold red"), f"{found.refused}; nothing was written"))
+        return
+    _show_patch(patch, written, applied=applied)
+
+
+def _show_patch(patch: Patch, written: list[Path], *, applied: bool) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print()
+    console.print(Text(patch.text().rstrip(), "cyan"))
+    console.print()
+    console.print(Text.assemble(("written: ", "bold green"), ", ".join(str(path) for path in written)))
+    if applied:
+        console.print(Text("`cuvee fit` is not needed; a running server takes the new weights when it starts again."))
+
+
+def _plain(found: Tuning | NewItemsTuning, patch: Patch, written: list[Path]) -> dict[str, object]:
+    """What was found as plain values."""
+    from dataclasses import asdict
+
+    plain = _finite(asdict(found))
+    return {
+        **plain,
+        "measure": str(found.measure),
+        "patch": patch.text(),
+        "written": [str(path) for path in written],
+    }
+
+
+def _finite(value: Any) -> Any:
+    """The same, numbers that JSON cannot say as null (an uplift over 0)."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

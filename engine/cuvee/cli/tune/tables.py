@@ -1,0 +1,162 @@
+"""What ``cuvee tune`` found, as tables for a person and as the patch that it proposes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from cuvee.cli.terminal.tables import plain_table, span
+from cuvee.cli.tune.patch import Patch
+
+if TYPE_CHECKING:
+    from cuvee.evaluation.bootstrap import Interval
+    from cuvee.product import Product
+    from cuvee.tuning.results import SegmentTuning, Tuning
+
+__all__ = ["patch_of", "show_tuning"]
+
+
+def percent(interval: Interval) -> str:
+    """A relative difference and its interval: ``+4.1 % (+1.2 to +6.9)``."""
+    return f"{interval.mean * 100:+.1f} % ({interval.low * 100:+.1f} to {interval.high * 100:+.1f})"
+
+
+def lengths(segments: Sequence[SegmentTuning], at: int) -> str:
+    """How many events the users of a segment have."""
+    least = segments[at].least
+    later = sorted(s.least for s in segments if s.least > least)
+    if not later:
+        return f"{least}+"
+    return str(least) if later[0] == least + 1 else f"{least}-{later[0] - 1}"
+
+
+def show_tuning(found: Tuning) -> None:
+    """Segments, then the whole, then what else was tried."""
+    console = Console(highlight=False)
+    right = ("events", "people", "before", "learnt", "best member")
+    title = f"{found.product}: {found.measure}"
+    table = plain_table("segment", *right, "", "learnt over best member", right=right, title=title)
+    for at, one in enumerate(found.segments):
+        against, people = one.against_best, f"{one.people:,}"
+        if against is None:
+            table.add_row(Text(one.name, "bold"), lengths(found.segments, at), people, "", "", "", "", "stays as it is")
+            continue
+        over = "the best member" if one.alone else percent(against.uplift)
+        table.add_row(
+            Text(one.name, "bold"),
+            lengths(found.segments, at),
+            people,
+            f"{one.before:.4f}",
+            f"{one.after:.4f}",
+            f"{against.second:.4f}",
+            Text(one.best_member, "dim"),
+            over if one.weights else "stays as it is",
+        )
+    best = found.against_best
+    table.add_row(
+        Text("all", "bold"),
+        "",
+        f"{found.people:,}",
+        f"{found.before:.4f}",
+        Text(f"{found.after:.4f}", "bold green"),
+        f"{best.second:.4f}",
+        Text(found.best_member, "dim"),
+        Text(percent(best.uplift), "bold"),
+    )
+    console.print(table)
+    console.print(f"over the weights before: {percent(found.against_before.uplift)}")
+    if found.tried:
+        console.print()
+        console.print(_tried(found))
+    if found.calibrators:
+        tried = ", ".join(f"{name} {value:.4f}" for name, value in found.calibrators.items())
+        console.print(Text(f"calibrators: {tried}", "dim"))
+    for note in notes(found):
+        console.print(Text(note, "dim"))
+
+
+def _tried(found: Tuning) -> object:
+    right = (str(found.measure), "per request")
+    table = plain_table("blend", right[0], "over best member", "over the row above", right[1], right=right)
+    member = found.members[found.best_member]
+    table.add_row(f"{found.best_member} alone", f"{member:.4f}", "", "", _cost(found, found.member_seconds))
+    for one in found.tried:
+        table.add_row(
+            one.recipe.method,
+            f"{one.value:.4f}",
+            percent(one.against_best.uplift),
+            percent(one.against_last.uplift) if one.against_last else "",
+            _cost(found, one.seconds),
+        )
+    return table
+
+
+def _cost(found: Tuning, seconds: float) -> str:
+    return f"{span(seconds)}, {seconds / found.member_seconds:.2f}x" if seconds and found.member_seconds else ""
+
+
+def notes(found: Tuning) -> list[str]:
+    """What the figures are, in sentences."""
+    lines = [
+        f"{found.window} window, {found.n_cases:,} cases; each is measured with weights learnt from other people",
+        "intervals: 95 %, paired bootstrap over people",
+    ]
+    if found.withheld:
+        lines.append(
+            f"short histories are those of {found.withheld:,} people as they began, whom no model has learnt from; "
+            "right are their next 5 items"
+        )
+    return lines
+
+
+def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
+    """The patch that a tuning proposes. ``day`` is its date, ``config`` the revision that it was made under."""
+    blend, recipe = product.blend, found.recipe
+    settings = {
+        key: value
+        for key, value in (("method", recipe.method), ("calibrate", recipe.calibrate), ("missing", recipe.missing))
+        if value != getattr(blend, key)
+    }
+    best = found.against_best
+    head = [
+        f"cuvee tune {found.product}, {day}, configuration {config}.",
+        f"{found.measure} on the {found.window} window, {found.people:,} people, out of fold:",
+        f"  {found.before:.4f} before, {found.after:.4f} after, {found.best_member} alone {best.second:.4f};",
+        f"  over {found.best_member} {percent(best.uplift)}, over before {percent(found.against_before.uplift)}",
+        "  (95 %, paired bootstrap over people).",
+        f"`cuvee tune {found.product} --apply` puts this into products/{found.product}.toml.",
+    ]
+    weights, said = {}, {}
+    for at, one in enumerate(found.segments):
+        if not one.weights or one.against_best is None:
+            continue
+        weights[one.name] = one.weights
+        against = (
+            f"{one.best_member} alone is best"
+            if one.alone
+            else f"{one.best_member} alone {one.against_best.second:.4f}, over it {percent(one.against_best.uplift)}"
+        )
+        said[one.name] = (
+            f"{lengths(found.segments, at)} events, {one.people:,} people: {found.measure} {one.before:.4f} -> "
+            f"{one.after:.4f}; {against}"
+        )
+    segments = {one.name: one.least for one in found.segments}
+    model = blend.options.get("model") if "method" not in settings else None
+    file = model or f"{found.product}.learned.json"
+    options = {key: value for key, value in recipe.options.items() if key != "learnt"}
+    if "learnt" in recipe.options:
+        options["model"] = file
+    return Patch(
+        head=head,
+        settings=settings,
+        options=options if "method" in settings or options != blend.options else None,
+        files={file: json.dumps(recipe.options["learnt"], indent=2) + "\n"} if "learnt" in recipe.options else {},
+        segments=segments if segments != blend.segments else {},
+        weights=weights,
+        notes=said,
+        tag=f"{day}",
+    )

@@ -1,0 +1,1 @@
+"""Files as people have them: readers, cleaning, fetching, and the report of an import."""

@@ -1,0 +1,298 @@
+"""From raw rows to a dataset: what is dropped, what is normalised, and the report of it.
+
+Pure: frames in, a :class:`~cuvee.data.dataset.Dataset` and a :class:`~cuvee.data.files.report.Report` out.
+Rows fall in this order: malformed, without an id, with a time, value, weight or order that cannot
+be, of an unknown item or user (if so wished), double, repeated (if so wished), of a user or item
+with too few events. The first reason that applies is the one that is reported.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from cuvee.data.catalog import Catalog, Entities
+from cuvee.data.dataset import Dataset
+from cuvee.data.files.entities import Merged, merge
+from cuvee.data.files.raw import Part, RawData
+from cuvee.data.files.report import Dropped, Report, Tally, dropped
+from cuvee.errors import DataError
+
+__all__ = ["CleanOptions", "Feedback", "Repeats", "Unknown", "clean"]
+
+LATEST = 1e11
+"""Seconds since 1970 of the year 5138: a larger number counts something shorter than seconds."""
+
+
+class Feedback(enum.StrEnum):
+    """What an interaction says."""
+
+    AUTO = "auto"
+    """Explicit where a threshold is given, implicit otherwise."""
+    IMPLICIT = "implicit"
+    """That it happened is a yes: weight 1, or the weight column."""
+    EXPLICIT = "explicit"
+    """Its value tells: weight 1 (or the weight column) from the threshold on, 0 below it, "seen, not liked"."""
+
+
+class Repeats(enum.StrEnum):
+    """What becomes of a user's several events with one item."""
+
+    KEEP = "keep"
+    LAST = "last"
+
+
+class Unknown(enum.StrEnum):
+    """What becomes of items and users that interactions name and no file describes."""
+
+    ADD = "add"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class CleanOptions:
+    """How to clean; the defaults lose no event that can be used."""
+
+    feedback: Feedback = Feedback.AUTO
+    positive_from: float | None = None
+    """The least value that counts as liked, for explicit feedback."""
+    repeats: Repeats = Repeats.KEEP
+    unknown: Unknown = Unknown.ADD
+    min_user_events: int = 0
+    min_item_events: int = 0
+    """Both are applied again and again until neither drops a row more."""
+    strict: bool = False
+    """Whether a row that cannot be used is an error instead of a line in the report."""
+
+    @property
+    def explicit(self) -> bool:
+        """Whether values decide."""
+        return self.feedback is Feedback.EXPLICIT or (self.feedback is Feedback.AUTO and self.positive_from is not None)
+
+
+class _Sieve:
+    """The interactions that are left, and a record of those that fell through."""
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        self.rows = rows
+        self.dropped: list[Dropped] = []
+
+    def drop(self, mask: pl.Series, reason: str, *, strict: bool = False) -> None:
+        """Drop the rows where the mask is true; those that were there before the import are not counted."""
+        if not mask.any():
+            return
+        fallen = self.rows.filter(mask)
+        self.rows = self.rows.filter(~mask)
+        if "old" in fallen.columns:
+            fallen = fallen.filter(~pl.col("old"))
+        if not len(fallen):
+            return
+        found = dropped(Part.INTERACTIONS, reason, fallen.sort("at"))
+        if strict:
+            raise DataError(f"{found.examples[0]}: {reason}")
+        self.dropped.append(found)
+
+
+def _faults(columns: list[str], options: CleanOptions) -> list[tuple[str, pl.Expr]]:
+    """What makes a row unusable: (reason, when it applies)."""
+    value, time, weight, order = (pl.col(name) for name in ("value", "time", "weight", "order"))
+    faults = [(f"no {who}", pl.col(who).is_null() | (pl.col(who) == "")) for who in ("user", "item")]
+    if "time" in columns:
+        if "order" not in columns:
+            faults.append(("no time (--map order=COLUMN would place such rows)", time.is_null()))
+        faults.append(("impossible time", time.is_nan() | time.is_infinite() | (time < 0)))
+        faults.append(("time after the year 5000 (is it in milliseconds? --time-unit ms)", time > LATEST))
+    if "order" in columns:
+        faults.append(("no order", order.is_null() | ~order.is_finite()))
+    if "value" in columns:
+        faults.append(("value is not finite", ~value.is_finite()))
+        if options.explicit:
+            faults.append(("no value", value.is_null()))
+    if "weight" in columns:
+        faults.append(("weight is not a number from 0 on", weight.is_null() | ~weight.is_finite() | (weight < 0)))
+    return faults
+
+
+def _weights(columns: list[str], options: CleanOptions) -> pl.Expr:
+    """Float32: how much each event speaks for its item."""
+    weight = pl.col("weight") if "weight" in columns else pl.lit(1.0)
+    if options.explicit:
+        if options.positive_from is None:
+            raise DataError("explicit feedback needs a threshold: say --positive-from VALUE, such as 4 out of 5 stars")
+        if "value" not in columns:
+            raise DataError("explicit feedback needs values: say --map value=COLUMN, or --feedback implicit")
+        weight = pl.when(pl.col("value") >= options.positive_from).then(weight).otherwise(0.0)
+    return weight.cast(pl.Float32).alias("weight")
+
+
+def _timed(rows: pl.DataFrame, after: float) -> pl.DataFrame:
+    """Give each row a time: its own, else its neighbour's by ``order``, else its place in the file."""
+    if "time" in rows.columns:
+        if "order" not in rows.columns or not rows["time"].null_count():
+            return rows
+        time = pl.col("time")
+        near = time.forward_fill().over("user", order_by=["order", "at"])
+        return rows.sort("order", "at").with_columns(
+            pl.coalesce(near, time.backward_fill().over("user")).fill_null(time.min()).fill_null(0.0)
+        )
+    place = pl.col("order") if "order" in rows.columns else after + pl.col("at").cast(pl.Float64)
+    return rows.with_columns(place.alias("time"))
+
+
+def _before(dataset: Dataset | None) -> pl.DataFrame:
+    """The events of a dataset, as rows that were there before."""
+    schema = {"user": pl.Int32, "item": pl.Int32, "time": pl.Float64, "weight": pl.Float32}
+    if dataset is None:
+        return pl.DataFrame(schema=schema)
+    events = dataset.events
+    return pl.DataFrame(
+        {"user": dataset.users, "item": events.items, "time": events.times, "weight": events.weights}, schema=schema
+    )
+
+
+def _frequent(rows: pl.DataFrame, n_users: int, n_items: int, options: CleanOptions) -> dict[str, np.ndarray]:
+    """Which rows' user, and which rows' item, still has enough events when no more rows fall."""
+    users, items, old = (rows[name].to_numpy() for name in ("user", "item", "old"))
+    alive = np.ones(len(rows), np.bool_)
+    few = {"user": np.zeros(len(rows), np.bool_), "item": np.zeros(len(rows), np.bool_)}
+    while True:
+        before = int(alive.sum())
+        for who, ids, n, least in (
+            ("user", users, n_users, options.min_user_events),
+            ("item", items, n_items, options.min_item_events),
+        ):
+            fallen = alive & ~old & (np.bincount(ids[alive], minlength=n) < least)[ids]
+            few[who] |= fallen
+            alive &= ~fallen
+        if int(alive.sum()) == before:
+            return few
+
+
+def _coded(sieve: _Sieve, raw: RawData, there: Catalog, options: CleanOptions) -> tuple[Merged, Merged]:
+    """Replace ids by provisional positions: those of the catalogue first, then new ones by appearance."""
+    merged = []
+    for who, given, old in (("item", raw.items, there.items), ("user", raw.users, there.users)):
+        part = Part.ITEMS if who == "item" else Part.USERS
+        known = merge(part, old, given, strict=options.strict)
+        if options.unknown is Unknown.DROP and len(known.entities):
+            outside = ~sieve.rows[who].is_in(known.entities.frame["id"].implode())
+            sieve.drop(outside, f"unknown {who}")
+        ids = pl.concat([known.entities.frame["id"], sieve.rows[who]]).unique(maintain_order=True)
+        codes = pl.DataFrame({who: ids, "code": np.arange(len(ids), dtype=np.int32)})
+        sieve.rows = sieve.rows.join(codes, on=who, how="left", maintain_order="left").drop(who).rename({"code": who})
+        merged.append(known.naming(ids))
+    return merged[0], merged[1]
+
+
+def _compact(rows: pl.DataFrame, who: str, known: Merged) -> tuple[pl.DataFrame, Entities, int]:
+    """Append to a catalogue the new ids that are still in use; true positions instead of provisional ones."""
+    n = len(known.entities)
+    new = rows[who].filter(rows[who] >= n).unique().sort()
+    if not len(new):
+        return rows, known.entities, 0
+    places = np.arange(len(known.ids), dtype=np.int32)
+    places[new.to_numpy()] = n + np.arange(len(new), dtype=np.int32)
+    rows = rows.with_columns(pl.Series(who, places[rows[who].to_numpy()]))
+    return rows, known.entities.upsert(pl.DataFrame({"id": known.ids.gather(new)})), len(new)
+
+
+def clean(raw: RawData, options: CleanOptions | None = None, into: Dataset | None = None) -> tuple[Dataset, Report]:
+    """Clean raw data into a dataset, or into one that exists.
+
+    Events of one user are ordered by time, then the order column, then their place in the files.
+    Two events are the same when user, item and time are (where there are no times: user, item and
+    order); the later row counts. A row without a time takes that of its predecessor in the order
+    column, and is dropped where there is no such column. Without any times, order is the time, or
+    else the place in the file.
+
+    Parameters:
+        raw: what the readers gave.
+        options: how to clean.
+        into: a dataset to add to. Positions keep their meaning: new items and users come last,
+            known ones are updated where the new value is not null. Events that were there are
+            replaced by the same ones read anew, and never dropped for being too few.
+
+    Raises:
+        DataError: the options ask for a column that is not there, or ``strict`` met an unusable row.
+    """
+    chosen = options or CleanOptions()
+    there = into.catalog if into is not None else Catalog(Entities.of_ids([]), Entities.of_ids([]))
+    sieve = _Sieve(raw.interactions.with_row_index("at"))
+    columns = raw.interactions.columns
+    weights = _weights(columns, chosen) if len(raw.interactions) else pl.lit(1.0, pl.Float32).alias("weight")
+    for reason, fault in _faults(columns, chosen):
+        sieve.drop(sieve.rows.select(fault.fill_null(value=False).alias("bad"))["bad"], reason, strict=chosen.strict)
+    items, users = _coded(sieve, raw, there, chosen)
+
+    old = _before(into).with_columns(old=pl.lit(value=True))
+    after = float(old["time"].to_numpy().max()) + 1.0 if len(old) else 0.0
+    new = _timed(sieve.rows, after).with_columns(weights, old=pl.lit(value=False))
+    by = ["time", "order", "at"] if "order" in columns else ["time", "at"]
+    new = new.sort(by).with_columns(place=pl.int_range(pl.len(), dtype=pl.Int64))
+    # old events come first among equal times, in the order that they have
+    sieve.rows = pl.concat([old.with_columns(place=pl.int_range(-len(old), 0, dtype=pl.Int64)), new], how="diagonal")
+    untimed = "time" not in columns and "order" not in columns
+    _drop_repeats(sieve, ["user", "item"] if untimed else ["user", "item", "time"], "the same event again")
+    if chosen.repeats is Repeats.LAST:
+        _drop_repeats(sieve, ["user", "item"], "an earlier event with the same item")
+    replaced = len(old) - int(sieve.rows["old"].sum())
+
+    if chosen.min_user_events > 0 or chosen.min_item_events > 0:
+        few = _frequent(sieve.rows, len(users.ids), len(items.ids), chosen)
+        marked = sieve.rows.with_columns(few_user=few["user"], few_item=few["item"])
+        sieve.rows = marked
+        sieve.drop(marked["few_user"], f"user with fewer than {chosen.min_user_events} events")
+        sieve.drop(sieve.rows["few_item"], f"item with fewer than {chosen.min_item_events} events")
+
+    rows, all_items, bare_items = _compact(sieve.rows, "item", items)
+    rows, all_users, bare_users = _compact(rows, "user", users)
+    rows = rows.sort("time", "place")
+    dataset = Dataset.build(
+        Catalog(all_items, all_users),
+        rows["user"].to_numpy(),
+        rows["item"].to_numpy(),
+        rows["time"].to_numpy(),
+        rows["weight"].to_numpy(),
+    )
+    return dataset, _report(raw, sieve, dataset, (items, bare_items), (users, bare_users), replaced)
+
+
+def _drop_repeats(sieve: _Sieve, keys: list[str], reason: str) -> None:
+    """Keep the last of the rows that agree in the keys."""
+    if sieve.rows.select(pl.struct(keys).n_unique()).item() == len(sieve.rows):
+        return
+    sieve.rows = sieve.rows.sort("time", "place")
+    # what was there before yields only to what is read now
+    stays = pl.col("old") & pl.col("old").last().over(keys)
+    sieve.drop(sieve.rows.select(~pl.struct(keys).is_last_distinct() & ~stays).to_series(), reason)
+
+
+def _report(
+    raw: RawData, sieve: _Sieve, dataset: Dataset, items: tuple[Merged, int], users: tuple[Merged, int], replaced: int
+) -> Report:
+    broken = {part: raw.malformed.filter(pl.col("part") == str(part)) for part in Part}
+    malformed = [dropped(part, "malformed", rows) for part, rows in broken.items() if len(rows)]
+    kept = int((~sieve.rows["old"]).sum())
+    tally: Callable[[Part, Merged, int], Tally] = lambda part, merged, bare: Tally(  # noqa: E731 (twice the same)
+        part, merged.read + len(broken[part]), merged.kept, merged.added + bare, merged.updated, bare
+    )
+    return Report(
+        Tally(
+            Part.INTERACTIONS,
+            len(raw.interactions) + len(broken[Part.INTERACTIONS]),
+            kept,
+            kept - min(kept, replaced),
+            min(kept, replaced),
+        ),
+        tally(Part.ITEMS, *items),
+        tally(Part.USERS, *users),
+        (*malformed, *items[0].dropped, *users[0].dropped, *sieve.dropped),
+        len(dataset),
+        dataset.n_items,
+        dataset.n_users,
+        raw.notes,
+    )

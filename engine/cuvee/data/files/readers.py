@@ -1,0 +1,139 @@
+"""Readers of interaction and catalogue files: which there are, and which one a file needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import polars as pl
+
+from cuvee.data.catalog import Entities
+from cuvee.data.files.movielens import MovieLensReader
+from cuvee.data.files.raw import INTERACTION_COLUMNS, Part, RawData, RawEntities, Reader, ReadOptions, TimeUnit
+from cuvee.data.files.tabular import CsvReader, ParquetReader
+from cuvee.errors import DataError
+
+__all__ = [
+    "AUTO",
+    "BUILT_IN",
+    "Part",
+    "RawData",
+    "RawEntities",
+    "ReadOptions",
+    "Reader",
+    "TimeUnit",
+    "choose",
+    "gather",
+    "like",
+]
+
+AUTO = "auto"
+"""The format that means: ask each reader."""
+
+BUILT_IN: Mapping[str, type[Reader]] = MappingProxyType(
+    {"movielens": MovieLensReader, "parquet": ParquetReader, "csv": CsvReader}
+)
+"""The engine's own readers."""
+
+
+def choose(path: Path, readers: Mapping[str, type[Reader]] = BUILT_IN, form: str = AUTO) -> Reader:
+    """The reader for an existing file or folder: the named one, or the one that knows the layout.
+
+    Raises:
+        DataError: nothing is there, no reader has that name, none knows the layout, or several do.
+    """
+    if form != AUTO and form not in readers:
+        raise DataError(f"no reader is named {form!r}; there are: {', '.join([AUTO, *readers])}")
+    expected = [readers[form].expects] if form != AUTO else [r.expects for r in readers.values()]
+    hint = "".join(f"\n  - {one}" for one in expected)
+    if not path.exists():
+        raise DataError(f"{path} does not exist; expected{hint}")
+    if form != AUTO:
+        return readers[form]()
+    for general in (False, True):
+        claims = [name for name, reader in readers.items() if reader.general is general and reader.sniff(path)]
+        if len(claims) > 1:
+            raise DataError(f"{path} can be read in several ways; say --format, one of: {', '.join(claims)}")
+        if claims:
+            return readers[claims[0]]()
+    raise DataError(f"{path} has no layout that a reader knows; expected{hint}")
+
+
+def like(options: ReadOptions, part: Part, there: Entities) -> ReadOptions:
+    """Options that read columns which a catalogue has already in the roles they have there."""
+    return replace(options, roles={**{f"{part}.{n}": r for n, r in there.roles.items()}, **options.roles})
+
+
+def _check(raw: RawData, options: ReadOptions) -> None:
+    """Every mapped name and every role must have met a column: a misspelt one is not passed over."""
+    there = {
+        **({f"items.{name}": name for name in raw.items.frame.columns} if raw.items else {}),
+        **({f"users.{name}": name for name in raw.users.frame.columns} if raw.users else {}),
+    }
+    known = {*there, *there.values()}
+    listed = ", ".join(sorted(there)) or "none, for there is neither an items nor a users file"
+    for ours, theirs in options.columns.items():
+        if ours not in INTERACTION_COLUMNS and ours not in known:
+            raise DataError(
+                f"--map {ours}={theirs}: no items or users file has a column {theirs!r}, and of interactions only "
+                f"{', '.join(INTERACTION_COLUMNS)} can be mapped; there are: {listed}"
+            )
+    for name, role in options.roles.items():
+        if name not in known:
+            raise DataError(f"--role {name}={role}: no items or users file has such a column; there are: {listed}")
+
+
+def gather(
+    path: Path | None = None,
+    *,
+    items: Path | None = None,
+    users: Path | None = None,
+    form: str = AUTO,
+    options: ReadOptions | None = None,
+    readers: Mapping[str, type[Reader]] = BUILT_IN,
+    there: Mapping[Part, Entities] = MappingProxyType({}),
+    strict: bool = False,
+    on_file: Callable[[Path], None] = lambda _: None,
+) -> RawData:
+    """Read what was asked for into one.
+
+    Parameters:
+        path: interactions, or a folder with everything.
+        items: a file of items; its layout is found out apart from that of ``path``.
+        users: a file of users; the same.
+        form: the name of the reader for ``path``.
+        options: what the caller knows of the files.
+        readers: those to choose from.
+        there: the catalogue that this is to be added to; its columns keep their roles.
+        strict: whether the first malformed row is an error.
+        on_file: called before each file is read.
+
+    Raises:
+        DataError: a file is missing or cannot be read, or ``strict`` found a malformed row.
+    """
+    asked = options or ReadOptions()
+    found = []
+    for source, part in ((path, asked.part), (items, Part.ITEMS), (users, Part.USERS)):
+        if source is None:
+            continue
+        reader = choose(source, readers, form if source is path else AUTO)
+        on_file(source)
+        reading = replace(asked, part=part)
+        for kind, entities in there.items():
+            reading = like(reading, kind, entities)
+        raw = reader.read(source, reading)
+        if part is not None and part is not asked.part and getattr(raw, part) is None:
+            held = [p for p in (Part.ITEMS, Part.USERS) if getattr(raw, p) is not None]
+            held += [Part.INTERACTIONS] if len(raw.interactions) else []
+            raise DataError(f"{source} holds no {part}" + (f" but {held[0]}" if held else ""))
+        found.append(raw)
+    raw = RawData.concat(found)
+    _check(raw, asked)
+    if strict and len(raw.malformed):
+        first = raw.malformed.row(0, named=True)
+        raise DataError(f"{first['file']}:{first['line']}: {first['reason']}")
+    if raw.interactions.schema["user"] != pl.String:
+        raise DataError("a reader must give ids as text")
+    return raw

@@ -1,0 +1,1 @@
+"""Many rows at once: Parquet files into the store and out of it."""

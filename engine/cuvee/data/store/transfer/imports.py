@@ -1,0 +1,152 @@
+"""Parquet files into the store: in batches, each committed with how far it has come.
+
+Who was killed goes on behind the last batch that was committed; the same file read anew stores nothing
+twice, since an event is known by its id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+from sqlalchemy import Connection, delete, select
+
+from cuvee.data.files.raw import LINE, Part, Rows
+from cuvee.data.files.report import EXAMPLES, Dropped
+from cuvee.data.store.database import Database
+from cuvee.data.store.events import insert_into
+from cuvee.data.store.tables import IMPORTS
+from cuvee.errors import DataError
+
+__all__ = ["Batch", "Imported", "digest_of", "finish", "import_file"]
+
+
+@dataclass
+class Imported:
+    """What became of the rows of one part."""
+
+    part: Part
+    read: int = 0
+    new: int = 0
+    """Events, items or users that were not there before."""
+    kept: int = 0
+    """Rows that could be used."""
+    before: int = 0
+    """Rows that an import read which was interrupted; they are not in the other counts."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    places: dict[str, list[str]] = field(default_factory=dict)
+
+    def refuse(self, malformed: pl.DataFrame) -> None:
+        """Count rows that cannot be used: columns file, line and reason."""
+        for file, line, reason in malformed.select("file", "line", "reason").iter_rows():
+            # what a row says itself stands in quotes
+            kind, _, rest = reason.partition(" '")
+            if rest:
+                kind += " " + rest.rpartition("' ")[2]
+            self.reasons[kind] += 1
+            places = self.places.setdefault(kind, [])
+            if len(places) < EXAMPLES:
+                places.append(f"{file}:{line}" + (f": {reason}" if rest else ""))
+
+    @property
+    def dropped_count(self) -> int:
+        """Rows that could not be used."""
+        return self.reasons.total()
+
+    @property
+    def dropped(self) -> tuple[Dropped, ...]:
+        """By reason, the most frequent first."""
+        return tuple(
+            Dropped(self.part, reason, count, tuple(self.places[reason]))
+            for reason, count in self.reasons.most_common()
+        )
+
+
+class Batch(Protocol):
+    """Stores one batch of a file's rows."""
+
+    def __call__(self, connection: Connection, rows: Rows) -> tuple[int, int, pl.DataFrame]:
+        """How many rows are new, how many could be used, and the others: columns file, line, reason."""
+
+
+def digest_of(file: Path, *how: str) -> str:
+    """sha256 of a file's content and of how it is read."""
+    with file.open("rb") as data:
+        found = hashlib.file_digest(data, "sha256")
+    found.update("\0".join(how).encode())
+    return found.hexdigest()
+
+
+def import_file(
+    database: Database,
+    product: str,
+    file: Path,
+    digest: str,
+    store: Batch,
+    into: Imported,
+    told: Callable[[int, int], None],
+    *,
+    size: int,
+    strict: bool = False,
+) -> None:
+    """Store a file's rows, ``size`` at a time, from where an earlier import of it ended.
+
+    Raises:
+        DataError: it is no Parquet, has not the columns, or with ``strict`` has a row that cannot be used;
+            then nothing of its batch is stored.
+        UnavailableError: the database cannot be reached; what was committed stays, and the next goes on there.
+    """
+    try:
+        table = pl.scan_parquet(file)
+        total = table.select(pl.len()).collect().item()
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        raise DataError(f"{file} cannot be read as Parquet: {problem}") from problem
+    done = database.read(lambda connection: _come(connection, product, digest))
+    into.before += done
+    told(done, total)
+    while done < total:
+        frame = table.slice(done, size).collect().with_row_index(LINE, offset=done + 1)
+        rows = Rows.of(into.part, file, frame)
+        end = min(done + size, total)
+
+        def write(connection: Connection, rows: Rows = rows, end: int = end) -> tuple[int, int, pl.DataFrame]:
+            found = store(connection, rows)
+            if strict and len(found[2]):
+                first = found[2].sort("line").row(0, named=True)
+                raise DataError(
+                    f"{first['file']}:{first['line']}: {first['reason']}; what came before its batch is stored"
+                )
+            _note(connection, product, digest, end)
+            return found
+
+        new, used, malformed = database.write(write)
+        into.read += end - done
+        into.new += new
+        into.kept += used
+        into.refuse(malformed)
+        done = end
+        told(done, total)
+
+
+def _come(connection: Connection, product: str, digest: str) -> int:
+    query = select(IMPORTS.c.rows).where(IMPORTS.c.product == product, IMPORTS.c.digest == digest)
+    return connection.execute(query).scalar() or 0
+
+
+def _note(connection: Connection, product: str, digest: str, rows: int) -> None:
+    insert = insert_into(connection, IMPORTS)
+    upsert = insert.on_conflict_do_update(
+        index_elements=[IMPORTS.c.product, IMPORTS.c.digest], set_={"rows": insert.excluded.rows}
+    )
+    connection.execute(upsert, {"product": product, "digest": digest, "rows": rows})
+
+
+def finish(database: Database, product: str, digests: Sequence[str]) -> None:
+    """All files of an import are stored: the next import of them reads them from their beginning."""
+    these = delete(IMPORTS).where(IMPORTS.c.product == product, IMPORTS.c.digest.in_(digests))
+    database.write(lambda connection: connection.execute(these))

@@ -1,0 +1,1 @@
+"""How good are the lists: protocols, splits, trials, metrics, intervals, baselines."""

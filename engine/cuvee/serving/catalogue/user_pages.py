@@ -1,0 +1,114 @@
+"""Users of the store and users that were imported, as one list."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from cuvee.data.catalog import Entities
+from cuvee.data.filters import compile_filter
+from cuvee.data.store import Store
+from cuvee.data.store.catalogue.overlay import overlaid
+from cuvee.data.store.rows import ItemRow, UserRow
+from cuvee.serving.catalogue.to_wire import imported_user
+from cuvee.serving.live.products import Served
+
+__all__ = ["UserPages"]
+
+CHUNK = 1000
+"""Users that are looked at together."""
+CHUNKS = 20
+"""That one page looks at, at most: with a narrow filter it may come back short, and the next goes on."""
+
+
+class UserPages:
+    """Reads users; blocks, so it is called in threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sorted: dict[str, tuple[Entities, list[str]]] = {}
+
+    def forgotten(self, product: str) -> Callable[[str], bool]:
+        """Tells whether what was imported of a user must not be used."""
+        return self._store.forgotten(product)
+
+    def user(self, served: Served, user_id: str) -> UserRow | None:
+        """One user with the number of all his events, or None where nothing is known of him."""
+        product = served.snapshot.product.name
+        stored = self._store.user(product, user_id)
+        imported = None if self.forgotten(product)(user_id) else imported_user(_users(served), user_id)
+        return _joined(served, stored, imported)
+
+    def page(self, served: Served, after: str, size: int, sql: str) -> tuple[list[UserRow], str]:
+        """Up to ``size`` users behind an id, and the id that the next page starts behind; empty at the end."""
+        product = served.snapshot.product.name
+        forgotten = self.forgotten(product)
+        imported = self._imported(served)
+        found: list[UserRow] = []
+        _check(sql, _users(served))
+        for _ in range(CHUNKS):
+            stored = {row.user_id: row for row in self._store.users(product, after, CHUNK)}
+            first = bisect.bisect_right(imported, after) if after else 0
+            there = imported[first : first + CHUNK]
+            ids = sorted({*stored, *there})
+            # beyond the end of a list that was cut, the other may have what this one has not shown yet
+            ends = [part[-1] for part in (list(stored), there) if len(part) == CHUNK]
+            ids = [one for one in ids if not ends or one <= min(ends)]
+            rows = []
+            for user_id in ids:
+                own = None if forgotten(user_id) else imported_user(_users(served), user_id)
+                row = _joined(served, stored.get(user_id), own)
+                if row is not None:
+                    rows.append(row)
+            for row in _matching(rows, sql, _users(served)):
+                if len(found) == size:
+                    return found, found[-1].user_id
+                found.append(row)
+            if not ends:
+                return found, ""
+            after = ids[-1]
+        return found, after
+
+    def _imported(self, served: Served) -> Sequence[str]:
+        """Ids in order of code points."""
+        name, users = served.snapshot.product.name, _users(served)
+        kept = self._sorted.get(name)
+        if kept is None or kept[0] is not users:
+            kept = self._sorted[name] = users, users.frame["id"].sort().to_list()
+        return kept[1]
+
+
+def _users(served: Served) -> Entities:
+    return served.snapshot.data.catalog.users
+
+
+def _joined(served: Served, stored: UserRow | None, imported: UserRow | None) -> UserRow | None:
+    """The stored profile, else the imported one; all the events."""
+    if imported is None:
+        return stored
+    position = _users(served).position(imported.user_id)
+    offsets = served.snapshot.data.events.offsets
+    count = int(offsets[position + 1] - offsets[position])
+    if stored is None:
+        return replace(imported, event_count=count)
+    base = stored if stored.updated is not None else replace(
+        imported, created=stored.created, event_count=stored.event_count
+    )  # fmt: skip
+    return replace(base, event_count=stored.event_count + count)
+
+
+def _matching(rows: Sequence[UserRow], sql: str, users: Entities) -> list[UserRow]:
+    """Those for whom a filter holds."""
+    if not sql or not rows:
+        return list(rows)
+    empty = Entities(users.frame.head(0), users.roles)
+    frame = overlaid(empty, [ItemRow(row.user_id, "", row.attributes) for row in rows])
+    mask = compile_filter(sql, frame).mask
+    return [row for row, kept in zip(rows, mask, strict=True) if kept]
+
+
+def _check(sql: str, users: Entities) -> None:
+    """That the filter holds for the columns that were imported; raises InvalidArgument."""
+    if sql:
+        compile_filter(sql, Entities(users.frame.head(0), users.roles))

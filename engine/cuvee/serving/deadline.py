@@ -1,0 +1,15 @@
+"""Deadlines: points in the time of ``time.monotonic``."""
+
+from __future__ import annotations
+
+import time
+
+__all__ = ["BULK_PATIENCE", "left_until"]
+
+BULK_PATIENCE = 4
+"""How much longer than a single call's a bulk run's deadline is: it is large, and nobody sits before it."""
+
+
+def left_until(deadline: float) -> float:
+    """Seconds until a deadline; below 0 when it has passed."""
+    return deadline - time.monotonic()

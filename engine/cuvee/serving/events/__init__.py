@@ -1,0 +1,1 @@
+"""What users did: events are checked, written and acknowledged."""

@@ -1,0 +1,100 @@
+"""What was shown is kept, for the share of answers that a product wants: beside the request, never in its way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import numpy as np
+import structlog
+
+from cuvee.data.store import Store
+from cuvee.data.store.rows import ExposureRow, now
+from cuvee.serving.lists.runs import Made
+from cuvee.serving.threads import Threads
+from cuvee.v1 import recommendation_pb2 as pb
+
+__all__ = ["Exposures"]
+
+log = structlog.get_logger(__name__)
+
+MOST = 20_000
+"""Rows that may wait; what comes on top is left out, and counted in the log."""
+GROUP = 1000
+"""Rows of one transaction, about."""
+
+
+class Exposures:
+    """Keeps what was shown."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._threads = Threads("exposures", 1)
+        self._waiting: deque[list[ExposureRow]] = deque()
+        self._rows = 0
+        self._left_out = 0
+        self._going: asyncio.Task[None] | None = None
+
+    def note(self, made: Made, answer: pb.RecommendResponse | pb.SimilarItemsResponse) -> None:
+        """Keep an answer, if it falls into the product's share; it is stored later and elsewhere."""
+        product = made.row.served.snapshot.product
+        if not answer.items or not _chosen(answer.recommendation_id, product.events.exposures):
+            return
+        if self._rows + len(answer.items) > MOST:
+            self._left_out += len(answer.items)
+            return
+        rows = _rows(product.name, made, answer)
+        self._waiting.append(rows)
+        self._rows += len(rows)
+        if self._going is None or self._going.done():
+            self._going = asyncio.ensure_future(self._work())
+
+    async def _work(self) -> None:
+        while self._waiting:
+            group: list[ExposureRow] = []
+            while self._waiting and len(group) < GROUP:
+                group += self._waiting.popleft()
+            try:
+                await self._threads.submit(self._store.write_exposures, group)
+            except Exception as problem:  # noqa: BLE001 - a list that was shown needs no log to have been good
+                log.warning("exposures left out", count=len(group), problem=type(problem).__name__)
+            self._rows -= len(group)
+            if self._left_out:
+                log.warning("exposures left out: the store is too slow", count=self._left_out)
+                self._left_out = 0
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for what is on its way to the store, at most so long."""
+        if self._going is not None and not self._going.done():
+            await asyncio.wait([self._going], timeout=max(seconds, 0))
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._threads.close()
+
+
+def _chosen(recommendation_id: str, share: float) -> bool:
+    """By the answer's random id, so that whoever knows the id knows whether it was kept."""
+    return share > 0 and int(recommendation_id[:8], 16) < share * 2**32
+
+
+def _rows(product: str, made: Made, answer: pb.RecommendResponse | pb.SimilarItemsResponse) -> list[ExposureRow]:
+    plan, b = made.row.served.snapshot.plan, made.b
+    columns = np.flatnonzero(made.answer.blended.items[b] >= 0)
+    best = made.answer.blended.contributions[:, b, columns].argmax(axis=0).tolist() if len(columns) else []
+    time = now()
+    return [
+        ExposureRow(
+            product,
+            answer.recommendation_id,
+            item.position,
+            item.item_id,
+            time,
+            item.fallback.source if item.HasField("fallback") else plan.sources[best[at]].name,
+            answer.segment,
+            "fallback" if item.HasField("fallback") else "exploration" if item.exploration else "blend",
+            answer.variant,
+            answer.snapshot_version,
+        )
+        for at, item in enumerate(answer.items)
+    ]

@@ -1,0 +1,77 @@
+"""Readiness: before a snapshot answers callers, a sample of requests is replayed on it.
+
+That finds out whether it can answer at all, and does what the first callers would otherwise wait
+for: pages are read in, threads started, caches filled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import structlog
+
+from cuvee.config import Settings
+from cuvee.errors import ArtifactError, CuveeError
+from cuvee.registry import Registry
+from cuvee.serving.lists.service import RecommendationServicer
+from cuvee.serving.live.products import Products, Served
+from cuvee.v1 import recommendation_pb2 as pb
+
+__all__ = ["probe"]
+
+log = structlog.get_logger(__name__)
+
+USERS = 8
+SECONDS = 10.0
+"""For the first request, which reads models from disk; the others get what callers get."""
+
+
+def _sample(served: Served) -> Iterator[pb.RecommendRequest]:
+    """Known users, a session of nobody's, and somebody about whom nothing is known."""
+    data, name = served.snapshot.data, served.snapshot.product.name
+    active = np.flatnonzero(data.events.lengths > 0)
+    some = active[np.linspace(0, len(active) - 1, min(USERS, len(active)), dtype=np.int64)] if len(active) else active
+    for user_id in data.catalog.users.ids(some):
+        yield pb.RecommendRequest(product=name, user_id=user_id)
+    touched = data.catalog.items.ids(np.arange(min(3, data.n_items)))
+    yield pb.RecommendRequest(product=name, context_item_ids=touched)
+    yield pb.RecommendRequest(product=name, context_item_ids=["\0nothing has this id"])
+
+
+async def probe(settings: Settings, registry: Registry, served: Served) -> None:
+    """Ask a snapshot, with slots and circuits of its own, so that nothing of it is held against a source.
+
+    Sources that fail are logged, not refused: others answer in their place.
+
+    Raises:
+        ArtifactError: the snapshot cannot answer.
+    """
+    snapshot = served.snapshot
+    products = Products([snapshot.product.name])
+    products.put(served)
+    trial = RecommendationServicer(settings, registry, products)
+    degraded: set[str] = set()
+    items = 0
+    try:
+        first, *others = _sample(served)
+        await trial.recommend(first, time.monotonic() + SECONDS)
+        until = time.monotonic() + settings.server.limits.deadline
+        for answer in await asyncio.gather(*(trial.recommend(one, until) for one in (first, *others))):
+            items += len(answer.items)
+            degraded |= {s.source for s in answer.sources if s.status == pb.SourceStatus.STATUS_DEGRADED}
+    except CuveeError:
+        raise
+    except Exception as problem:
+        raise ArtifactError(
+            f"version {snapshot.version} of product {snapshot.product.name!r} fails its probe: {problem!r}; "
+            f"run `cuvee fit {snapshot.product.name}` again"
+        ) from problem
+    finally:
+        trial.close()
+    if degraded:
+        log.warning("sources fail the probe", product=snapshot.product.name, sources=sorted(degraded))
+    if not items:
+        log.warning("the probe's lists are all empty", product=snapshot.product.name)

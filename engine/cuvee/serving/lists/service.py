@@ -1,0 +1,173 @@
+"""RecommendationService: each rpc is a check at the edge, a run, and an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TypeVar
+
+import grpc
+
+from cuvee.config import Settings
+from cuvee.errors import InvalidArgument
+from cuvee.registry import Registry
+from cuvee.serving.deadline import BULK_PATIENCE
+from cuvee.serving.fields import MOST_REQUESTS, check_id
+from cuvee.serving.guard import Context, deadline_of, incident_of
+from cuvee.serving.lists.answers import only_checked, ranked, recommended, similar
+from cuvee.serving.lists.batching import BATCH
+from cuvee.serving.lists.edge import Edge, Row
+from cuvee.serving.lists.exposures import Exposures
+from cuvee.serving.lists.hooks import Hooks
+from cuvee.serving.lists.runs import Made, Runs
+from cuvee.serving.lists.users import StoredUsers
+from cuvee.serving.live.growth import Growth
+from cuvee.serving.live.products import Products, Served
+from cuvee.serving.status import problem_of
+from cuvee.v1 import recommendation_pb2 as pb
+from cuvee.v1 import recommendation_pb2_grpc as rpc
+
+__all__ = ["RecommendationServicer"]
+
+A = TypeVar("A", pb.RecommendResponse, pb.SimilarItemsResponse)
+
+
+class RecommendationServicer(rpc.RecommendationServiceServicer):
+    """Answers what can be asked about lists."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        products: Products,
+        stored: StoredUsers | None = None,
+        exposures: Exposures | None = None,
+        growth: Growth | None = None,
+    ) -> None:
+        """Without ``stored`` and ``growth`` users and items are as they were imported.
+
+        Without ``exposures`` nothing that is shown is kept.
+        """
+        limits = settings.server.limits
+        self._products = products
+        self._longest = limits.deadline
+        self._exposures = exposures
+        self._hooks = Hooks(registry, limits.threads)
+        self._edge = Edge(self._hooks, limits.threads, stored, growth)
+        self._runs: Mapping[str, Runs] = {name: Runs(name, limits, self._hooks) for name in products.served}
+
+    def _current(self, product: str) -> Served:
+        return self._products.current(check_id("product", product, required=True))
+
+    async def Recommend(self, request: pb.RecommendRequest, context: Context) -> pb.RecommendResponse:  # noqa: N802
+        """As the proto says.
+
+        When all sources and the whole fallback chain fail, that is an empty list, OK and degraded.
+        """
+        return await self.recommend(request, deadline_of(context, self._longest))
+
+    async def recommend(self, request: pb.RecommendRequest, deadline: float) -> pb.RecommendResponse:
+        """Recommend, by a deadline (monotonic)."""
+        served = self._current(request.product)
+        row = await self._edge.recommend(request, served, deadline)
+        if request.validate_only:
+            return only_checked(row)
+        made = await self._runs[request.product].ask(row, deadline)
+        return self._shown(made, recommended(made))
+
+    def _shown(self, made: Made, answer: A) -> A:
+        if self._exposures is not None:
+            self._exposures.note(made, answer)
+        return answer
+
+    async def SimilarItems(self, request: pb.SimilarItemsRequest, context: Context) -> pb.SimilarItemsResponse:  # noqa: N802
+        """As the proto says."""
+        deadline = deadline_of(context, self._longest)
+        row = await self._edge.similar(request, self._current(request.product), deadline)
+        made = await self._runs[request.product].ask(row, deadline)
+        return self._shown(made, similar(made))
+
+    async def Rank(self, request: pb.RankRequest, context: Context) -> pb.RankResponse:  # noqa: N802
+        """As the proto says."""
+        deadline = deadline_of(context, self._longest)
+        row = await self._edge.rank(request, self._current(request.product), deadline)
+        return ranked(await self._runs[request.product].ask(row, deadline))
+
+    async def BatchRecommend(  # noqa: N802
+        self, request: pb.BatchRecommendRequest, context: Context
+    ) -> AsyncIterator[pb.BatchRecommendResponse]:
+        """As the proto says. The server's limit of time is a single call's; here each batch gets a multiple of it."""
+        served = self._current(request.product)
+        count = len(request.requests)
+        if not 0 < count <= MOST_REQUESTS:
+            raise InvalidArgument("requests", f"has {count} entries; 1 to {MOST_REQUESTS} are taken")
+        deadline = deadline_of(context, BULK_PATIENCE * self._longest * math.ceil(count / BATCH))
+        tasks = [
+            asyncio.ensure_future(self._part(request, range(first, min(first + BATCH, count)), served, deadline))
+            for first in range(0, count, BATCH)
+        ]
+        try:
+            for done in asyncio.as_completed(tasks):
+                for result in await done:
+                    yield result
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _part(
+        self, batch: pb.BatchRecommendRequest, part: range, served: Served, deadline: float
+    ) -> list[pb.BatchRecommendResponse]:
+        """The results of some of a batch's requests."""
+        results = {at: pb.BatchRecommendResponse(index=at, user_id=batch.requests[at].user_id) for at in part}
+
+        def failed(which: Sequence[int], problem: Exception) -> None:
+            incident = incident_of(problem, "BatchRecommend")
+            for at in which:
+                results[at].problem.CopyFrom(problem_of(problem, incident))
+
+        kinds: dict[tuple[object, ...], list[tuple[int, Row]]] = defaultdict(list)
+        for at in part:
+            one = batch.requests[at]
+            try:
+                _check_same_product(one, batch)
+                row = await self._edge.recommend(one, served, deadline)
+            except Exception as problem:  # noqa: BLE001 - a request that is wrong leaves the others alone
+                failed([at], problem)
+                continue
+            if one.validate_only:
+                results[at].response.CopyFrom(only_checked(row))
+            else:
+                kinds[row.kind].append((at, row))
+        for rows in kinds.values():
+            which = [at for at, _ in rows]
+            try:
+                made = await self._runs[batch.product].ask_many([row for _, row in rows], deadline)
+                for at, one_made in zip(which, made, strict=True):
+                    if isinstance(one_made, Exception):
+                        failed([at], one_made)
+                    else:
+                        results[at].response.CopyFrom(self._shown(one_made, recommended(one_made)))
+            except Exception as problem:  # noqa: BLE001 - as above
+                failed(which, problem)
+        await asyncio.sleep(0)  # others may have their turn between parts
+        return list(results.values())
+
+    async def RecommendUsers(  # noqa: N802
+        self, request: pb.RecommendUsersRequest, context: Context
+    ) -> pb.RecommendUsersResponse:
+        """Not built yet."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "RecommendUsers is not offered by this server")
+
+    def close(self) -> None:
+        """Let idle threads go."""
+        for runs in self._runs.values():
+            runs.close()
+        self._edge.close()
+        self._hooks.close()
+
+
+def _check_same_product(one: pb.RecommendRequest, batch: pb.BatchRecommendRequest) -> None:
+    if one.product not in {"", batch.product}:
+        raise InvalidArgument("product", f"differs from the batch's, {batch.product!r}; leave it empty")

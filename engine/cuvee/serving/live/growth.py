@@ -1,0 +1,334 @@
+"""What is written to the catalogue reaches the lists of every replica, without a refit.
+
+Each server looks for new revisions of its products' items, and before each answer whether it has them
+all: what must not be shown any more is hidden at once, at a cost that goes with what was written. For
+the rest, the models are loaded anew beside the catalogue as it is now, and the snapshot is swapped:
+that goes with the size of the catalogue, so it is done for all that came meanwhile, and not all the
+time. What everybody does is counted into the models in the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import polars as pl
+import structlog
+
+from cuvee.artifacts.snapshot import Snapshot, grown
+from cuvee.config import Settings
+from cuvee.data.catalog import Entities
+from cuvee.data.store import Store
+from cuvee.data.store.catalogue.overlay import hidden, hides, overlaid, title_column, widened
+from cuvee.data.store.rows import ItemRow
+from cuvee.errors import CuveeError, NotReady
+from cuvee.recommender import Bools, Recommender
+from cuvee.registry import Registry
+from cuvee.serving.deadline import BULK_PATIENCE
+from cuvee.serving.live.products import Products, Served
+from cuvee.serving.live.trends import Trends, with_models
+from cuvee.serving.off_loop import StoreCalls
+from cuvee.serving.threads import Threads
+
+__all__ = ["Growth"]
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+REST = 4
+"""After models were made anew, none are for so many times the processor's time that it took: writers in
+bulk cannot keep a server busy with it."""
+LINGER = 5.0
+"""Seconds for which a replaced snapshot is kept for those who still use it, on top of the longest call."""
+
+
+@dataclass(slots=True)
+class _Product:
+    """How far one product has come."""
+
+    base: Snapshot
+    """As it was loaded: what was imported."""
+    items: Entities
+    """The catalogue, but for what is ``unjoined``."""
+    columns: Mapping[str, pl.DataType]
+    """All of the catalogue's columns as it is now."""
+    shown: Entities
+    """The catalogue that the current snapshot has."""
+    may: Bools | None
+    """bool[N]: what the rules let show, of ``shown``."""
+    gone: Bools
+    """bool[N]: what no list may show, of ``shown``."""
+    unjoined: dict[str, ItemRow] = field(default_factory=dict)
+    """Rows that ``items`` does not have yet, by id."""
+    deleted: set[str] = field(default_factory=set)
+    revision: int = 0
+    spent: float = 0.0
+    """Seconds of a processor for the snapshot that is being made."""
+    grow_from: float = 0.0
+    count_from: float = 0.0
+    """When models may be made anew."""
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    joining: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def name(self) -> str:
+        """The product's."""
+        return self.base.product.name
+
+    @property
+    def title(self) -> str:
+        """The column of titles."""
+        return title_column(self.base.data.catalog.items)
+
+    def take(self, rows: Sequence[ItemRow]) -> None:
+        """Note what was written; the cost goes with the rows, but for a few bytes of memory per item."""
+        self.columns = widened(self.columns, rows, self.title)
+        for row in rows:
+            self.unjoined[row.item_id] = row
+            (self.deleted.add if row.deleted else self.deleted.discard)(row.item_id)
+            self.revision = max(self.revision, row.revision)
+        self.hide(rows)
+
+    def hide(self, rows: Sequence[ItemRow]) -> None:
+        """Heed rows that ``shown`` does not have."""
+        gone = self.gone.copy()
+        for row in rows:
+            at = self.shown.position(row.item_id)
+            if at >= 0:
+                gone[at] = hides(row)
+        self.gone = gone
+
+
+class Growth:
+    """The products' catalogues as they are now, and their snapshots that follow."""
+
+    def __init__(
+        self, store: Store, settings: Settings, registry: Registry, products: Products, calls: StoreCalls
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._registry = registry
+        self._products = products
+        self._calls = calls
+        self._trends = Trends(store)
+        self._threads = Threads("growing", 1)
+        self._states: dict[str, _Product] = {}
+        self._wake = asyncio.Event()
+        self._retired: list[Snapshot] = []
+
+    async def begin(self, served: Served) -> Served:
+        """A snapshot that was just loaded, as the store has its catalogue; as it is where the store is away."""
+        snapshot = served.snapshot
+        items = snapshot.data.catalog.items
+        gone = hidden(items, ())
+        state = _Product(snapshot, items, items.frame.schema, items, snapshot.plan.eligible, gone)
+        self._states[state.name] = state
+        self._trends.follow(snapshot)
+        new = served
+        try:
+            await self._read(state)
+            new = await self._made(state, served)
+            if await self._threads.submit(self._trends.read, state.name):
+                new = _with(new, await self._threads.submit(self._trends.counted, new.snapshot))
+        except Exception as problem:  # noqa: BLE001 - what was loaded goes on; it is tried again soon
+            log.warning("what is stored is left out for now", product=state.name, problem=_told(problem))
+        if new.snapshot.data is not snapshot.data:
+            snapshot.close()
+        return new
+
+    def begun(self, product: str) -> None:
+        """The product's snapshot answers now: what was written meanwhile holds for it, too."""
+        self._hide(self._states[product])
+
+    def imported(self, product: str) -> Entities:
+        """A product's items as they were imported."""
+        return self._state(product).base.data.catalog.items
+
+    async def follow(self, product: str) -> None:
+        """Hide what must not be shown as of this moment.
+
+        Raises:
+            NotReady: its snapshot is not loaded yet.
+            UnavailableError: the store cannot be reached.
+        """
+        await self._look(self._state(product))
+
+    async def caught_up(self, served: Served, revision: int) -> Served:
+        """What answers a product now, at least as new as a revision of its items; errors as above."""
+        state = self._state(served.snapshot.product.name)
+        if revision > state.revision:
+            await self._look(state)
+        return self._products.served[state.name] or served
+
+    async def columns(self, product: str) -> tuple[Mapping[str, pl.DataType], str]:
+        """The columns of a product's items at this moment, and which of them is the title; errors as above."""
+        state = self._state(product)
+        await self._look(state)
+        return state.columns, state.title
+
+    async def current(self, product: str) -> tuple[Entities, set[str]]:
+        """A product's items at this moment, and the ids of deleted ones; errors as above."""
+        state = self._state(product)
+        await self._look(state)
+        return await self._joined(state), state.deleted
+
+    def _state(self, product: str) -> _Product:
+        if product not in self._states:
+            raise NotReady(f"product {product!r} is being loaded; try again in a moment")
+        return self._states[product]
+
+    async def run(self) -> None:
+        """Look for what others wrote, until cancelled."""
+        failing: set[str] = set()
+        while True:
+            self._wake.clear()
+            pause = self._settings.store.refresh
+            for name, state in list(self._states.items()):
+                try:
+                    await self._look(state)
+                    pause = min(pause, await self._grow(state), await self._count(state))
+                    failing.discard(name)
+                except Exception as problem:  # noqa: BLE001 - it is tried again, and the last good goes on
+                    if name not in failing:
+                        log.warning("what is stored cannot be followed", product=name, problem=_told(problem))
+                    failing.add(name)
+            try:
+                async with asyncio.timeout(max(pause, 0.01)):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _look(self, state: _Product) -> None:
+        """Read what is new; hide at once what must not be shown any more."""
+        if await self._read(state):
+            self._hide(state)
+            self._wake.set()
+
+    def _hide(self, state: _Product) -> None:
+        served = self._products.served[state.name]
+        if served is not None:
+            self._products.put(_allowing(served, _both(state.may, state.gone)))
+
+    async def _read(self, state: _Product) -> bool:
+        """Take in the rows of newer revisions; whether there were any."""
+        async with state.looking:
+            newest = await self._calls.ask(lambda: self._store.revision(state.name))
+            if newest <= state.revision:
+                return False
+            rows = await self._calls.ask(lambda: self._store.items_since(state.name, state.revision))
+            state.take(rows)
+            return bool(rows)
+
+    async def _joined(self, state: _Product) -> Entities:
+        """The catalogue with all that was read."""
+        async with state.joining:
+            rows, state.unjoined = state.unjoined, {}
+            if rows:
+                in_order = sorted(rows.values(), key=lambda row: row.born)
+                try:
+                    state.items, spent = await self._calls.ask(lambda: _spent(lambda: overlaid(state.items, in_order)))
+                    state.spent += spent
+                except BaseException:
+                    state.unjoined = rows | state.unjoined
+                    raise
+            return state.items
+
+    async def _grow(self, state: _Product) -> float:
+        """Make the snapshot of the catalogue as it is; gives the seconds after which it may be worth to try again."""
+        old = self._products.served[state.name]
+        if old is None or (state.items is state.shown and not state.unjoined):
+            return self._settings.store.refresh
+        if state.grow_from > time.monotonic():
+            return state.grow_from - time.monotonic()
+        began, state.spent = time.monotonic(), 0.0
+        before = len(state.shown)
+        self._products.put(await self._made(state, old))
+        took = time.monotonic() - began
+        state.grow_from = time.monotonic() + REST * state.spent
+        self._retire(old.snapshot)
+        log.info("catalogue grown", product=state.name, items=len(state.shown), new=len(state.shown) - before,
+                 revision=state.revision, seconds=round(took, 3))  # fmt: skip
+        return self._settings.store.refresh
+
+    async def _made(self, state: _Product, old: Served) -> Served:
+        items = await self._joined(state)
+        if items is state.shown:
+            return old
+
+        def make() -> Served:
+            snapshot = grown(state.base, self._settings, self._registry, items)
+            models = self._trends.counted(snapshot)
+            return Served.of(with_models(snapshot, models), old.revision)
+
+        new, spent = await self._threads.submit(_spent, make)
+        state.spent += spent
+        state.shown, state.may, state.gone = items, new.snapshot.plan.eligible, hidden(items, state.deleted)
+        # rows may have come while the models were loaded
+        state.hide([*state.unjoined.values()])
+        return _allowing(new, _both(state.may, state.gone))
+
+    async def _count(self, state: _Product) -> float:
+        """Count in what everybody did; gives the seconds after which it may be worth to try again."""
+        served = self._products.served[state.name]
+        if served is None:
+            return self._settings.store.refresh
+        if state.count_from > time.monotonic():
+            return state.count_from - time.monotonic()
+        found, spent = await self._threads.submit(_spent, lambda: self._trends.read(state.name))
+        if found:
+            models, more = await self._threads.submit(_spent, lambda: self._trends.counted(served.snapshot))
+            spent += more
+            # what is hidden may have changed meanwhile
+            self._products.put(_with(self._products.served[state.name] or served, models))
+        # reading costs, too, where much was written in the last seconds
+        state.count_from = time.monotonic() + REST * spent
+        return self._settings.store.refresh
+
+    def _retire(self, snapshot: Snapshot) -> None:
+        """Close a snapshot that was replaced, when nobody can be using it any more."""
+        longest = BULK_PATIENCE * self._settings.server.limits.deadline + LINGER
+        self._retired.append(snapshot)
+
+        def close() -> None:
+            self._retired.remove(snapshot)
+            snapshot.close()
+
+        asyncio.get_running_loop().call_later(longest, close)
+
+    def close(self) -> None:
+        """Let idle threads go, and close what was replaced."""
+        self._threads.close()
+        for snapshot in self._retired:
+            snapshot.close()
+
+
+def _spent(work: Callable[[], T]) -> tuple[T, float]:
+    """What a call gives, and the seconds of a processor that it took, whatever else the machine is busy with."""
+    began = time.thread_time()
+    return work(), time.thread_time() - began
+
+
+def _both(may: Bools | None, gone: Bools) -> Bools | None:
+    """bool[N]: what the rules let show and is not gone."""
+    if not gone.any():
+        return may
+    return ~gone if may is None else may & ~gone
+
+
+def _allowing(served: Served, eligible: Bools | None) -> Served:
+    """The same, with another mask of what may be shown."""
+    plan = replace(served.snapshot.plan, eligible=eligible)
+    return replace(served, snapshot=replace(served.snapshot, plan=plan))
+
+
+def _with(served: Served, models: Mapping[str, Recommender[Any]]) -> Served:
+    """The same, with some models replaced."""
+    return replace(served, snapshot=with_models(served.snapshot, models)) if models else served
+
+
+def _told(problem: BaseException) -> str:
+    return str(problem) if isinstance(problem, CuveeError) else repr(problem)

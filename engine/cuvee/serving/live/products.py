@@ -1,0 +1,101 @@
+"""Which snapshot answers for a product, with what is kept beside it for the edge."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cuvee.artifacts.snapshot import Snapshot
+from cuvee.data.catalog import Entities
+from cuvee.data.filters import compile_filter
+from cuvee.errors import NotFound, NotReady
+from cuvee.recommender import Bools
+
+__all__ = ["Filters", "Products", "Served"]
+
+MASK_BYTES = 64 * 2**20
+"""What the masks of one snapshot's filters may take together."""
+MOST_MASKS = 1024
+
+
+class Filters:
+    """The masks of the filters that were used last, for one snapshot's catalogue."""
+
+    def __init__(self, items: Entities) -> None:
+        self._items = items
+        self._most = max(8, min(MOST_MASKS, MASK_BYTES // max(len(items), 1)))
+        self._masks: OrderedDict[str, Bools] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def known(self, sql: str) -> Bools | None:
+        """bool[N] for a filter that was compiled lately."""
+        mask = self._masks.get(sql)
+        if mask is not None:
+            self._masks.move_to_end(sql)
+        return mask
+
+    def compile(self, sql: str) -> Bools:
+        """bool[N]; takes milliseconds, so it is called in a thread.
+
+        Raises:
+            InvalidArgument: naming ``filter``, and the position where it is known.
+        """
+        return compile_filter(sql, self._items).mask
+
+    def keep(self, sql: str, mask: Bools) -> None:
+        """Remember, and forget the filter that was not used for longest."""
+        mask.flags.writeable = False
+        self._masks[sql] = mask
+        while len(self._masks) > self._most:
+            self._masks.popitem(last=False)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A snapshot that answers: a request takes it once and uses nothing else to its end."""
+
+    snapshot: Snapshot
+    revision: str
+    """Of the configuration."""
+    filters: Filters
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, revision: str) -> Served:
+        """Make a snapshot ready to be asked."""
+        items = snapshot.data.catalog.items
+        items.position("")  # builds the map of ids, which would cost the first request
+        snapshot.data.catalog.users.position("")
+        return cls(snapshot, revision, Filters(items))
+
+
+class Products:
+    """The configured products, each with the snapshot that answers for it or with none yet."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._served: dict[str, Served | None] = dict.fromkeys(names)
+
+    @property
+    def served(self) -> Mapping[str, Served | None]:
+        """By product."""
+        return self._served
+
+    def put(self, served: Served) -> None:
+        """Let a snapshot answer from now on; what was asked before goes on with the old one."""
+        self._served[served.snapshot.product.name] = served
+
+    def current(self, product: str) -> Served:
+        """The snapshot that answers now.
+
+        Raises:
+            NotFound: no such product is configured.
+            NotReady: its snapshot is not loaded yet.
+        """
+        if product not in self._served:
+            raise NotFound("product", product, sorted(self._served))
+        served = self._served[product]
+        if served is None:
+            raise NotReady(f"product {product!r} is being loaded; try again in a moment")
+        return served

@@ -1,0 +1,91 @@
+"""Models are given what everybody did since their fit, as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from cuvee.artifacts.snapshot import Snapshot
+from cuvee.data.store import Store
+from cuvee.recommender import Activity, Recommender
+from cuvee.serving.live.activity import SinceFit
+
+__all__ = ["Trends", "with_models"]
+
+log = structlog.get_logger(__name__)
+
+Models = Mapping[str, Recommender[Any]]
+"""By name."""
+
+
+class Trends:
+    """What is counted beside the models, by product. Every method may block; one thread at a time."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._since: dict[str, SinceFit] = {}
+        self._failed: set[tuple[str, str]] = set()
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """From now on, follow what the models of a snapshot that was just loaded have not learnt from."""
+        product = snapshot.product
+        self._since.pop(product.name, None)
+        if _willing(snapshot):
+            until = snapshot.manifest.events_until
+            self._since[product.name] = SinceFit(self._store, product.name, product.events, snapshot.data, until)
+
+    def read(self, product: str) -> bool:
+        """Take in what is new; whether there was anything.
+
+        Raises:
+            UnavailableError: the store cannot be reached.
+        """
+        since = self._since.get(product)
+        return since is not None and since.read()
+
+    def counted(self, snapshot: Snapshot) -> Models:
+        """The models of a snapshot that change by all that was read so far."""
+        since = self._since.get(snapshot.product.name)
+        if since is None:
+            return {}
+        activity = since.activity(snapshot.data.catalog.items)
+        made = {name: self._updated(snapshot, name, model, activity) for name, model in _willing(snapshot).items()}
+        return {name: model for name, model in made.items() if model is not None}
+
+    def _updated(
+        self, snapshot: Snapshot, name: str, model: Recommender[Any], activity: Activity
+    ) -> Recommender[Any] | None:
+        key = snapshot.product.name, name
+        try:
+            found = model.updated(activity)
+        except Exception:
+            if key not in self._failed:
+                log.exception("model cannot be updated", product=key[0], recommender=name)
+            self._failed.add(key)
+            return None
+        self._failed.discard(key)
+        return found
+
+
+def _willing(snapshot: Snapshot) -> Models:
+    """The models that care for what everybody does."""
+    return {
+        source.name: source.recommender
+        for source in (*snapshot.plan.sources, *snapshot.plan.fallback)
+        if source.recommender is not None and type(source.recommender).updated is not Recommender.updated
+    }
+
+
+def with_models(snapshot: Snapshot, models: Models) -> Snapshot:
+    """A snapshot with some of its models replaced."""
+    if not models:
+        return snapshot
+    plan = snapshot.plan
+    sources, fallback = (
+        [replace(source, recommender=models.get(source.name, source.recommender)) for source in these]
+        for these in (plan.sources, plan.fallback)
+    )
+    return replace(snapshot, plan=replace(plan, sources=sources, fallback=fallback))

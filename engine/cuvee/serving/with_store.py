@@ -1,0 +1,127 @@
+"""What a server with a store has beside one without: two services, and users that are read per request."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc.aio
+import structlog
+
+from cuvee.config import Settings
+from cuvee.data.store import open_store
+from cuvee.data.store.retention import prune
+from cuvee.registry import Registry
+from cuvee.serving.catalogue.service import CatalogServicer
+from cuvee.serving.events.service import EventServicer
+from cuvee.serving.lists.exposures import Exposures
+from cuvee.serving.lists.users import StoredUsers
+from cuvee.serving.live.growth import Growth
+from cuvee.serving.live.products import Products, Served
+from cuvee.serving.off_loop import StoreCalls
+from cuvee.v1 import catalog_pb2, catalog_pb2_grpc, events_pb2, events_pb2_grpc
+
+__all__ = ["StoreServices"]
+
+
+log = structlog.get_logger(__name__)
+
+FOLLOW = 30.0
+"""Seconds between two looks at who is forgotten; requests ask for themselves while the store can be asked."""
+
+
+PRUNE = 3600.0
+"""Seconds between two looks for events that are older than their product wants."""
+
+
+class StoreServices:
+    """The store of a server, and who asks it."""
+
+    def __init__(self, settings: Settings, registry: Registry, products: Products, leaving: asyncio.Event) -> None:
+        """Open the configured store; where ``store.url`` is empty, nothing here does anything.
+
+        Raises:
+            OperatorError: it cannot be one of ours, or its tables are of another version.
+        """
+        self.users: StoredUsers | None = None
+        self.exposures: Exposures | None = None
+        self.growth: Growth | None = None
+        self.names: tuple[str, ...] = ()
+        """Full names of the services."""
+        self._products = tuple(products.served)
+        self._configured = settings.products
+        self._store = open_store(settings)
+        if self._store is None:
+            return
+        slots = min(settings.store.pool, settings.server.limits.threads)
+        self.users = StoredUsers(self._store, slots)
+        self.exposures = Exposures(self._store)
+        self._calls = StoreCalls(slots, 2 * settings.store.timeout)
+        self._events = EventServicer(self._store, products, self._calls, leaving)
+        self.growth = Growth(self._store, settings, registry, products, self._calls)
+        self._catalog = CatalogServicer(settings, self._store, products, self._calls, self.growth, self.users)
+        self.names = (
+            events_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
+            catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"].full_name,
+        )
+
+    def attach(self, server: grpc.aio.Server) -> None:
+        """Answer on a server that was not started yet."""
+        if self._store is not None:
+            events_pb2_grpc.add_EventServiceServicer_to_server(self._events, server)
+            catalog_pb2_grpc.add_CatalogServiceServicer_to_server(self._catalog, server)
+
+    async def begin(self, served: Served) -> Served:
+        """A snapshot that was just loaded, with the catalogue as it is in the store."""
+        if self.growth is None:
+            return served
+        await self._follow(served.snapshot.product.name)
+        return await self.growth.begin(served)
+
+    def begun(self, product: str) -> None:
+        """The product's snapshot answers now."""
+        if self.growth is not None:
+            self.growth.begun(product)
+
+    async def run(self) -> None:
+        """Follow the catalogue and who is forgotten, until cancelled."""
+        if self.growth is not None:
+            await asyncio.gather(self.growth.run(), self._keep_following(), self._keep_pruning())
+
+    async def _keep_following(self) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW)
+            await self._follow(*self._products)
+
+    async def _keep_pruning(self) -> None:
+        """Page by page, so that others get their turns between."""
+        while self._store is not None:
+            pages = prune(self._store, self._configured)
+            try:
+                while (page := await self._calls.ask(lambda: next(pages, None))) is not None:  # noqa: B023
+                    log.info("old events deleted", product=page[0], count=page[1])
+            except Exception as problem:  # noqa: BLE001 - it is tried again, and what else runs here goes on
+                log.warning("old events are still there", problem=repr(problem))
+            await asyncio.sleep(PRUNE)
+
+    async def _follow(self, *products: str) -> None:
+        try:
+            if self.users is not None:
+                await self.users.follow(*products)
+        except Exception as problem:  # noqa: BLE001 - as below
+            log.warning("who is forgotten cannot be followed", problem=repr(problem))
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for what nobody waits for, at most so long."""
+        if self.exposures is not None:
+            await self.exposures.drain(seconds)
+
+    def close(self) -> None:
+        """Let idle threads go, and close the connections."""
+        if self._store is None or self.users is None or self.exposures is None or self.growth is None:
+            return
+        self.exposures.close()
+        self._events.close()
+        self.growth.close()
+        self._calls.close()
+        self.users.close()
+        self._store.close()

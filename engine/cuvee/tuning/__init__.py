@@ -1,0 +1,1 @@
+"""What should each source count: opinions, objective, search, cross-fitting, decision, new items."""

@@ -1,0 +1,78 @@
+"""The comparison: what each way of blending is worth over the one before it, and what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cuvee.ranking.ask import ask_directly
+from cuvee.ranking.pipeline import make_lists
+from cuvee.ranking.plan import Plan
+from cuvee.recommender import Progress
+from cuvee.training.fit import ProgressFor
+from cuvee.tuning.bench import Bench, Recipe
+from cuvee.tuning.crossfit import weighted_mean
+from cuvee.tuning.fitting import fit_blend
+from cuvee.tuning.objective import PerCase, Weights
+from cuvee.tuning.opinions import question_of
+from cuvee.tuning.results import Tried, Tuning
+
+__all__ = ["METHODS", "compared"]
+
+METHODS = ("rrf", "weighted", "learned")
+"""From the simplest to the one that knows most."""
+TIMED = 60
+"""Requests that each is timed with."""
+
+
+def compared(
+    bench: Bench, found: Tuning, own: tuple[PerCase, Weights], now: float, history: int, progress: ProgressFor
+) -> Tuning:
+    """The tuning with a row for each method, all learnt and measured alike: out of fold, on the same people.
+
+    ``own`` is what the tuning's own method came to: each case's metric, float64[B], and the table of
+    weights. ``now`` is the time of the questions (seconds since the epoch), ``history`` how many
+    events sources get.
+    """
+    rows: list[tuple[Recipe, PerCase, Weights]] = []
+    for method in METHODS:
+        if method == found.recipe.method:
+            rows.append((found.recipe, *own))
+        elif method in bench.registry.blenders:
+            fit = fit_blend(bench, replace(found.recipe, method=method, options={}), progress)
+            rows.append((fit.recipe, fit.cross.values(), fit.table))
+    best = bench.sources.index(found.best_member)
+    plain = replace(found.recipe, method="weighted", options={})
+    member = bench.members(plain, bench.objective(plain))[best]
+    plans = [bench.served(plain, bench.alone(best)), *(bench.served(r, table) for r, _, table in rows)]
+    seconds = _seconds(bench, plans, now, history, progress("requests, timed"))
+    tried = []
+    for at, (recipe, values, _) in enumerate(rows):
+        tried.append(
+            Tried(
+                recipe=recipe,
+                value=weighted_mean(values, bench.natural),
+                against_best=bench.compare(values, member, bench.natural),
+                against_last=bench.compare(values, rows[at - 1][1], bench.natural) if at else None,
+                seconds=seconds[at + 1],
+            )
+        )
+    return replace(found, tried=tried, member_seconds=seconds[0])
+
+
+def _seconds(bench: Bench, plans: Sequence[Plan], now: float, history: int, told: Progress) -> list[float]:
+    """The median time of one request under each plan. They take turns, so that a busy machine is unfair to none."""
+    drawn = np.random.default_rng(0).permutation(np.flatnonzero(bench.natural > 0))[:TIMED]
+    took = np.empty((len(drawn), len(plans)))
+    for row, case in enumerate(drawn):
+        question = question_of(bench.cases.select(np.array([case])), bench.plan.catalog, now, history, bench.measure.k)
+        for at, plan in enumerate(plans):
+            started = time.perf_counter()
+            asyncio.run(make_lists(replace(plan, fallback=()), question, ask_directly))
+            took[row, at] = time.perf_counter() - started
+        told(row + 1, len(drawn))
+    return [float(t) for t in np.median(took, axis=0)]

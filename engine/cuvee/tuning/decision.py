@@ -1,0 +1,95 @@
+"""The decision: the learnt weights where they pay, the best member where they do not, and enough segments.
+
+Weights pass in a straight line, over log(1 + events), from the beginning of one segment to that of
+the next. Where what is worth hearing changes at once (on MovieLens 1M popularity is the best of all after
+five likes, and far behind after eight), no two ends of the line suit its middle. So the blend is held
+against the best member at every length of history that newcomers are asked about, and a segment in
+which it falls behind is split there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cuvee.training.fit import ProgressFor
+from cuvee.tuning.bench import Bench, Recipe
+from cuvee.tuning.crossfit import CrossFit, weighted_mean
+from cuvee.tuning.fitting import BlendFit, fit_blend
+from cuvee.tuning.objective import PerCase, Weights
+
+__all__ = ["LEAST_PEOPLE", "Decision", "decide"]
+
+LEAST_PEOPLE = 50
+"""A segment with fewer people keeps the weights that it has."""
+MOST_SPLITS = 3
+"""Segments that are added, at most."""
+BEHIND = 0.01
+"""Share of the best member's metric that a blend may lose at a length of history."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which weights are proposed, for which segments."""
+
+    bench: Bench
+    """With the segments that were added."""
+    fit: BlendFit
+    members: Sequence[PerCase]
+    """float64[B] per source: each case's metric by that source alone."""
+    learnt: CrossFit
+    """What was learnt for each fold, where it pays."""
+    table: Weights
+    """float64[p, S]: the weights that are proposed."""
+    alone: Sequence[bool]
+    """Per segment, whether the best member stands alone."""
+
+
+def decide(bench: Bench, recipe: Recipe, progress: ProgressFor) -> Decision:
+    """Fit a recipe, and split segments as long as the blend falls behind a member inside one."""
+    found = _decided(bench, fit_blend(bench, recipe, progress))
+    for _ in range(MOST_SPLITS):
+        least = _behind(found)
+        if least is None:
+            break
+        bench = bench.split(least)
+        found = _decided(bench, fit_blend(bench, recipe, progress))
+    return found
+
+
+def _decided(bench: Bench, fit: BlendFit) -> Decision:
+    """The learnt weights where they pay: elsewhere the best member alone, or what the product has."""
+    members = bench.members(fit.recipe, fit.objective)
+    after = fit.cross.values()
+    learnt, table, alone = fit.cross, fit.table.copy(), []
+    for segment, share in enumerate(bench.share):
+        of_members = [weighted_mean(values, share) for values in members]
+        best = int(np.argmax(of_members))
+        few = bench.people(share) < LEAST_PEOPLE
+        alone.append(not few and of_members[best] > weighted_mean(after, share))
+        if few or alone[-1]:
+            table[:, segment] = bench.table()[:, segment] if few else bench.alone(best)[:, segment]
+            learnt = learnt.replaced(segment, table[:, segment])
+    return Decision(bench, fit, members, learnt, table, alone)
+
+
+def _behind(found: Decision) -> int | None:
+    """The length of history, inside a segment, at which the blend is furthest behind a member, if it is anywhere.
+
+    Further than :data:`BEHIND`, and by more than chance allows.
+    """
+    bench, values = found.bench, found.learnt.values()
+    lengths, counted = bench.cases.histories.liked, bench.share.sum(axis=0)
+    starts = [start for _, start in bench.plan.segments]
+    worst, where = -BEHIND, None
+    for length in np.unique(lengths[lengths < starts[-1]]).tolist():
+        share = np.where(lengths == length, counted, 0.0)
+        if length in starts or bench.people(share) < LEAST_PEOPLE:
+            continue
+        best = max(found.members, key=lambda of: weighted_mean(of, share))
+        against = bench.compare(values, best, share, 2000)
+        if against.difference.high < 0 and against.uplift.mean < worst:
+            worst, where = against.uplift.mean, int(length)
+    return where

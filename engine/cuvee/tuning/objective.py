@@ -1,0 +1,140 @@
+"""What weights are worth: the product's metric, for any table of weights, with numpy alone.
+
+The opinions were gathered once (:mod:`cuvee.tuning.opinions`). A blender that is linear in its
+weights is asked once more, with all weights 1; what it says is the basis, and the scores under
+any weights are their product with it. Another blender is asked anew each time. So there is one
+implementation of blending, that which serves.
+
+``p`` sources, ``S`` segments, ``W`` float64[p, S] is a table of weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cuvee.evaluation import metrics
+from cuvee.ranking.blend import live_weights
+from cuvee.recommender import Bools, Floats, Offsets
+
+__all__ = ["METRICS", "Block", "Measure", "Objective", "PerCase", "Weights"]
+
+Weights: TypeAlias = npt.NDArray[np.float64]
+PerCase: TypeAlias = npt.NDArray[np.float64]
+Scores: TypeAlias = Callable[[Floats], Floats]
+"""float32[p, b] weights, adding up to 1 over each case's live sources, to float32[b, M] scores."""
+
+METRICS: Mapping[str, Callable[[Bools, int, Offsets], PerCase]] = {
+    "ndcg": metrics.ndcg,
+    "hit_rate": lambda found, k, _: metrics.hit_rate(found, k),
+    "recall": metrics.recall,
+    "mrr": lambda found, k, _: metrics.reciprocal_rank(found, k),
+}
+"""What a product may be tuned for: of :mod:`cuvee.evaluation.metrics`, those that look at the order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A metric of the first k items."""
+
+    metric: str
+    """A key of :data:`METRICS`."""
+    k: int
+
+    def __call__(self, found: Bools, n_relevant: Offsets) -> PerCase:
+        """float64[b] from bool[b, k], whether the item at each place is right."""
+        return METRICS[self.metric](found, self.k, n_relevant)
+
+    def __str__(self) -> str:
+        return f"{self.metric}@{self.k}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some cases, close to each other in the length of their history, with what was said of them."""
+
+    cases: Offsets
+    """int64[b]: which they are."""
+    shares: Floats
+    """float32[S, b], columns adding up to 1: how far each case belongs to each segment."""
+    counts: Floats
+    """float32[S, b]: how much each case counts for each segment; as ``shares``, or 0 where it does not."""
+    live: Bools
+    """bool[p, b]: which sources have an opinion."""
+    basis: Floats | None
+    """float32[p, b, M]: contributions at weight 1 of a blender that is linear in its weights."""
+    scores: Scores | None
+    """How another blender is asked."""
+    absent: Bools
+    """bool[b, M]: true where the row is padded."""
+    right: tuple[Offsets, Offsets]
+    """Row and column of every candidate that was held out."""
+    n_relevant: Offsets
+    """int64[b]: how many were held out, found among the candidates or not."""
+
+    def places(self, scores: Floats) -> Offsets:
+        """The place, from 0, of each right candidate: equals stand in order of position, as they are served."""
+        rows, columns = self.right
+        own = scores[rows, columns]
+        # mostly one right item per case, in order: no need to copy
+        shown = scores if len(rows) == len(scores) and (rows == np.arange(len(rows))).all() else scores[rows]
+        absent = self.absent if shown is scores else self.absent[rows]
+        ahead = ((shown > own[:, None]) & ~absent).sum(axis=1)
+        equal = (shown == own[:, None]) & ~absent
+        tied = np.flatnonzero(equal.sum(axis=1) > 1)
+        if len(tied):
+            before = np.arange(shown.shape[1]) < columns[tied, None]
+            ahead[tied] += (equal[tied] & before).sum(axis=1)
+        return np.asarray(ahead, np.int64)
+
+    def measured(self, scores: Floats, measure: Measure) -> PerCase:
+        """float64[b]."""
+        places = self.places(scores)
+        near = places < measure.k
+        found = np.zeros((len(self.cases), measure.k), np.bool_)
+        found[self.right[0][near], places[near]] = True
+        return measure(found, self.n_relevant)
+
+
+class Objective:
+    """The metric of each case under given weights."""
+
+    def __init__(self, blocks: Sequence[Block], n_cases: int, measure: Measure) -> None:
+        self.blocks = blocks
+        self.n_cases = n_cases
+        self.measure = measure
+
+    @property
+    def linear(self) -> bool:
+        """Whether scores are a product with a basis."""
+        return all(block.basis is not None for block in self.blocks)
+
+    def values(self, weights: Weights, blocks: Iterable[Block] | None = None) -> PerCase:
+        """float64[n_cases]: each case's metric; 0 where nothing right is among the candidates, or not asked."""
+        out = np.zeros(self.n_cases)
+        for block in self.blocks if blocks is None else blocks:
+            out[block.cases] = block.measured(scores_of(block, weights), self.measure)
+        return out
+
+
+def scores_of(block: Block, weights: Weights) -> Floats:
+    """float32[b, M]: a block's scores under float64[p, S] weights."""
+    mixed = live_weights((weights @ block.shares).astype(np.float32), block.live)
+    if block.basis is not None:
+        return weighed(block.basis, mixed)
+    if block.scores is None:
+        raise ValueError("a block needs a basis, or a way to be asked")
+    return block.scores(mixed)
+
+
+def weighed(basis: Floats, weights: Floats) -> Floats:
+    """float32[b, M]: the sum over the sources of float32[p, b] weights times float32[p, b, M]."""
+    out = np.zeros(basis.shape[1:], np.float32)
+    for one, weight in zip(basis, weights, strict=True):
+        if weight.any():
+            out += weight[:, None] * one
+    return out

@@ -1,0 +1,210 @@
+"""Tune: learn how much each source counts, by how much history a user has, and prove that it pays.
+
+1. Fit every source on a window of the past, and ask all of them about its cases, once.
+2. Learn the weights of each segment on some people and measure them on others.
+3. A segment whose blend is not better than its best member gets that member alone; one inside which
+   the blend falls behind a member is split there.
+4. The blend as a whole must be better than the best member by more than chance allows; otherwise
+   nothing is proposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cuvee.artifacts.snapshot import compile_plan
+from cuvee.config import Settings
+from cuvee.evaluation.cases import Window
+from cuvee.ranking.blend import Missing
+from cuvee.ranking.facts import ItemFacts
+from cuvee.recommender import Bools
+from cuvee.registry import Registry
+from cuvee.training.fit import ProgressFor, calibrate
+from cuvee.training.kept import FitStore
+from cuvee.tuning.bench import Bench, Recipe
+from cuvee.tuning.comparison import compared
+from cuvee.tuning.crossfit import CrossFit, deal, weighted_mean
+from cuvee.tuning.curves import SegmentCurves, curves_of
+from cuvee.tuning.decision import LEAST_PEOPLE, Decision, decide
+from cuvee.tuning.fitting import fit_blend
+from cuvee.tuning.objective import Measure, Objective, PerCase, Weights
+from cuvee.tuning.opinions import gather_opinions
+from cuvee.tuning.results import SegmentTuning, Tuning
+
+__all__ = ["AUTO", "tune"]
+
+AUTO = "auto"
+"""In place of a calibrator: try them all."""
+
+
+def tune(
+    settings: Settings,
+    registry: Registry,
+    name: str,
+    window: Window,
+    measure: Measure,
+    progress: ProgressFor,
+    *,
+    method: str | None = None,
+    calibrate_by: str | None = None,
+    missing: Missing | None = None,
+    compare: bool = False,
+    refit: Collection[str] = (),
+) -> Tuning:
+    """Learn a product's weights on a window.
+
+    ``method``, ``calibrate_by`` (a calibrator, or ``auto`` to choose one here) and ``missing`` are
+    the product's own by default. With ``compare``, the methods of
+    :mod:`cuvee.tuning.comparison` are tried, too. Those in ``refit`` are fitted anew.
+
+    Raises:
+        PluginError: a recommender cannot be fitted.
+    """
+    product = settings.products[name]
+    data = window.train
+    names = product.recommenders
+    with FitStore.of(settings).fitted(data, settings, registry, names, progress, refit=refit) as kept:
+        models = {n: one.model for n, one in kept.items()}
+        learnt = calibrate(data, product, registry, models)
+        component = registry.calibrators[product.blend.calibrate].component
+        own = {s.use: component(learnt.get(s.use, {}).get(product.blend.calibrate, {})) for s in product.sources}
+        plan = compile_plan(product, registry, data.catalog, models, own, "", ItemFacts.of(data))
+        folds = deal(window.cases.people)
+        now = float(data.events.times.max(initial=0.0))
+        judged = gather_opinions(
+            plan, data.catalog, window.cases, folds, now, product.history, progress("opinions of every source")
+        )
+        served = Recipe.of(product.blend)
+        bench = Bench(registry, plan, served, learnt, window.cases, judged, folds, measure)
+        unchanged = (served.method, served.missing)
+        recipe = replace(
+            served,
+            method=method or served.method,
+            missing=missing or served.missing,
+            options=served.options if (method or served.method, missing or served.missing) == unchanged else {},
+        )
+        calibrators: dict[str, float] = {}
+        if calibrate_by == AUTO:
+            calibrators = _calibrators(bench, recipe, registry, progress)
+            recipe = replace(recipe, calibrate=max(calibrators, key=calibrators.__getitem__))
+        elif calibrate_by:
+            recipe = replace(recipe, calibrate=calibrate_by)
+        decision = decide(bench, recipe, progress)
+        found, values, table = _tuned(decision, name, window, calibrators, progress)
+        if not compare:
+            return found
+        return compared(decision.bench, found, (values, table), now, product.history, progress)
+
+
+def _calibrators(bench: Bench, recipe: Recipe, registry: Registry, progress: ProgressFor) -> dict[str, float]:
+    """Calibrator -> metric out of fold, by the recipe's method."""
+    return {
+        kind: weighted_mean(fit_blend(bench, replace(recipe, calibrate=kind), progress).cross.values(), bench.natural)
+        for kind in registry.calibrators
+    }
+
+
+def _tuned(
+    decision: Decision, name: str, window: Window, calibrators: Mapping[str, float], progress: ProgressFor
+) -> tuple[Tuning, PerCase, Weights]:
+    """What was found, each case's metric out of fold, and the table of weights float64[p, S]."""
+    bench, fit, members, learnt = decision.bench, decision.fit, decision.members, decision.learnt
+    objective = fit.objective
+    before = (objective if fit.recipe == bench.own else bench.objective(bench.own)).values(bench.table())
+    after = learnt.values()
+    final = _beside_the_silent(decision.table, bench.table(), bench.silent)
+    told = progress("metric against weight")
+    segments, curves = [], []
+    for at in range(len(bench.plan.segments)):
+        segments.append(_segment(bench, at, before, after, members, learnt, final, alone=decision.alone[at]))
+        if segments[-1].people:
+            curves.append(_curves(bench, objective, at, segments[-1], final))
+        told(at + 1, len(bench.plan.segments))
+    means = [weighted_mean(values, bench.natural) for values in members]
+    best = int(np.argmax(means))
+    found = Tuning(
+        product=name,
+        measure=bench.measure,
+        window=window.name,
+        people=bench.people(bench.natural),
+        withheld=window.withheld,
+        n_cases=len(bench.cases),
+        recipe=fit.recipe,
+        before=weighted_mean(before, bench.natural),
+        after=weighted_mean(after, bench.natural),
+        members=dict(zip(bench.sources, means, strict=True)),
+        best_member=bench.sources[best],
+        against_best=bench.compare(after, members[best], bench.natural),
+        against_before=bench.compare(after, before, bench.natural),
+        segments=segments,
+        curves=curves,
+        tried=(),
+        member_seconds=0.0,
+        calibrators=calibrators,
+    )
+    return found, after, final
+
+
+def _beside_the_silent(learnt: Weights, had: Weights, silent: Bools) -> Weights:
+    """float64[p, S]: the learnt weights beside those of sources that nobody heard.
+
+    A source that serves a segment and had no opinion on any of its cases (of new users who declare
+    nothing, one that looks at what they declare; ``silent``, bool[p, S]) keeps the share that it
+    has, up to a half: nothing was learnt of it.
+    """
+    kept = np.where(silent, had, 0)
+    share = kept.sum(axis=0)
+    kept *= np.minimum(share, 0.5) / np.maximum(share, 1e-12)
+    return np.asarray(np.round(learnt * (1 - kept.sum(axis=0)) + kept, 3))
+
+
+def _segment(
+    bench: Bench,
+    at: int,
+    before: PerCase,
+    after: PerCase,
+    members: Sequence[PerCase],
+    learnt: CrossFit,
+    final: Weights,
+    *,
+    alone: bool,
+) -> SegmentTuning:
+    name, least = bench.plan.segments[at]
+    share = bench.share[at]
+    people = bench.people(share)
+    best = int(np.argmax([weighted_mean(values, share) for values in members]))
+    tuned = people >= LEAST_PEOPLE
+    return SegmentTuning(
+        name=name,
+        least=least,
+        people=people,
+        cases=int((share > 0).sum()),
+        cut=int((share[bench.cases.cut] > 0).sum()),
+        before=weighted_mean(before, share),
+        after=weighted_mean(after, share),
+        best_member=bench.sources[best] if people else "",
+        against_best=bench.compare(after, members[best], share, 2000) if people else None,
+        weights={n: float(w) for n, w in zip(bench.sources, final[:, at], strict=True) if w > 0} if tuned else {},
+        spread=dict(zip(bench.sources, learnt.spread[:, at].tolist(), strict=True)),
+        alone=alone,
+    )
+
+
+def _curves(bench: Bench, objective: Objective, at: int, segment: SegmentTuning, final: Weights) -> SegmentCurves:
+    against = segment.against_best
+    last = bench.plan.segments[at + 1][1] - 1 if at + 1 < len(bench.plan.segments) else None
+    if last == segment.least:
+        events = {0: "no events", 1: "1 event"}.get(last, f"{last} events")
+    else:
+        events = f"{segment.least} events or more" if last is None else f"{segment.least} to {last} events"
+    return SegmentCurves(
+        segment=segment.name,
+        title=f"{segment.name}: {events}, {segment.people:,} people",
+        curves=curves_of(objective, final, bench.allowed, bench.share[at], at, bench.sources),
+        learnt=weighted_mean(objective.values(final), bench.share[at]),
+        best_member=segment.best_member,
+        best_value=against.second if against else 0.0,
+    )
