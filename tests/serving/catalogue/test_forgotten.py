@@ -22,7 +22,7 @@ from cuvee.v1 import events_pb2
 from ..commands import done
 from ..conftest import ENVIRONMENT, HERE, migrated, with_tables
 from ..scan import places
-from .test_pseudonyms import PRODUCT, event
+from ..test_pseudonyms import PRODUCT, event
 
 CONFIG = """
 [server.limits]
