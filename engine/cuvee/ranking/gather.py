@@ -66,15 +66,6 @@ def _restricted(plan: Plan, question: Question) -> Queries:
     return replace(queries, excluded=join(excluded), eligible=eligible)
 
 
-def _weights(plan: Plan, question: Question, shares: Floats) -> Floats:
-    """float32[p, B], as configured."""
-    if question.segment is not None and question.segment in plan.weights:
-        return np.repeat(plan.weights_of(question.segment)[:, None], shares.shape[1], axis=1)
-    # not a matrix product: its rounding would depend on the batch
-    mixed: Floats = (plan.table[:, :, None] * shares).sum(axis=1)
-    return mixed
-
-
 def _served(plan: Plan, queries: Queries, weights: Floats) -> Bools:
     """bool[p, B]: which source is asked about which query. One that failed to load is asked, and fails."""
     served = [
@@ -132,7 +123,7 @@ async def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
     n, b, p = len(plan.catalog.items), len(queries), len(plan.sources)
     lengths = queries.histories.liked
     shares = plan.segment_shares(lengths)
-    weights = _weights(plan, question, shares)
+    weights = plan.mixed_weights(lengths, question.segment)
     served = _served(plan, queries, weights) & (question.only_fallback is None)
     asked = [s for s in range(p) if served[s].any()]
     reports = [_not_asked(s, w) for s, w in zip(plan.sources, weights, strict=True)]

@@ -108,6 +108,17 @@ class Plan:
         given = np.array([table.get(s.name, 0.0) for s in self.sources], np.float64)
         return np.asarray(given / max(given.sum(), 1e-300), np.float32)
 
+    def mixed_weights(self, events: Offsets, segment: str | None = None) -> Floats:
+        """float32[p, B]: each query's configured weights, by how many liked events its history has.
+
+        With the name of a ``segment`` that has a table of its own, that table for every query.
+        """
+        if segment is not None and segment in self.weights:
+            return np.repeat(self.weights_of(segment)[:, None], len(events), axis=1)
+        # not a matrix product: its rounding would depend on the batch
+        mixed: Floats = (self.table[:, :, None] * self.segment_shares(events)).sum(axis=1)
+        return mixed
+
     def opinions(self, calibrated: Floats, weights: Floats, items: Ints, ranks: Ints) -> Opinions:
         """What is said and known of items: float32[p, B, M], float32[p, B], int32[B, M], int32[p, B, M]."""
         known = self.facts or ItemFacts.unknown(len(self.catalog.items))

@@ -337,6 +337,7 @@ class RecommendResponse(_message.Message):
     SEGMENT_FIELD_NUMBER: _builtins.int
     UNKNOWN_ITEM_IDS_FIELD_NUMBER: _builtins.int
     USER_KNOWN_FIELD_NUMBER: _builtins.int
+    UNKNOWN_PROFILE_KEYS_FIELD_NUMBER: _builtins.int
     degraded: _builtins.bool
     """True when at least one source has status DEGRADED: the list is valid but
     was made with less than the product asks for.
@@ -391,6 +392,13 @@ class RecommendResponse(_message.Message):
         know, each once, in order of first mention. They are ignored otherwise.
         """
 
+    @_builtins.property
+    def unknown_profile_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys of the request's `profile` that the product does not have, by their path
+        in the profile, e.g. "attributes.shoe_size" or "interests.genre", each once,
+        sorted. They are ignored otherwise: look for a misspelt name.
+        """
+
     def __init__(
         self,
         *,
@@ -405,10 +413,11 @@ class RecommendResponse(_message.Message):
         segment: _builtins.str = ...,
         unknown_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         user_known: _builtins.bool = ...,
+        unknown_profile_keys: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "unknown_profile_keys", b"unknown_profile_keys", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -718,15 +727,16 @@ class UserProfile(_message.Message):
     @_builtins.property
     def attributes(self) -> _containers.MessageMap[_builtins.str, Global___AttributeValue]:
         """Values for the product's user columns, by column, e.g. `age` and
-        `occupation`. A column that the product does not have is ignored. At most 64
-        entries.
+        `occupation`. A column that the product does not have is ignored, and named
+        in `unknown_profile_keys` of the answer. At most 64 entries.
         """
 
     @_builtins.property
     def interests(self) -> _containers.MessageMap[_builtins.str, Global___StringList]:
-        """Liked values by ITEM column, e.g. `genres` to ["Film-Noir"]. A column or
-        value that the catalogue does not have is ignored. At most 32 columns with at
-        most 100 values each.
+        """Liked values by ITEM column, e.g. `genres` to ["Film-Noir"]. A value that the
+        catalogue does not have is ignored; so is a column, which is named in
+        `unknown_profile_keys` of the answer. At most 32 columns with at most 100
+        values each.
         """
 
     def __init__(
@@ -1003,6 +1013,7 @@ class RankResponse(_message.Message):
     SEGMENT_FIELD_NUMBER: _builtins.int
     UNKNOWN_ITEM_IDS_FIELD_NUMBER: _builtins.int
     USER_KNOWN_FIELD_NUMBER: _builtins.int
+    UNKNOWN_PROFILE_KEYS_FIELD_NUMBER: _builtins.int
     degraded: _builtins.bool
     """True when at least one source has status DEGRADED."""
     recommendation_id: _builtins.str
@@ -1033,6 +1044,10 @@ class RankResponse(_message.Message):
         each once, in order of first mention. They are not among `items`.
         """
 
+    @_builtins.property
+    def unknown_profile_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As `RecommendResponse.unknown_profile_keys`."""
+
     def __init__(
         self,
         *,
@@ -1046,10 +1061,11 @@ class RankResponse(_message.Message):
         segment: _builtins.str = ...,
         unknown_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         user_known: _builtins.bool = ...,
+        unknown_profile_keys: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "recommendation_id", b"recommendation_id", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "recommendation_id", b"recommendation_id", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "unknown_profile_keys", b"unknown_profile_keys", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

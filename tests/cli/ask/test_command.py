@@ -73,6 +73,26 @@ def test_declared_attributes_and_interests_make_a_profile(ask: Run) -> None:
     assert "not serving query" in done.out
 
 
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--attribute", "age=24"), ["--attribute age: the product's users have no such column; it is ignored"]),
+        (("--interest", "titel=Item 3"), ["--interest titel: the product's items have no such column; it is ignored"]),
+        (("--interest", "title=Item 3"), []),
+    ],
+)
+def test_a_misspelt_name_is_warned_of(
+    arguments: tuple[str, ...], said: list[str], as_json: tuple[str, ...], ask: Run
+) -> None:
+    for command in (("recommend", "toys"), ("rank", "toys", "i1")):
+        done = ask(*command, "--user", "u0", *arguments, *as_json)
+        assert done.code == 0
+        assert done.err.splitlines() == [f"warning: {line}" for line in said]
+        if as_json:
+            json.loads(done.out)
+
+
 def test_a_filter_and_exclusions_hold(ask: Run) -> None:
     done = ask("recommend", "toys", "-u", "u0", "--filter", "year >= 1995", "--exclude", "i9", "--json")
     assert {i["item_id"] for i in json.loads(done.out)["items"]} <= {"i5", "i7", "i8"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import pytest
 from cuvee.cli.ask.render import Palette, bar, show_answer
@@ -25,9 +26,14 @@ def answer(*contributions: tuple[float, ...]) -> pb.RecommendResponse:
     return made
 
 
-def shown(made: pb.RecommendResponse, width: int = 120, **options: object) -> str:
+def shown(
+    made: pb.RecommendResponse | pb.SimilarItemsResponse,
+    width: int = 120,
+    asked: Sequence[str] = (),
+    **options: object,
+) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False, **options)  # type: ignore[arg-type]
-    show_answer(made, console)
+    show_answer(made, console, asked=asked)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -121,3 +127,12 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     for item in made.items:
         item.title, item.reason = "A title " * 12, "a reason " * 12
     assert max(len(line) for line in shown(made, width).splitlines()) <= width
+
+
+def test_an_empty_list_tells_what_it_is_due_to() -> None:
+    nobody = pb.SimilarItemsResponse(unknown_item_ids=["nope", "excluded"])
+    assert "the catalogue has none of the items that were asked about" in shown(nobody, asked=["nope"])
+    assert "filter, rules and exclusions leave none" in shown(nobody, asked=["nope", "known"])
+    assert "filter, rules and exclusions leave none" in shown(pb.RecommendResponse(unknown_item_ids=["nope"]))
+    assert "which sources could not answer" in shown(pb.RecommendResponse(degraded=True))
+    assert "to show" not in shown(answer((1.0, 0.0, 0.0)), asked=["nope"])

@@ -77,6 +77,36 @@ def test_an_unknown_user_and_a_user_without_events_are_served_as_new(client: Cli
     assert ids(stranger) == ids(idle)
 
 
+@pytest.mark.parametrize(
+    ("product", "call", "why"),
+    [
+        # in the cold segment popular alone has a weight, and pairs needs a history, too
+        ("toy", "stranger", {"pairs": "weight 0 in this segment", "popular": "", "async": "weight 0 in this segment"}),
+        ("toy", "session", {"pairs": "", "popular": "", "async": ""}),
+        ("toy", "similar", {"pairs": "", "popular": "weight 0 in this segment", "async": "weight 0 in this segment"}),
+        # no table of weights: pairs counts, and serves nobody without a history
+        ("fused", "stranger", {"pairs": "", "popular": ""}),
+    ],
+)
+def test_a_source_that_was_not_asked_says_so_where_its_weight_is_the_cause(
+    product: str, call: str, why: dict[str, str], client: Client
+):
+    answers = {
+        "stranger": lambda: client.recommend(product, "nobody-knows-me"),
+        "session": lambda: client.recommend(product, context_item_ids=["film-001"]),
+        "similar": lambda: client.similar_items(product, ["film-001"]),
+    }
+    assert {s.source: s.detail for s in answers[call]().sources} == why
+
+
+def test_each_request_of_a_batch_is_told_of_its_own_weights(client: Client):
+    requests = [pb.RecommendRequest(user_id="nobody-knows-me"), pb.RecommendRequest(user_id="viewer-003")]
+    found = {one.index: one.response for one in client.batch_recommend("toy", requests)}
+    details = [{s.source: s.detail for s in found[at].sources} for at in range(2)]
+    assert details[0]["pairs"] == "weight 0 in this segment"
+    assert details[1] == {"pairs": "", "popular": "", "async": ""}
+
+
 def test_clicks_of_this_moment_change_the_answer(client: Client):
     answer = client.recommend("toy", context_item_ids=["film-001", "film-007", "film-013"])
     check_sums(answer)
@@ -191,6 +221,28 @@ def test_a_declared_profile_is_enough_and_unknown_columns_are_data(client: Clien
     answer = client.recommend("toy", profile=declared)
     assert len(answer.items) == 5
     assert answer.segment == "cold"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "interests", "unknown"),
+    [
+        ({"age": 30}, {"genres": ["Noir"]}, []),
+        ({"age": 30}, {"genre": ["Western"]}, ["interests.genre"]),
+        ({"Age": 30, "shoe size": None}, {}, ["attributes.Age", "attributes.shoe size"]),
+        # a column of the other side, and the ids, are no columns to declare
+        ({"year": 1999, "id": "x"}, {"age": ["30"], "id": ["film-001"]}, [
+            "attributes.id", "attributes.year", "interests.age", "interests.id",
+        ]),
+        # named even where no value came with it
+        ({}, {"smell": []}, ["interests.smell"]),
+    ],
+)  # fmt: skip
+def test_keys_of_a_profile_that_the_product_does_not_have_are_named(attributes, interests, unknown, client: Client):
+    declared = profile(attributes, interests)
+    assert list(client.recommend("toy", "viewer-003", profile=declared).unknown_profile_keys) == unknown
+    assert list(client.rank("toy", ["film-001"], "viewer-003", profile=declared).unknown_profile_keys) == unknown
+    checked = client.recommend("toy", "viewer-003", profile=declared, validate_only=True)
+    assert list(checked.unknown_profile_keys) == unknown
 
 
 def test_rank_gives_all_that_was_listed_and_nothing_else(client: Client, toy: Toy):

@@ -122,7 +122,7 @@ def similar(
             timeout=timeout,
         ),
     )
-    _show(answer, as_json=as_json)
+    _show(answer, as_json=as_json, asked=items)
 
 
 def rank(
@@ -152,7 +152,7 @@ def rank(
             timeout=timeout,
         ),
     )
-    _show(answer, as_json=as_json)
+    _show(answer, as_json=as_json, asked=items)
 
 
 def profile_of(attributes: Sequence[str], interests: Sequence[str]) -> pb.UserProfile | None:
@@ -194,13 +194,19 @@ def _view(explain: bool) -> pb.AttributionView.ValueType:
     return AttributionView.ATTRIBUTION_VIEW_FULL if explain else AttributionView.ATTRIBUTION_VIEW_BASIC
 
 
-def _show(answer: Answer, *, as_json: bool) -> None:
+def _show(answer: Answer, *, as_json: bool, asked: Sequence[str] = ()) -> None:
+    """Print an answer; ``asked`` are the items that the request was about."""
     from google.protobuf.json_format import MessageToDict
 
     from cuvee.cli.ask.render import show_answer
     from cuvee.cli.terminal.tables import print_json
 
+    # on stderr: also beside --json, whoever reads a misspelt name as a preference wants to know
+    for key in getattr(answer, "unknown_profile_keys", ()):
+        kind, _, name = key.partition(".")
+        whose, option = ("users", "--attribute") if kind == "attributes" else ("items", "--interest")
+        typer.echo(f"warning: {option} {name}: the product's {whose} have no such column; it is ignored", err=True)
     if as_json:
         print_json(MessageToDict(answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True))
     else:
-        show_answer(answer)
+        show_answer(answer, asked=asked)

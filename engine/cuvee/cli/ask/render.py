@@ -93,17 +93,35 @@ def bar(parts: Mapping[str, float], below: float, above: float, palette: Palette
     return drawn
 
 
-def show_answer(answer: Answer, console: Console | None = None, *, mark: Callable[[str], bool] | None = None) -> None:
-    """Print a whole answer. ``mark`` says of an item's id whether its row is to stand out."""
+def show_answer(
+    answer: Answer,
+    console: Console | None = None,
+    *,
+    mark: Callable[[str], bool] | None = None,
+    asked: Sequence[str] = (),
+) -> None:
+    """Print a whole answer.
+
+    ``mark`` says of an item's id whether its row is to stand out; ``asked`` are the items that
+    the request was about, if it was about items.
+    """
     console = console or Console(highlight=False)
     palette = Palette.of([s.source for s in answer.sources], coloured=console.color_system is not None)
     if answer.items:
         console.print(_list(answer.items, palette, console.width, mark or (lambda _: False)))
     else:
-        console.print("no item may be shown: filter, rules and exclusions leave none", style="yellow")
+        console.print(_why_empty(answer, asked), style="yellow")
     console.print()
     console.print(_sources(answer, palette))
     console.print(_about(answer))
+
+
+def _why_empty(answer: Answer, asked: Sequence[str]) -> str:
+    if asked and set(asked) <= set(answer.unknown_item_ids):
+        return "no item to show: the catalogue has none of the items that were asked about"
+    if answer.degraded:
+        return "no item to show: see below which sources could not answer"
+    return "no item may be shown: filter, rules and exclusions leave none"
 
 
 def _list(items: Sequence[pb.RecommendedItem], palette: Palette, width: int, mark: Callable[[str], bool]) -> Table:

@@ -12,6 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from cuvee.errors import DegradedReason
 from cuvee.ranking.ask import Report, Status
 from cuvee.ranking.plan import Plan
+from cuvee.recommender import Floats
 from cuvee.serving.lists.edge import Row
 from cuvee.serving.lists.runs import Made
 from cuvee.v1 import recommendation_pb2 as pb
@@ -60,6 +61,13 @@ def _chain_reports(made: Made, plan: Plan) -> Iterator[Report]:
         missing -= int((answer.fallback.levels[b] == level).sum())
 
 
+def _configured_weights(row: Row) -> Floats:
+    """float32[p]: what the product's configuration gives each source for this request alone."""
+    snapshot = row.served.snapshot
+    liked = int((row.events.weights[-snapshot.product.history :] > 0).sum())
+    return snapshot.plan.mixed_weights(np.array([liked], np.int64), row.segment)[:, 0]
+
+
 def sources_of(made: Made) -> list[pb.SourceStatus]:
     """One entry per source in the order of the configuration, and after them what else has a say.
 
@@ -70,10 +78,12 @@ def sources_of(made: Made) -> list[pb.SourceStatus]:
     """
     answer, b, plan = made.answer, made.b, made.row.served.snapshot.plan
     found = {}
+    configured = _configured_weights(made.row)
     for s, source in enumerate(plan.sources):
         report = answer.reports[s]
         if not answer.served[s, b]:
-            report = Report(source.name, Status.NOT_SERVING, model_version=source.version)
+            why = "" if configured[s] > 0 else "weight 0 in this segment"
+            report = Report(source.name, Status.NOT_SERVING, detail=why, model_version=source.version)
         found[source.name] = _status(report, int(answer.proposed[s, b]))
     for report in _chain_reports(made, plan):
         there = found.get(report.source)
@@ -176,6 +186,7 @@ def _stamp(into: pb.RecommendResponse | pb.RankResponse | pb.SimilarItemsRespons
     into.unknown_item_ids.extend(row.unknown_ids)
     if not isinstance(into, pb.SimilarItemsResponse):
         into.user_known = row.user_known
+        into.unknown_profile_keys.extend(row.unknown_keys)
 
 
 def recommended(made: Made) -> pb.RecommendResponse:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from cuvee.data.catalog import Catalog
 from cuvee.data.store.weights import settled, weights_of
 from cuvee.errors import DeadlineExceeded, DegradedReason, InvalidArgument, UnavailableError
 from cuvee.ranking.known_users import profile_of
@@ -94,6 +95,8 @@ class Row:
     listed: Ints | None = None
     only_fallback: DegradedReason | None = None
     unknown_ids: tuple[str, ...] = ()
+    unknown_keys: tuple[str, ...] = ()
+    """What the request's profile names and the product does not have, as paths in the profile."""
     user_known: bool = False
     history_failed: bool = False
     """The hook that loads histories failed: what the engine has itself was taken."""
@@ -226,6 +229,7 @@ class Edge:
             events.then(_known(catalog.items.positions(context)), time.time()),
             user=user,
             profile=Profile(attributes, {**profile.interests, **told.interests}),
+            unknown_keys=_unknown_keys(request.profile, catalog),
             user_known=user >= 0 or loaded is not None or known.stamp is not None,
             history_failed=failed,
             store_failed=store_failed,
@@ -315,6 +319,15 @@ def _unknown(served: Served, *lists: Sequence[str]) -> tuple[str, ...]:
     """Ids that the catalogue does not know, each once, in order of first mention."""
     items = served.snapshot.data.catalog.items
     return tuple(dict.fromkeys(i for ids in lists for i in ids if items.position(i) < 0))
+
+
+def _unknown_keys(profile: pb.UserProfile, catalog: Catalog) -> tuple[str, ...]:
+    """Paths of what is declared under names that are no columns of the product, sorted."""
+    if not (profile.attributes or profile.interests):
+        return ()
+    attributes = [f"attributes.{name}" for name in profile.attributes if name not in catalog.users.roles]
+    interests = [f"interests.{name}" for name in profile.interests if name not in catalog.items.roles]
+    return tuple(sorted(attributes + interests))
 
 
 def _basic(view: pb.AttributionView.ValueType) -> bool:
