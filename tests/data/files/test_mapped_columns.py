@@ -243,3 +243,45 @@ def test_everything_together(tmp_path: Path) -> None:
     assert dataset.catalog.users.frame["id"].to_list() == ["bob", "ann"]
     assert (report.items.bare, report.users.bare) == (1, 1)
     assert dataset.catalog.items.row(3) == {}
+
+
+def shop(folder: Path, items: str = "sku,weight,nam\nx,7,Hat\n") -> tuple[Path, Path, Path]:
+    events = write(folder / "sales.csv", "uid,track,time\na,x,1\nb,x,2\n")
+    return events, write(folder / "goods.csv", items), write(folder / "people.csv", "customer,age\na,30\nb,40\n")
+
+
+def test_each_file_has_its_own_name_for_an_id(tmp_path: Path) -> None:
+    events, items, users = shop(tmp_path)
+    columns = {"user": "uid", "item": "track", "items.item": "sku", "users.user": "customer", "items.title": "nam"}
+    raw = gather(events, items=items, users=users, options=ReadOptions(columns=columns))
+    assert raw.interactions.select("user", "item").rows() == [("a", "x"), ("b", "x")]
+    assert raw.items is not None
+    assert raw.users is not None
+    assert raw.items.frame.select("id", "title", "weight").rows() == [("x", "Hat", 7)]
+    assert raw.users.frame.select("id", "age").rows() == [("a", 30), ("b", 40)]
+
+
+def test_a_name_for_one_file_goes_before_one_for_every_file(tmp_path: Path) -> None:
+    events, items, _ = shop(tmp_path, "item,sku,track\n9,x,z\n")
+    columns = {"user": "uid", "item": "track", "items.item": "sku", "items.weight": "item"}
+    raw = gather(events, items=items, options=ReadOptions(columns=columns))
+    assert raw.items is not None
+    assert raw.items.frame.select("id", "weight").rows() == [("x", 9)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"items.item": "nothere"}, "--map items.item=nothere: .*goods.csv has no column 'nothere'"),
+        ({"items.title": "nothere"}, "--map items.title=nothere: .*goods.csv has no column 'nothere'"),
+        ({"users.user": "customer"}, "--map users.user=customer: no file of users is given"),
+        ({"interactions.titel": "nam"}, "--map interactions.titel=nam: .* of interactions only user, item, time"),
+        ({"item": "sku"}, "has no column 'sku' for the item; .*for the items file alone, say --map items.item=sku"),
+        ({"interactions.item": "sku"}, "sales.csv has no column 'sku' for the item; it has: uid, track, time$"),
+    ],
+)
+def test_a_name_for_one_file_that_fits_nothing_is_refused(columns: dict[str, str], says: str, tmp_path: Path) -> None:
+    events, items, _ = shop(tmp_path)
+    named = {"user": "uid", "item": "track", "items.item": "sku"}
+    with pytest.raises(DataError, match=says):
+        gather(events, items=items, options=ReadOptions(columns={**named, **columns}))

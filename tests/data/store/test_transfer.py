@@ -317,6 +317,18 @@ def killed(*arguments: object) -> None:
     assert ran.returncode == -signal.SIGKILL, ran.stderr
 
 
+def test_each_file_has_its_own_name_for_an_id(told: Told, store: Store, refused: Callable[..., str]):
+    plays(20).rename({"item": "track"}).write_parquet("plays.parquet")
+    pl.DataFrame({"sku": ["i1", "i2"], "nam": ["One", "Two"]}).write_parquet("goods.parquet")
+    command = ("import", "plays.parquet", "--items", "goods.parquet", "-p", "films", "--type", "view", "--map")
+    names = ("item=track", "--map", "items.item=sku", "--map", "items.title=nam")
+    said = told(*command, *names)
+    assert (said["interactions"]["kept"], said["items"]["kept"]) == (20, 2)
+    assert [(i.item_id, i.title) for i in store.items_since("films", 0)] == [("i1", "One"), ("i2", "Two")]
+    assert "'users.user': no file of users is given" in refused(*command, *names, "--map", "users.user=x")
+    assert "goods.parquet has no column 'colour'" in refused(*command, *names, "--map", "items.hue=colour")
+
+
 def test_killed_both_go_on_where_they_were(told: Told, store: Store, event):
     plays(1000, type=["view"] * 1000).write_parquet("plays.parquet")
     command = ("import", "plays.parquet", "--product", "films")

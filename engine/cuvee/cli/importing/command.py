@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
             "cuvee import ~/ml-latest-small --dataset movies",
             "cuvee import ml-100k --dataset movies --feedback explicit --positive-from 4",
             "cuvee import plays.parquet --dataset music --map user=uid --map item=track --map time=at",
-            "cuvee import sales.csv --dataset shop --items goods.csv --map item=sku --role goods_tags=categories",
+            "cuvee import sales.csv --dataset shop --items goods.csv --map items.item=sku --role tags=categories",
             "cuvee import plays.parquet --product movies --type view    into the store, beside a running server",
             "cuvee import --dataset movies --items new.csv    add or update items; models keep their positions",
         ),
@@ -180,7 +180,8 @@ def import_data(
             "--map",
             metavar="OURS=THEIRS",
             help="Which column is what. Ours: user, item, time, value, weight, order (breaks ties of time); "
-            "for items and users any name, such as title. With --product: user, session, item, type, time, value, "
+            "for items and users any name, such as title; items.item is the id in the items file where it differs, "
+            "items.title a column of it alone. With --product: user, session, item, type, time, value, "
             "event_id, recommendation_id, position. Usual names are found without.",
             rich_help_panel=COLUMNS,
         ),

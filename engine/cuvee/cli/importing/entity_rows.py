@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from cuvee.client import profile
 from cuvee.data.catalog import Entities
 from cuvee.data.files.raw import LINE, Part, ReadOptions, Rows
-from cuvee.data.files.tabular import as_ids, found_column
+from cuvee.data.files.tabular import as_ids, check_named, found_column
 from cuvee.data.store import Store
 from cuvee.data.store.catalogue.items import write_items
 from cuvee.data.store.catalogue.overlay import overlaid, title_column
@@ -93,15 +93,16 @@ def user_batch(store: Store, product: str, options: ReadOptions, imported: Entit
 
 def _named(rows: Rows, options: ReadOptions) -> Rows:
     """With the id as ``id``, and the other columns as they are mapped."""
+    check_named(rows, options)
     kind = "item" if rows.part is Part.ITEMS else "user"
     there = [name for name in rows.frame.columns if name != LINE]
     own = found_column(rows, kind, options, ("id", kind, f"{kind}id"))
     if own is None:
         raise DataError(
-            f"{rows.file} has no column that is plainly the {kind}'s id; say --map {kind}=COLUMN, "
+            f"{rows.file} has no column that is plainly the {kind}'s id; say --map {rows.part}.{kind}=COLUMN, "
             f"one of: {', '.join(there)}"
         )
-    names = {theirs: ours for ours, theirs in options.columns.items()}
+    names = options.renamed(rows.part)
     rows = replace(rows, frame=rows.frame.rename({c: "id" if c == own else names.get(c, c) for c in there}))
     for name, kind_of in rows.frame.schema.items():
         listed = isinstance(kind_of, pl.List) and (kind_of.inner == pl.String or kind_of.inner.is_numeric())

@@ -118,16 +118,20 @@ def import_into_store(
     from cuvee.cli.importing.told import show_stored
     from cuvee.cli.terminal.progress import Bars
     from cuvee.cli.terminal.tables import print_json
-    from cuvee.data.files.raw import Part
+    from cuvee.data.files.raw import Part, part_of
     from cuvee.data.store.transfer.event_files import EVENT_COLUMNS
     from cuvee.data.store.transfer.imports import Imported, digest_of, finish, import_file
 
     check_product(settings, product)
-    if set(given) == {Part.INTERACTIONS}:
-        for name in options.columns:
-            if name not in EVENT_COLUMNS:
-                there = ", ".join(EVENT_COLUMNS)
-                raise InvalidArgument("--map", f"{name!r} is nothing that events have; there are: {there}")
+    for name in options.columns:
+        part = part_of(name)
+        own = name if part is None else name.partition(".")[2]
+        events_alone = part is Part.INTERACTIONS or set(given) == {Part.INTERACTIONS}
+        if part is not None and part not in given and not given.get(Part.INTERACTIONS, Path()).is_dir():
+            raise InvalidArgument("--map", f"{name!r}: no file of {part} is given")
+        if events_alone and part in {None, Part.INTERACTIONS} and own not in EVENT_COLUMNS:
+            there = ", ".join(EVENT_COLUMNS)
+            raise InvalidArgument("--map", f"{own!r} is nothing that events have; there are: {there}")
     files = list(_files(given))
     store = _store(settings)
     found: dict[Part, Imported] = {}

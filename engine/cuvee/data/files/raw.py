@@ -19,7 +19,7 @@ import polars as pl
 from cuvee.data.catalog import Role
 from cuvee.pseudonyms import Pseudonyms
 
-__all__ = ["INTERACTION_COLUMNS", "Part", "RawData", "RawEntities", "ReadOptions", "Reader", "Rows"]
+__all__ = ["INTERACTION_COLUMNS", "Part", "RawData", "RawEntities", "ReadOptions", "Reader", "Rows", "part_of"]
 
 LINE = "\0line"
 """Name of the column that carries the line number; no file has a column of that name."""
@@ -36,6 +36,12 @@ class Part(enum.StrEnum):
     INTERACTIONS = "interactions"
     ITEMS = "items"
     USERS = "users"
+
+
+def part_of(name: str) -> Part | None:
+    """The part before the point of ``"items.title"``; None where there is none."""
+    part, point, _ = name.partition(".")
+    return Part(part) if point and part in list(Part) else None
 
 
 class TimeUnit(enum.StrEnum):
@@ -59,7 +65,8 @@ class ReadOptions:
     part: Part | None = None
     """What the file holds; None where the caller does not say, which a mapped file takes as interactions."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Our name -> the file's: one of :data:`INTERACTION_COLUMNS`, or any name for a column of items or users."""
+    """Our name -> the file's: one of :data:`INTERACTION_COLUMNS`, or any name for a column of items or users.
+    ``"items.item"`` means the items' file alone, and goes before ``"item"``."""
     roles: Mapping[str, Role] = field(default_factory=dict)
     """Roles of columns of items and users, by our name; ``"items.year"`` means the items' column alone."""
     separator: str | None = None
@@ -69,6 +76,20 @@ class ReadOptions:
     time_unit: TimeUnit = TimeUnit.SECONDS
     encoding: str | None = None
     """Of a text file; None is UTF-8."""
+
+    def column(self, part: Part, name: str) -> str | None:
+        """The file's column that the caller mapped to one of ours, or None."""
+        return self.columns.get(f"{part}.{name}", self.columns.get(name))
+
+    def demands(self, part: Part, name: str) -> bool:
+        """Whether the mapped column must be there: it is one of interactions, or was mapped for this part alone."""
+        return part is Part.INTERACTIONS or f"{part}.{name}" in self.columns
+
+    def renamed(self, part: Part) -> dict[str, str]:
+        """The file's name -> ours, of what was mapped for every file or for this part."""
+        every = {theirs: ours for ours, theirs in self.columns.items() if part_of(ours) is None}
+        own = {theirs: ours.partition(".")[2] for ours, theirs in self.columns.items() if part_of(ours) is part}
+        return {**every, **own}
 
     def role(self, part: Part, name: str) -> Role | None:
         """The role that the caller gave a column, or None."""

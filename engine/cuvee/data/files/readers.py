@@ -11,7 +11,7 @@ import polars as pl
 
 from cuvee.data.catalog import Entities
 from cuvee.data.files.movielens import MovieLensReader
-from cuvee.data.files.raw import INTERACTION_COLUMNS, Part, RawData, RawEntities, Reader, ReadOptions, TimeUnit
+from cuvee.data.files.raw import INTERACTION_COLUMNS, Part, RawData, RawEntities, Reader, ReadOptions, TimeUnit, part_of
 from cuvee.data.files.tabular import CsvReader, ParquetReader
 from cuvee.errors import DataError
 
@@ -74,8 +74,16 @@ def _check(raw: RawData, options: ReadOptions) -> None:
     }
     known = {*there, *there.values()}
     listed = ", ".join(sorted(there)) or "none, for there is neither an items nor a users file"
+    given = {Part.INTERACTIONS: True, Part.ITEMS: raw.items is not None, Part.USERS: raw.users is not None}
     for ours, theirs in options.columns.items():
-        if ours not in INTERACTION_COLUMNS and ours not in known:
+        part = part_of(ours)
+        if part is not None and not given[part]:
+            raise DataError(f"--map {ours}={theirs}: no file of {part} is given")
+        own = ours if part is None else ours.partition(".")[2]
+        # found_column has looked for these while the file was read
+        if own in ({"item"} if part is Part.ITEMS else {"user"} if part is Part.USERS else INTERACTION_COLUMNS):
+            continue
+        if part is Part.INTERACTIONS or ours not in known:
             raise DataError(
                 f"--map {ours}={theirs}: no items or users file has a column {theirs!r}, and of interactions only "
                 f"{', '.join(INTERACTION_COLUMNS)} can be mapped; there are: {listed}"

@@ -17,10 +17,10 @@ import polars as pl
 
 from cuvee.data.catalog import Role, infer_role
 from cuvee.data.files.delimited import head, read_delimited, split_header
-from cuvee.data.files.raw import INTERACTION_COLUMNS, LINE, Part, RawData, Reader, ReadOptions, Rows, TimeUnit
+from cuvee.data.files.raw import INTERACTION_COLUMNS, LINE, Part, RawData, Reader, ReadOptions, Rows, TimeUnit, part_of
 from cuvee.errors import DataError
 
-__all__ = ["CsvReader", "ParquetReader", "as_ids", "as_numbers", "as_seconds", "found_column"]
+__all__ = ["CsvReader", "ParquetReader", "as_ids", "as_numbers", "as_seconds", "check_named", "found_column"]
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "user": ("user", "userid", "uid"),
@@ -44,13 +44,25 @@ def _columns(rows: Rows) -> list[str]:
 def found_column(rows: Rows, ours: str, options: ReadOptions, usual: tuple[str, ...]) -> str | None:
     """The file's column for one of ours: the mapped one, or the first with a usual name."""
     there = _columns(rows)
-    if (mapped := options.columns.get(ours)) is not None:
+    if (mapped := options.column(rows.part, ours)) is not None:
         if mapped in there:
             return mapped
-        if rows.part is Part.INTERACTIONS:
-            raise DataError(f"{rows.file} has no column {mapped!r} for the {ours}; it has: {', '.join(there)}")
+        if options.demands(rows.part, ours):
+            other = {"item": Part.ITEMS, "user": Part.USERS}.get(ours)
+            hint = ""
+            if rows.part is Part.INTERACTIONS and other and f"{rows.part}.{ours}" not in options.columns:
+                hint = f"; for the {other} file alone, say --map {other}.{ours}={mapped}"
+            raise DataError(f"{rows.file} has no column {mapped!r} for the {ours}; it has: {', '.join(there)}{hint}")
     plain = {re.sub(r"[_\s-]", "", name.lower()): name for name in reversed(there)}
     return next((plain[name] for name in usual if name in plain), None)
+
+
+def check_named(rows: Rows, options: ReadOptions) -> None:
+    """Raise :class:`DataError` where a column that was mapped for this part alone (``items.title``) is missing."""
+    for name, theirs in options.columns.items():
+        if part_of(name) is rows.part and theirs not in rows.frame.columns:
+            there = ", ".join(_columns(rows))
+            raise DataError(f"--map {name}={theirs}: {rows.file} has no column {theirs!r}; it has: {there}")
 
 
 def as_ids(rows: Rows, name: str) -> Rows:
@@ -193,14 +205,17 @@ CONVERT: Mapping[Role, Callable[[Rows, str, ReadOptions], Rows]] = {
 
 
 def _entities(rows: Rows, options: ReadOptions) -> RawData:
+    check_named(rows, options)
     kind = "item" if rows.part is Part.ITEMS else "user"
     own = found_column(rows, kind, options, ("id", *USUAL[kind]))
     if own is None:
         raise DataError(
             f"{rows.file} has no column that is plainly the {kind}'s id; "
-            f"say --map {kind}=COLUMN, one of: {', '.join(_columns(rows))}"
+            f"say --map {rows.part}.{kind}=COLUMN, one of: {', '.join(_columns(rows))}"
         )
-    names = {theirs: ours for ours, theirs in options.columns.items() if ours not in INTERACTION_COLUMNS}
+    # an unmarked "weight" is that of interactions
+    shared = {theirs for ours, theirs in options.columns.items() if ours in INTERACTION_COLUMNS}
+    names = {theirs: ours for theirs, ours in options.renamed(rows.part).items() if theirs not in shared}
     ours = {own: "id", **{c: names.get(c, c) for c in _columns(rows) if c != own}}
     if len(set(ours.values())) < len(ours):
         raise DataError(f"{rows.file}: two columns would be named alike; map them to different names")
