@@ -7,7 +7,7 @@ PROTOS := $(wildcard proto/cuvee/v1/*.proto)
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo serve test conformance lint format proto bench bench-data bench-accuracy bench-cold bench-deep bench-latency bench-store pins clean
+.PHONY: help install demo serve test conformance lint format proto bench bench-data bench-accuracy bench-cold bench-deep bench-serving bench-store pins clean
 help:            ## list the tasks
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
@@ -46,7 +46,8 @@ format: .venv/.installed ## let ruff rewrite what it can
 proto: .venv/.installed ## generate engine/cuvee/v1 from proto/
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto --python_out=engine --grpc_python_out=engine --mypy_out=engine --mypy_grpc_out=engine $(PROTOS)
 
-bench: bench-data bench-accuracy bench-cold bench-deep bench-latency bench-store ## accuracy and speed figures, or a part: bench-accuracy ... (CUVEE_DATA names the folder of data sets)
+# what a fresh clone can run comes first; accuracy is of data sets that only CUVEE_DATA brings
+bench: bench-serving bench-store $(if $(CUVEE_DATA),bench-data bench-accuracy bench-cold bench-deep) ## speed and, where CUVEE_DATA names the folder of data sets, accuracy; or a part: bench-serving ...
 bench-data: .venv/.installed
 	$(BIN)/python tests/benchmarks/datasets.py
 bench-accuracy: .venv/.installed
@@ -56,14 +57,14 @@ bench-cold: .venv/.installed
 bench-deep: .venv/.installed
 	$(BIN)/python tests/benchmarks/deep.py --keep-data
 	$(BIN)/python tests/benchmarks/newcomers.py
-bench-latency: .venv/.installed
-	$(BIN)/python tests/benchmarks/latency.py
+bench-serving: .venv/.installed
+	$(BIN)/python tests/benchmarks/serving.py
 	$(BIN)/python tests/benchmarks/blenders.py
 	$(BIN)/python plugins/lightfm/tests/benchmark_predict.py
 bench-store: .venv/.installed
 	$(BIN)/python tests/benchmarks/events.py
 	$(BIN)/python tests/benchmarks/catalogue.py
-	$(BIN)/python tests/benchmarks/store.py
+	$(if $(CUVEE_DATA),$(BIN)/python tests/benchmarks/store.py)
 
 PIN := $(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 pins:            ## pin requirements/*.txt anew, from every pyproject.toml here (needs a .venv with pip-tools)

@@ -1,0 +1,1 @@
+"""What `serving.py` is made of: products, servers, callers, and a module for each group of sections."""
