@@ -151,6 +151,48 @@ def test_stuck_threads_do_not_hold_up_the_end(fresh: RunningServer, number: sign
     assert fresh.process.wait(30) == 0
 
 
+def test_sighup_changes_nothing(fresh: RunningServer):
+    before = fresh.client.recommend("toy", "viewer-001")
+    fresh.process.send_signal(signal.SIGHUP)
+    until = time.monotonic() + 20
+    while not (told := fresh.events("SIGHUP ignored")):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert "restart" in str(told[0]["hint"])
+    assert fresh.client.recommend("toy", "viewer-001").items == before.items
+    assert fresh.process.poll() is None
+
+
+def test_sighup_before_it_listens_changes_nothing(small: Path, tmp_path: Path):
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cuvee.cli", "serve", "--config", str(small), "--listen", "127.0.0.1:0"],
+            env={**os.environ, **ENVIRONMENT},
+            stderr=log,
+        )
+    until = time.monotonic() + 60
+    try:
+        # from the moment on at which it is this command and no interpreter that starts
+        while not ignored(process):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        while b'"ready"' not in (tmp_path / "log").read_bytes():
+            process.send_signal(signal.SIGHUP)
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    finally:
+        process.terminate()
+    assert process.wait(30) == 0
+
+
+def ignored(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process ignores SIGHUP at this moment."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    found = next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:"))
+    return bool(int(found, 16) >> (signal.SIGHUP - 1) & 1)
+
+
 def test_it_can_be_told_to_stop_while_it_loads(late: Path):
     with run_server(late, environment=ENVIRONMENT, wait_until="listening") as server:
         server.process.send_signal(signal.SIGTERM)

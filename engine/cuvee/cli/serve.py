@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -39,9 +40,11 @@ def serve(
 ) -> None:
     """Load and probe every product, then answer over gRPC until SIGTERM or Ctrl-C.
 
-    What is in flight is finished before the process ends. The log goes to stderr: JSON lines, or
-    plain ones on a terminal.
+    What is in flight is finished before the process ends. SIGHUP changes nothing. The log goes to
+    stderr: JSON lines, or plain ones on a terminal.
     """
+    if hasattr(signal, "SIGHUP"):  # until the server is up and logs it, it would end the process
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _one_blas_thread()
     import asyncio
 

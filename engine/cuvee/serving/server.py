@@ -119,7 +119,14 @@ def _stop_on_signals() -> asyncio.Event:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if hasattr(signal, "SIGHUP"):  # there is none on Windows
+        loop.add_signal_handler(signal.SIGHUP, _hung_up)
     return stop
+
+
+def _hung_up() -> None:
+    """SIGHUP asks many a server to read its configuration again; this one goes on as it is."""
+    log.warning("SIGHUP ignored", hint="a new configuration or model is served after a restart: stop it by SIGTERM")
 
 
 async def serve(

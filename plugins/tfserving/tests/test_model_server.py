@@ -1,5 +1,6 @@
 """The embedded server as a process: swaps under load, reloads, deadlines, an orderly end."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -212,3 +213,44 @@ def test_an_embedded_server_ends_with_the_process_that_started_it():
     while server.exists() and time.monotonic() < until:
         time.sleep(0.05)
     assert not server.exists()
+
+
+@pytest.mark.parametrize("command", ["-m cuvee.cli model-server", "-m cuvee_tfserving.model_server"])
+def test_a_port_that_is_taken_is_an_error_that_says_what_to_do(command, serving, made, publish, tmp_path):
+    publish(made["one"], tmp_path, 1)
+    server = serving("--model-base-path", tmp_path / "deep")
+    port = server.address.rpartition(":")[2]
+    arguments = [*command.split(), "--port", port, "--model-base-path", str(tmp_path / "deep")]
+    done = subprocess.run([sys.executable, *arguments], check=False, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 2, done.stderr
+    assert f"error: cannot listen on {server.address}: is another server there already?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Stop it, or give another --port" in done.stderr
+
+
+def test_sighup_reads_the_configuration_again_and_ends_nothing(serving, made, publish, channel_to, tmp_path):
+    publish(made["one"], tmp_path, 1)
+    publish(made["two"], tmp_path, 1, "second")
+    one = f'config {{ name: "deep" base_path: "{tmp_path / "deep"}" model_platform: "tensorflow" }}'
+    two = f'config {{ name: "second" base_path: "{tmp_path / "second"}" model_platform: "tensorflow" }}'
+    file = tmp_path / "models.config"
+    file.write_text(f"model_config_list {{ {one} }}")
+    server = serving("--model_config_file", file)
+    server.wait_for("version available", model="deep")
+    file.write_text("nonsense")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("configuration refused")
+    file.write_text(f"model_config_list {{ {one} {two} }}")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("version available", model="second")
+    assert states(channel_to(server)) == {1: "AVAILABLE"}
+
+
+def test_sighup_without_a_configuration_file_changes_nothing(serving, made, publish, channel_to, tmp_path):
+    publish(made["one"], tmp_path, 1)
+    server = serving("--model-base-path", tmp_path / "deep")
+    server.wait_for("version available", model="deep")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("SIGHUP")
+    assert states(channel_to(server)) == {1: "AVAILABLE"}
+    assert server.process.poll() is None

@@ -116,6 +116,7 @@ class Growth:
         self._calls = calls
         self._trends = Trends(store)
         self._threads = Threads("growing", 1)
+        self._turn = asyncio.Lock()
         self._states: dict[str, _Product] = {}
         self._wake = asyncio.Event()
         self._retired: list[Snapshot] = []
@@ -132,8 +133,8 @@ class Growth:
         try:
             await self._read(state)
             new = await self._made(state, served)
-            if await self._threads.submit(self._trends.read, state.name):
-                new = _with(new, await self._threads.submit(self._trends.counted, new.snapshot))
+            if await self._work(lambda: self._trends.read(state.name)):
+                new = _with(new, await self._work(lambda: self._trends.counted(new.snapshot)))
         except Exception as problem:  # noqa: BLE001 - what was loaded goes on; it is tried again soon
             log.warning("what is stored is left out for now", product=state.name, problem=_told(problem))
         if new.snapshot.data is not snapshot.data:
@@ -264,7 +265,7 @@ class Growth:
             models = self._trends.counted(snapshot)
             return Served.of(with_models(snapshot, models), old.revision)
 
-        new, spent = await self._threads.submit(_spent, make)
+        new, spent = await self._work(lambda: _spent(make))
         state.spent += spent
         state.shown, state.may, state.gone = items, new.snapshot.plan.eligible, hidden(items, state.deleted)
         # rows may have come while the models were loaded
@@ -278,15 +279,20 @@ class Growth:
             return self._settings.store.refresh
         if state.count_from > time.monotonic():
             return state.count_from - time.monotonic()
-        found, spent = await self._threads.submit(_spent, lambda: self._trends.read(state.name))
+        found, spent = await self._work(lambda: _spent(lambda: self._trends.read(state.name)))
         if found:
-            models, more = await self._threads.submit(_spent, lambda: self._trends.counted(served.snapshot))
+            models, more = await self._work(lambda: _spent(lambda: self._trends.counted(served.snapshot)))
             spent += more
             # what is hidden may have changed meanwhile
             self._products.put(_with(self._products.served[state.name] or served, models))
         # reading costs, too, where much was written in the last seconds
         state.count_from = time.monotonic() + REST * spent
         return self._settings.store.refresh
+
+    async def _work(self, call: Callable[[], T]) -> T:
+        """Call in the one thread for making models. Products wait for each other's calls."""
+        async with self._turn:
+            return await self._threads.submit(call)
 
     def _retire(self, snapshot: Snapshot) -> None:
         """Close a snapshot that was replaced, when nobody can be using it any more."""

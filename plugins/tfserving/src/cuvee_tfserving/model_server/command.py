@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -62,10 +63,12 @@ def model_server(
     """Serve SavedModels over TensorFlow Serving's gRPC API, until SIGTERM or Ctrl-C.
 
     New versions are loaded and warmed up beside the old one and then take its place; one that is
-    broken changes nothing. The log goes to stderr.
+    broken changes nothing. SIGHUP reads the configuration file again. The log goes to stderr.
     """
     if (model_base_path is None) == (model_config_file is None):
         raise typer.BadParameter("give either --model-base-path or --model-config-file")
+    if hasattr(signal, "SIGHUP"):  # until the server is up and answers it, it would end the process
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # TensorFlow takes seconds to load, reads this when it does, and is nothing for the cuvee command
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow  # noqa: PLC0415 - the real one, before the generated modules

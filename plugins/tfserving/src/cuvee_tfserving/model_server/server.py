@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from cuvee.errors import OperatorError
 
 from cuvee_tfserving.model_server.batching import Batcher
 from cuvee_tfserving.model_server.configuration import Model, read_models
@@ -54,11 +55,16 @@ class Options:
 def serve(models: Sequence[Model], config_file: Path | None, options: Options) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight.
 
-    Listens at once and says NOT_FOUND while models are loading.
+    Listens at once and says NOT_FOUND while models are loading. SIGHUP reads ``config_file`` again.
 
     Raises:
-        RuntimeError: the address cannot be listened on.
+        OperatorError: the address cannot be listened on.
     """
+    ending, again = threading.Event(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    if hasattr(signal, "SIGHUP"):  # there is none on Windows
+        signal.signal(signal.SIGHUP, lambda *_: again.set())
     library = Library(models, Servable.load)
     batcher = Batcher(options.threads, options.max_batch_size)
     server = grpc.server(
@@ -72,18 +78,32 @@ def serve(models: Sequence[Model], config_file: Path | None, options: Options) -
     )
     add_PredictionServiceServicer_to_server(PredictionService(library, batcher), server)
     add_ModelServiceServicer_to_server(ModelService(library), server)
-    port = server.add_insecure_port(options.listen)
+    try:
+        port = server.add_insecure_port(options.listen)
+    except RuntimeError:
+        raise OperatorError(
+            f"cannot listen on {options.listen}: is another server there already? Stop it, or give another --port "
+            "or --host"
+        ) from None
     server.start()
     host = options.listen.rpartition(":")[0]
     say("listening", address=f"{host}:{port}", models=[m.name for m in models], process=os.getpid())
 
-    ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
-    watches = [_watch(library.refresh, options.poll, ending)]
-    if config_file is not None and options.config_poll > 0:
-        watches.append(_watch(_Reader(config_file, library).look, options.config_poll, ending))
+    reader = _Reader(config_file, library) if config_file is not None else None
+    _watch(library.refresh, options.poll, ending)
+    if reader is not None and options.config_poll > 0:
+        _watch(reader.look, options.config_poll, ending)
     while not ending.wait(PARENT_EVERY):
+        if again.is_set():
+            again.clear()
+            say(
+                "SIGHUP",
+                does="reads the configuration file again"
+                if reader
+                else f"nothing: folders are looked at every {options.poll:g} s anyway",
+            )
+            if reader is not None:
+                reader.read()
         if options.parent is not None and os.getppid() != options.parent:
             break
     say("ending")
@@ -113,16 +133,24 @@ class _Reader:
         self._file = file
         self._library = library
         self._read = file.read_bytes()
+        self._lock = threading.Lock()
 
     def look(self) -> None:
         """Read it if it has changed."""
-        now = self._file.read_bytes()
-        if now == self._read:
-            return
-        self._read = now
-        try:
-            self._library.configure(read_models(self._file))
-        except Refused as refused:
-            say("configuration refused", problem=refused.message)
-        else:
-            say("configuration read", file=str(self._file))
+        with self._lock:
+            now = self._file.read_bytes()
+            if now == self._read:
+                return
+            self._read = now
+        self.read()
+
+    def read(self) -> None:
+        """Read it whether it has changed or not."""
+        with self._lock:
+            try:
+                self._library.configure(read_models(self._file))
+            except (OSError, ValueError, Refused) as problem:
+                said = problem.message if isinstance(problem, Refused) else str(problem)
+                say("configuration refused", problem=said)
+            else:
+                say("configuration read", file=str(self._file))
