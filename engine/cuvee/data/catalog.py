@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from cuvee.data.flags import AVAILABLE, as_flags
 from cuvee.errors import DataError
 
 __all__ = ["Catalog", "Entities", "Role"]
@@ -103,6 +104,12 @@ class Entities:
         added = frame["id"].slice(len(self)).to_list()
         new.__dict__["_positions"] = self._positions | {name: at for at, name in enumerate(added, len(self))}
         return new
+
+    def flagged(self, name: str) -> Entities:
+        """The same, with a column read as flags, if it is there; values that are none become null."""
+        if self.frame.schema.get(name, pl.Boolean) == pl.Boolean:
+            return self
+        return self.followed(self.frame.with_columns(as_flags(self.frame[name])), {**self.roles, name: Role.FLAG})
 
     def position(self, name: str) -> int:
         """The position of an id, or -1."""
@@ -193,5 +200,6 @@ class Catalog:
 
     @classmethod
     def load(cls, directory: Path) -> Catalog:
-        """Read what :meth:`save` wrote."""
-        return cls(Entities.load(directory / "items.arrow"), Entities.load(directory / "users.arrow"))
+        """Read what :meth:`save` wrote; ``available`` is a flag, also where an older import kept it otherwise."""
+        items = Entities.load(directory / "items.arrow").flagged(AVAILABLE)
+        return cls(items, Entities.load(directory / "users.arrow"))

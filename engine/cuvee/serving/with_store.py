@@ -15,7 +15,7 @@ from cuvee.serving.catalogue.service import CatalogServicer
 from cuvee.serving.events.service import EventServicer
 from cuvee.serving.lists.exposures import Exposures
 from cuvee.serving.lists.users import StoredUsers
-from cuvee.serving.live.growth import Growth
+from cuvee.serving.live.growth import Growth, without_hidden
 from cuvee.serving.live.products import Products, Served
 from cuvee.serving.off_loop import StoreCalls
 from cuvee.v1 import catalog_pb2, catalog_pb2_grpc, events_pb2, events_pb2_grpc
@@ -71,9 +71,9 @@ class StoreServices:
             catalog_pb2_grpc.add_CatalogServiceServicer_to_server(self._catalog, server)
 
     async def begin(self, served: Served) -> Served:
-        """A snapshot that was just loaded, with the catalogue as it is in the store."""
+        """A snapshot that was just loaded, with the catalogue as it is in the store; or as imported without one."""
         if self.growth is None:
-            return served
+            return without_hidden(served)
         await self._follow(served.snapshot.product.name)
         return await self.growth.begin(served)
 

@@ -98,9 +98,11 @@ class Item(_message.Message):
     def attributes(self) -> _containers.MessageMap[_builtins.str, _recommendation_pb2.AttributeValue]:
         """Values by catalogue column, e.g. `genres`, `year`, `price`. A key is 1 to 64
         characters of a-z, 0-9 and _, and starts with a letter. A key that is new to
-        the product makes a column of the value's type. At most 256 entries. The flag
+        the product makes a column of the value's type. At most 256 entries.
         `available` has a meaning: false takes the item out of every list at once, and
-        true brings it back.
+        true brings it back. It is always a flag: a number 1 or 0 and texts such as
+        "yes" and "no" are read as one, whatever was imported, and anything else is
+        INVALID_ARGUMENT.
         """
 
     @_builtins.property

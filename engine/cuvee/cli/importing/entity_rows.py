@@ -16,6 +16,7 @@ from cuvee.client import profile
 from cuvee.data.catalog import Entities
 from cuvee.data.files.raw import LINE, Part, ReadOptions, Rows
 from cuvee.data.files.tabular import as_ids, check_named, found_column
+from cuvee.data.flags import as_flag, is_missing
 from cuvee.data.store import Store
 from cuvee.data.store.catalogue.items import write_items
 from cuvee.data.store.catalogue.overlay import overlaid, title_column
@@ -38,14 +39,15 @@ Values = dict[str, Any]
 def item_batch(store: Store, product: str, options: ReadOptions, imported: Entities) -> Batch:
     """Upserts items over what was imported; a column is an attribute, but for the id, ``title`` and ``deleted``."""
     items = overlaid(imported, store.items_since(product, 0))
-    columns = Columns.of(items.frame.schema, title_column(items))
+    columns = Columns.of_items(items.frame.schema, title_column(items))
 
     def batch(connection: Connection, rows: Rows) -> tuple[int, int, pl.DataFrame]:
         rows = _named(rows, options)
         changes = []
         for line, item_id, row in _values(rows):
-            title, deleted = str(row.pop("title", "") or ""), bool(row.pop("deleted", False))
+            title, deleted = str(row.pop("title", "") or ""), row.pop("deleted", False)
             try:
+                deleted = _flag("deleted", deleted)
                 item = pb.Item(item_id=item_id, title=title, attributes=_attributes(row.pop("attributes", None), row))
                 upsert = item_upsert(item, frozenset(), columns)
             except InvalidArgument as problem:
@@ -66,7 +68,7 @@ def _deleting(over: Callable[[ItemRow | None], ItemRow | None], old: ItemRow) ->
 
 def user_batch(store: Store, product: str, options: ReadOptions, imported: Entities, pseudonyms: Pseudonyms) -> Batch:
     """Upserts users over what was imported; a column is an attribute, but for the id and ``interests``."""
-    columns = Columns.of(imported.frame.schema)
+    columns = Columns.of_users(imported.frame.schema)
     forgotten = store.forgotten(product)
 
     def batch(connection: Connection, rows: Rows) -> tuple[int, int, pl.DataFrame]:
@@ -143,6 +145,14 @@ def _object(name: str, given: object) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InvalidArgument(name, "is no JSON object")
     return found
+
+
+def _flag(name: str, given: object) -> bool:
+    """What a column says that is no attribute; false where nothing is known."""
+    flag = as_flag(given)
+    if flag is None and not is_missing(given):
+        raise InvalidArgument(name, "is a flag: true or false, 1 or 0, yes or no")
+    return bool(flag)
 
 
 def _attributes(packed: object, columns: Mapping[str, Any]) -> Mapping[str, Any]:

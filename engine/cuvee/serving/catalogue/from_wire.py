@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from cuvee.data.flags import AVAILABLE, as_flag, is_missing
 from cuvee.data.store.catalogue.overlay import column_type, writable
 from cuvee.data.store.rows import Attribute, ItemRow, UserRow, now
 from cuvee.errors import InvalidArgument
@@ -34,17 +35,30 @@ class Columns:
     types: MutableMapping[str, pl.DataType]
     title: str = ""
     """The column that is the title; it is no attribute."""
+    flag: str = ""
+    """The column that is a flag, whatever looks like one that is given for it."""
 
     @classmethod
-    def of(cls, schema: Mapping[str, pl.DataType], title: str = "") -> Columns:
-        """Those of a frame."""
-        return cls({name: kind for name, kind in schema.items() if name != "id"}, title)
+    def of_items(cls, schema: Mapping[str, pl.DataType], title: str) -> Columns:
+        """Those of a frame of items; ``available`` is a flag, also where there is none yet."""
+        kinds = {name: kind for name, kind in schema.items() if name != "id"}
+        return cls({**kinds, AVAILABLE: pl.Boolean()}, title, AVAILABLE)
+
+    @classmethod
+    def of_users(cls, schema: Mapping[str, pl.DataType]) -> Columns:
+        """Those of a frame of users."""
+        return cls({name: kind for name, kind in schema.items() if name != "id"})
 
 
-def _attribute(field: str, name: str, value: Attribute, columns: Columns) -> Attribute:
-    """A value that fits its column."""
+def _attribute(field: str, name: str, value: Attribute, columns: Columns) -> Attribute | None:
+    """A value that fits its column; None for a word that says that nothing is known."""
     if name in {"id", columns.title}:
         raise InvalidArgument(field, "is no attribute; set item_id, or title")
+    if name == columns.flag:
+        flag = as_flag(value)
+        if flag is None and not is_missing(value):
+            raise InvalidArgument(field, "is a flag: give true or false (1 or 0, yes or no are read as such)")
+        return flag
     kind = columns.types.get(name)
     if kind is None:
         columns.types[name] = column_type(value)
@@ -150,7 +164,7 @@ def item_upsert(item: pb.Item, paths: frozenset[str], columns: Columns, prefix: 
             raise InvalidArgument(
                 f"{prefix}attributes[{name[:100]}]", "is no name of a column: 1 to 64 of a-z, 0-9 and _, a letter first"
             )
-    trial = Columns(dict(columns.types), columns.title)
+    trial = replace(columns, types=dict(columns.types))
     attributes = _values(prefix, item.attributes, trial)
     columns.types.update(trial.types)
     return ItemUpsert(item_id, title, attributes, paths)

@@ -67,7 +67,7 @@ class CatalogServicer(rpc.CatalogServiceServicer):
     # items
 
     async def _item_columns(self, product: str) -> Columns:
-        return Columns.of(*await self._growth.columns(product))
+        return Columns.of_items(*await self._growth.columns(product))
 
     async def _upsert_items(self, product: str, upserts: Sequence[ItemUpsert], *, dry: bool) -> list[ItemChange]:
         """What became of each, by now shown as it is by this server."""
@@ -262,7 +262,7 @@ def _user_paths(mask: FieldMask) -> frozenset[str]:
 
 
 def _user_columns(served: Served) -> Columns:
-    return Columns.of(served.snapshot.data.catalog.users.frame.schema)
+    return Columns.of_users(served.snapshot.data.catalog.users.frame.schema)
 
 
 def _item_outcome(change: ItemChange) -> pb.UpsertOutcome.ValueType:

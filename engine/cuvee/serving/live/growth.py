@@ -33,7 +33,7 @@ from cuvee.serving.live.trends import Trends, with_models
 from cuvee.serving.off_loop import StoreCalls
 from cuvee.serving.threads import Threads
 
-__all__ = ["Growth"]
+__all__ = ["Growth", "without_hidden"]
 
 log = structlog.get_logger(__name__)
 
@@ -329,6 +329,12 @@ def _allowing(served: Served, eligible: Bools | None) -> Served:
     """The same, with another mask of what may be shown."""
     plan = replace(served.snapshot.plan, eligible=eligible)
     return replace(served, snapshot=replace(served.snapshot, plan=plan))
+
+
+def without_hidden(served: Served) -> Served:
+    """The same, where lists show nothing that was imported as not available: all of it, without a store."""
+    plan = served.snapshot.plan
+    return _allowing(served, _both(plan.eligible, hidden(plan.catalog.items, ())))
 
 
 def _with(served: Served, models: Mapping[str, Recommender[Any]]) -> Served:

@@ -12,15 +12,14 @@ import numpy as np
 import polars as pl
 
 from cuvee.data.catalog import Entities, Role
+from cuvee.data.flags import AVAILABLE, as_flag, as_flags
 from cuvee.data.store.rows import Attribute, ItemRow
 from cuvee.queries import Bools
 
 __all__ = [
-    "AVAILABLE", "column_type", "hidden", "hides", "overlaid", "plain_row", "title_column", "widened", "writable",
+    "column_type", "hidden", "hides", "overlaid", "plain_row", "title_column", "widened", "writable",
 ]  # fmt: skip
 
-AVAILABLE = "available"
-"""The column that takes an item out of every list where it is false."""
 TITLES = ("title", "name")
 TEXTS = frozenset({*TITLES, "description", "text"})
 
@@ -92,7 +91,8 @@ def _fitting(value: Attribute | None, kind: pl.DataType) -> Attribute | None:
 
 
 def _column(name: str, values: Sequence[Attribute | None], kind: pl.DataType) -> pl.Series:
-    fitting = [_fitting(value, kind) for value in values]
+    # what was stored before the service read it as a flag may be a number or a word
+    fitting = [as_flag(value) if name == AVAILABLE else _fitting(value, kind) for value in values]
     if kind.is_numeric():
         return pl.Series(name, fitting, pl.Float64).cast(kind, strict=False)
     if isinstance(kind, pl.List) or kind in {pl.Boolean, pl.String}:
@@ -116,7 +116,7 @@ def widened(schema: Mapping[str, pl.DataType], rows: Sequence[ItemRow], title: s
     for row in rows:
         for name, value in _written(row, title).items():
             if name not in found:
-                found[name] = column_type(value)
+                found[name] = pl.Boolean() if name == AVAILABLE else column_type(value)
     return found
 
 
@@ -130,6 +130,7 @@ def overlaid(items: Entities, rows: Sequence[ItemRow]) -> Entities:
         items: what is there; positions keep their meaning.
         rows: what the store has that is new, in the order of ``born``.
     """
+    items = items.flagged(AVAILABLE)
     if not rows:
         return items
     title = title_column(items)
@@ -159,14 +160,14 @@ def overlaid(items: Entities, rows: Sequence[ItemRow]) -> Entities:
 
 def hides(row: ItemRow) -> bool:
     """Whether no list may show the item: deleted, or marked as not available."""
-    return row.deleted or row.attributes.get(AVAILABLE) is False
+    return row.deleted or as_flag(row.attributes.get(AVAILABLE)) is False
 
 
 def hidden(items: Entities, deleted: Collection[str]) -> Bools:
     """bool[N]: what no list may show, of all items."""
     found = np.zeros(len(items), np.bool_)
-    if items.frame.schema.get(AVAILABLE) == pl.Boolean:
-        found |= ~items.frame[AVAILABLE].fill_null(value=True).to_numpy()
+    if AVAILABLE in items.frame.schema:
+        found |= ~as_flags(items.frame[AVAILABLE]).fill_null(value=True).to_numpy()
     positions = items.positions(list(deleted))
     found[positions[positions >= 0]] = True
     return found
