@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, SecretStr, ValidationError, ValidationIn
 
 from cuvee.environment import from_environment
 from cuvee.errors import ConfigError, Mistake
-from cuvee.product import Duration, Name, Product, Table
+from cuvee.product import RESERVED, Duration, Name, Product, Table
 from cuvee.pseudonyms import LEAST_KEY, Pseudonyms
 from cuvee.recommender import RecommenderConfig
 from cuvee.registry import Registry
@@ -218,6 +218,9 @@ def _instances(table: object, file: Path, registry: Registry, found: _Collector)
         return instances
     for name, raw in table.items():
         path = f"recommenders.{name}"
+        if name in RESERVED:
+            found.add(file, path, "is a name that answers use for something else; take another one")
+            continue
         if not isinstance(raw, dict) or not isinstance(raw.get("plugin"), str):
             found.add(file, path, 'needs plugin = "<name>"; `cuvee plugins` lists them')
             continue

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 __all__ = [
-    "BlendConfig", "Duration", "EventsConfig", "ExploreConfig", "FallbackConfig", "Name", "PageSize", "Product",
-    "RuleUse", "SourceUse", "Table", "TuneConfig",
+    "CATALOGUE", "HISTORY_HOOK", "RESERVED", "STORE", "BlendConfig", "Duration", "EventsConfig", "ExploreConfig",
+    "FallbackConfig", "Name", "PageSize", "Product", "RuleUse", "SourceUse", "Table", "TuneConfig",
 ]  # fmt: skip
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
@@ -36,6 +36,15 @@ Duration = Annotated[
 """Seconds in memory; ``"40ms"``, ``"1.5s"``, ``"2m"`` in a file."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+
+CATALOGUE = "catalogue"
+"""The source that an answer names for items of the last resort."""
+HISTORY_HOOK = "load_history"
+"""The entry in an answer's sources that says that a user's history could not be loaded."""
+STORE = "store"
+"""The entry that says that the user's stored events could not be read."""
+RESERVED = frozenset({CATALOGUE, HISTORY_HOOK, STORE})
+"""Names in an answer's sources that are the engine's own: no recommender may have them."""
 
 
 class Table(BaseModel):
@@ -119,7 +128,7 @@ class TuneConfig(Table):
 
 
 class FallbackConfig(Table):
-    """What fills a list that the blend leaves short."""
+    """What fills a list that the blend leaves short; behind the chain there is always the catalogue."""
 
     chain: tuple[str, ...] = ()
 

@@ -178,9 +178,11 @@ def test_whatever_failed_a_source_is_told_on_every_item_that_stands_in_for_it(
     assert set(answer.fallback.levels[answer.fallback.items >= 0].tolist()) == {2}
 
 
-def test_everything_failing_gives_an_empty_list_that_says_why() -> None:
+def test_everything_failing_leaves_the_list_to_the_last_resort_and_says_why() -> None:
     answer = run(plan({"broken": Raises([0] * 6)}, fallback={"broken": Raises([0] * 6)}), question([[0]]))
-    assert answer.items().shape == (1, 0)
+    assert answer.items().tolist() == [[5, 4, 3, 2]]
+    assert answer.fallback.levels.tolist() == [[2, 2, 2, 2]]
+    assert answer.fallback.reasons == [DegradedReason.ERROR]
     assert [r.reason for r in answer.reports] == [DegradedReason.ERROR] * 2
 
 

@@ -138,11 +138,11 @@ def entrants(
     found = []
     for name in product.recommenders:
         plan = compile_plan(_alone(product, name), registry, catalog, models, {name: plain}, "")
-        found.append(Entrant(name, Kind.MEMBER, name, plan))
+        found.append(Entrant(name, Kind.MEMBER, name, plan.without_filling()))
     for name in trial.baselines:
         own = {name: baseline(name, trial.train, len(catalog.items), seed)}
         plan = compile_plan(_alone(product, name), registry, catalog, own, {name: plain}, "")
-        found.append(Entrant(name, Kind.BASELINE, "", plan))
+        found.append(Entrant(name, Kind.BASELINE, "", plan.without_filling()))
     # learnt over the catalogue that is served: models loaded for it name its newest items, too
     served = Dataset(catalog, trial.train.events)
     learnt = calibrate(served, product, registry, models)

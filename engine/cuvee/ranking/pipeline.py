@@ -116,7 +116,8 @@ def _blend(plan: Plan, found: Gathered) -> Scored:
 async def make_lists(plan: Plan, question: Question, ask: Ask) -> Answer:
     """Make the lists for a batch of queries.
 
-    Never raises for a failing source: the answer is made of the others, and its reports say why.
+    Never raises for a failing source: the answer is made of the others, and its reports say why. A list
+    is shorter than asked for only where filter, rules and exclusions leave no more items to show.
     """
     found = await gather(plan, question, ask)
     scored = _blend(plan, found)

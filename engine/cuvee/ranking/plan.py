@@ -6,7 +6,7 @@ And a question: a batch of queries with what the pipeline must know beside them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -65,6 +65,7 @@ class Plan:
     eligible: Bools | None
     """bool[N]: what the rules let anyone see; None is all."""
     fallback: Sequence[Source]
+    """The chain that fills a list which the blend leaves short, in its order."""
     max_candidates: int
     """Cap of the union, per query."""
 
@@ -73,6 +74,16 @@ class Plan:
     """Draws items of which little is known, for Recommend; None explores nothing."""
     facts: ItemFacts | None = None
     """Of the catalogue's items; without, they are all alike."""
+    last_resort: bool = True
+    """Whether lists that are short after the chain are filled from the catalogue itself."""
+
+    def without_filling(self) -> Plan:
+        """The same without the fallback chain and the last resort: lists are as long as the blend makes them."""
+        return replace(self, fallback=(), last_resort=False)
+
+    def filler(self, level: int) -> Source | None:
+        """Who fills in at a level of the fallback, counted from 1; None is the last resort, behind the chain."""
+        return self.fallback[level - 1] if level <= len(self.fallback) else None
 
     def segment_of(self, events: Offsets) -> Ints:
         """int32[B]: the index of each query's segment, by how many liked events its history has."""

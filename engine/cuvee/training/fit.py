@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -138,7 +138,7 @@ def calibrate(
     found: dict[str, list[Floats]] = {s.use: [] for s in product.sources}
     for users in in_batches(np.sort(sample)):
         question = ask_about(data, users, plan.max_candidates, product.history)
-        answer = asyncio.run(make_lists(replace(plan, fallback=()), question, ask_directly))
+        answer = asyncio.run(make_lists(plan.without_filling(), question, ask_directly))
         for i, source in enumerate(product.sources):
             raw = answer.blended.raw[i]
             found[source.use].append(raw[~np.isnan(raw)])

@@ -72,7 +72,7 @@ def _seconds(bench: Bench, plans: Sequence[Plan], now: float, history: int, told
         question = question_of(bench.cases.select(np.array([case])), bench.plan.catalog, now, history, bench.measure.k)
         for at, plan in enumerate(plans):
             started = time.perf_counter()
-            asyncio.run(make_lists(replace(plan, fallback=()), question, ask_directly))
+            asyncio.run(make_lists(plan.without_filling(), question, ask_directly))
             took[row, at] = time.perf_counter() - started
         told(row + 1, len(drawn))
     return [float(t) for t in np.median(took, axis=0)]

@@ -81,7 +81,7 @@ def gather_opinions(
 
     Raises whatever a source raises: offline nothing may hide behind a degraded answer.
     """
-    asked = replace(plan, weights={}, fallback=())
+    asked = replace(plan.without_filling(), weights={})
     found: list[Judged] = []
     n = len(catalog.items)
 

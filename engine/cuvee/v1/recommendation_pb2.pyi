@@ -258,7 +258,10 @@ class RecommendRequest(_message.Message):
     """The most items to return. 0 takes the product's default (20 unless
     configured); above the product's maximum (100 unless configured) it is
     coerced to that maximum; negative is INVALID_ARGUMENT. Fewer items come back
-    when the catalogue, after filter and exclusions, has no more.
+    only when the catalogue has no more that may be shown: available items that
+    pass the product's rules (by default, nothing that the user has seen), the
+    filter and the exclusions. What neither the blend nor the fallback chain
+    fills, the newest of these items do; see `Fallback`.
     """
     page_token: _builtins.str
     """The `next_page_token` of an earlier answer, to go on where it stopped.
@@ -374,16 +377,19 @@ class RecommendResponse(_message.Message):
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedItem]:
         """The items in the order to show them: the blended ones after the product's
-        rules, then those that a fallback appended. At most the coerced page size.
+        rules, then those that a fallback appended. At most the coerced page size; fewer
+        only where `RecommendRequest.page_size` says so.
         """
 
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceStatus]:
         """One entry for each source in the product's configuration, in its order,
         whether or not it took part. Behind them, one for each source of the fallback
-        chain that was asked and is not among them, one named `load_history` where a
-        plugin that loads histories failed, and one named `store` where the user's
-        stored events could not be read: those that were read last are used instead.
+        chain that was asked and is not among them, one named `catalogue` where items
+        had to be taken from the catalogue itself (see `Fallback`), one named
+        `load_history` where a plugin that loads histories failed, and one named
+        `store` where the user's stored events could not be read: those that were read
+        last are used instead.
         """
 
     @_builtins.property
@@ -555,7 +561,14 @@ Global___Attribution: _TypeAlias = Attribution  # noqa: Y015
 
 @_typing.final
 class Fallback(_message.Message):
-    """Says that an item comes from the fallback chain, and why."""
+    """Says that an item comes from the fallback chain, or from the catalogue itself,
+    and why.
+
+    The catalogue is the last resort, behind every chain: what the chain leaves
+    short is filled with the newest items that may be shown, those that came into
+    the catalogue last first. It knows nothing of the user, and does not make an
+    answer `degraded`: nothing need have failed where nobody had anything to say.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -564,10 +577,12 @@ class Fallback(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     level: _builtins.int
     """The 1-based place in the product's fallback chain of the entry that supplied
-    the item.
+    the item; for the last resort, one more than the chain is long.
     """
     source: _builtins.str
-    """The name of the source that supplied the item."""
+    """The name of the source that supplied the item. "catalogue" is the last resort;
+    no source of a product can have that name.
+    """
     reason: Global___DegradedReason.ValueType
     """Why the blended list was too short."""
     def __init__(
@@ -648,7 +663,9 @@ class SourceStatus(_message.Message):
     model_version: _builtins.str
     """The version of the model behind the source. Empty when it has none."""
     candidate_count: _builtins.int
-    """How many candidates the source proposed, before union and exclusions."""
+    """How many candidates the source proposed, before union and exclusions; of
+    `catalogue`, how many items it filled in.
+    """
     @_builtins.property
     def latency(self) -> _duration_pb2.Duration:
         """Wall time spent on the source, retrieving and scoring together. 0 when it was
@@ -909,7 +926,9 @@ class SimilarItemsResponse(_message.Message):
     """The segment that the history's length belongs to."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedItem]:
-        """The items, best first. At most the coerced page size; never an anchor."""
+        """The items, best first. At most the coerced page size, fewer only where
+        `RecommendRequest.page_size` says so; never an anchor.
+        """
 
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceStatus]:

@@ -98,7 +98,8 @@ class RecommendationServiceServicer:
         """Finds items that go with one or several anchor items.
 
         The anchors themselves are never in the answer. When the catalogue knows
-        none of the anchors, the answer comes from the fallback chain.
+        none of the anchors, the answer comes from the fallback chain, and from the
+        last resort behind it (see `Fallback`).
         Errors: those of the service.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

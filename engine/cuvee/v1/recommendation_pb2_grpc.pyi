@@ -79,7 +79,8 @@ class RecommendationServiceStub:
     """Finds items that go with one or several anchor items.
 
     The anchors themselves are never in the answer. When the catalogue knows
-    none of the anchors, the answer comes from the fallback chain.
+    none of the anchors, the answer comes from the fallback chain, and from the
+    last resort behind it (see `Fallback`).
     Errors: those of the service.
     """
     Rank: _grpc.UnaryUnaryMultiCallable[_recommendation_pb2.RankRequest, _recommendation_pb2.RankResponse]
@@ -133,7 +134,8 @@ class RecommendationServiceAsyncStub(RecommendationServiceStub):
     """Finds items that go with one or several anchor items.
 
     The anchors themselves are never in the answer. When the catalogue knows
-    none of the anchors, the answer comes from the fallback chain.
+    none of the anchors, the answer comes from the fallback chain, and from the
+    last resort behind it (see `Fallback`).
     Errors: those of the service.
     """
     Rank: _aio.UnaryUnaryMultiCallable[_recommendation_pb2.RankRequest, _recommendation_pb2.RankResponse]  # type: ignore[assignment]
@@ -196,7 +198,8 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Finds items that go with one or several anchor items.
 
         The anchors themselves are never in the answer. When the catalogue knows
-        none of the anchors, the answer comes from the fallback chain.
+        none of the anchors, the answer comes from the fallback chain, and from the
+        last resort behind it (see `Fallback`).
         Errors: those of the service.
         """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 from cuvee.client import Client, failure_of, profile
-from cuvee.testing import RunningServer
+from cuvee.testing import RunningServer, Toy
 from cuvee.v1 import recommendation_pb2 as pb
 
 BOOM = profile(None, {"boom": ["loud"]})
@@ -89,9 +89,13 @@ def test_when_all_sources_fail_the_chain_fills_and_filters_hold(client: Client, 
     assert answer.sources[-1].status == LIVE
 
 
-def test_when_the_chain_fails_as_well_there_is_an_empty_list(client: Client):
-    answer = client.recommend("dead", "viewer-003")
-    assert not answer.items
+def test_when_the_chain_fails_as_well_the_list_comes_from_the_catalogue(client: Client, toy: Toy):
+    answer = client.recommend("dead", "viewer-003", page_size=10)
+    seen = set(toy.grown.items.ids(toy.data.events.row(3)))
+    newest = [i for i in reversed(toy.grown.items.frame["id"].to_list()) if i not in seen]
+    assert [item.item_id for item in answer.items] == newest[:10]
+    assert {(item.fallback.source, item.fallback.level) for item in answer.items} == {("catalogue", 2)}
+    assert {item.fallback.reason for item in answer.items} == {pb.DEGRADED_REASON_ERROR}
     assert answer.degraded
     assert reasons(answer) == {"raises": "ERROR", "garbage": "INVALID_OUTPUT", "exits": "ERROR"}
     ranked = client.rank("dead", ["film-004", "film-002"], "viewer-003")

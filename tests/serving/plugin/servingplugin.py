@@ -63,6 +63,16 @@ class Counts(cuvee.Recommender[Config]):
         return self._score(items)
 
 
+class Liked(Counts):
+    """Has nothing to say about what nobody liked."""
+
+    @classmethod
+    def fit(cls, data: cuvee.Dataset, config: Config, progress: cuvee.Progress) -> Self:
+        liked = data.events.items[data.events.weights > 0]
+        counts = np.bincount(liked, minlength=data.n_items).astype(np.float32)
+        return cls(np.where(counts > 0, counts, np.float32(np.nan)), config, False)
+
+
 class Raises(Counts):
     def candidates(self, queries: cuvee.Queries, k: int) -> Any:
         if self.loaded:
@@ -177,6 +187,7 @@ def register_recommenders() -> dict[str, type[Counts]]:
         "counts": Counts,
         "counted": Counted,
         "newest": Newest,
+        "liked": Liked,
         "raises": Raises,
         "garbage": Garbage,
         "garbage_scores": GarbageScores,

@@ -10,6 +10,7 @@ import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
 from cuvee.errors import DegradedReason
+from cuvee.product import CATALOGUE, HISTORY_HOOK, STORE
 from cuvee.ranking.ask import Report, Status
 from cuvee.ranking.plan import Plan
 from cuvee.recommender import Floats
@@ -18,11 +19,6 @@ from cuvee.serving.lists.runs import Made
 from cuvee.v1 import recommendation_pb2 as pb
 
 __all__ = ["only_checked", "ranked", "recommended", "similar"]
-
-HISTORY_HOOK = "load_history"
-"""The entry in ``sources`` that says that a user's history could not be loaded."""
-STORE = "store"
-"""The entry that says that the user's stored events could not be read."""
 
 _STATUS = {
     Status.LIVE: pb.SourceStatus.STATUS_LIVE,
@@ -71,8 +67,9 @@ def _configured_weights(row: Row) -> Floats:
 def sources_of(made: Made) -> list[pb.SourceStatus]:
     """One entry per source in the order of the configuration, and after them what else has a say.
 
-    That is one entry per source that only the fallback chain has and that was asked, one for a
-    history that could not be loaded, and one for a store that could not be read.
+    That is one entry per source that only the fallback chain has and that was asked, one for the
+    last resort where it was needed, one for a history that could not be loaded, and one for a
+    store that could not be read.
 
     A report is of a batch; of a query that a source was not asked about it says nothing.
     """
@@ -90,6 +87,8 @@ def sources_of(made: Made) -> list[pb.SourceStatus]:
         # what a source did for the blend stands, unless it failed the chain
         if there is None or report.status is Status.DEGRADED:
             found[report.source] = _status(report, there.candidate_count if there else 0)
+    if last := int((answer.fallback.levels[b] > len(plan.fallback)).sum()):
+        found[CATALOGUE] = _status(Report(CATALOGUE, Status.LIVE), last)
     if made.row.history_failed:
         failed = Report(HISTORY_HOOK, Status.DEGRADED, DegradedReason.ERROR, "the user's history could not be loaded")
         found[HISTORY_HOOK] = _status(failed, 0)
@@ -133,7 +132,7 @@ def _attributions(made: Made, shown: list[int]) -> list[list[pb.Attribution]]:
 
 
 def items_of(made: Made) -> list[pb.RecommendedItem]:
-    """The blended items, then those of the fallback chain."""
+    """The blended items, then those of the fallback chain and the last resort."""
     answer, b, row = made.answer, made.b, made.row
     plan, catalog = row.served.snapshot.plan, row.served.snapshot.data.catalog
     blended = np.flatnonzero(answer.blended.items[b] >= 0)
@@ -157,7 +156,8 @@ def items_of(made: Made) -> list[pb.RecommendedItem]:
         score, level = answer.fallback.scores[b, at], int(answer.fallback.levels[b, at])
         one.score = 0 if np.isnan(score) else score
         one.fallback.level = level
-        one.fallback.source = plan.fallback[level - 1].name
+        filler = plan.filler(level)
+        one.fallback.source = filler.name if filler else CATALOGUE
         one.fallback.reason = _reason(answer.fallback.reasons[b])
     return found
 

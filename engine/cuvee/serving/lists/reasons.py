@@ -40,7 +40,8 @@ def _choices(plan: Plan, answer: Answer, b: int, at: int) -> list[Source]:
     """Who may explain the item in column ``at`` of row b: who contributed most comes first."""
     m = answer.blended.items.shape[1]
     if at >= m:
-        return [plan.fallback[answer.fallback.levels[b, at - m] - 1]]
+        filler = plan.filler(int(answer.fallback.levels[b, at - m]))
+        return [filler] if filler else []
     contributed = answer.blended.contributions[:, b, at]
     told = ~np.isnan(answer.blended.raw[:, b, at])
     return [plan.sources[s] for s in np.argsort(-contributed, kind="stable") if told[s]]

@@ -64,7 +64,8 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
     async def Recommend(self, request: pb.RecommendRequest, context: Context) -> pb.RecommendResponse:  # noqa: N802
         """As the proto says.
 
-        When all sources and the whole fallback chain fail, that is an empty list, OK and degraded.
+        When all sources and the whole fallback chain fail, the newest items of the catalogue fill the
+        list; that is OK and degraded.
         """
         return await self.recommend(request, deadline_of(context, self._longest))
 
