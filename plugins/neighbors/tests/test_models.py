@@ -66,7 +66,7 @@ def test_pairs_make_a_matrix_that_ease_can_be_solved_for(rows, near):
 def test_similarities_are_those_of_sets(similarity):
     dense = likes().toarray()
     counts = dense.sum(axis=0)
-    alike = compare(dense.T @ dense, counts, counts, similarity, 3.0)
+    alike = compare(dense.T @ dense, counts[:, None], counts, similarity, 3.0)
     for i in range(dense.shape[1]):
         for j in range(dense.shape[1]):
             both = float((dense[:, i] * dense[:, j]).sum())
@@ -84,7 +84,7 @@ def test_item_knn_keeps_each_items_nearest(monkeypatch):
     liked = likes(items=15)
     whole = fit_item_knn(liked, 99, "cosine", 1.0).toarray()
     kept = fit_item_knn(liked, 4, "cosine", 1.0).toarray()
-    monkeypatch.setattr("cuvee_neighbors.item_knn.CELLS", 40)
+    monkeypatch.setattr("cuvee_neighbors.pruned.ENTRIES", 40)
     np.testing.assert_array_equal(kept, fit_item_knn(liked, 4, "cosine", 1.0).toarray())
     np.testing.assert_allclose(whole, whole.T, atol=1e-7)
     for j in range(15):
@@ -95,7 +95,7 @@ def test_item_knn_keeps_each_items_nearest(monkeypatch):
 
 def test_transitions_count_by_distance_and_direction():
     events = Ragged.of([[0, 1, 2], [1, 1, 3], [], [2]])
-    counts = count_transitions(events, 5, window=2).toarray()
+    counts = sparse.vstack(list(count_transitions(events, 5, window=2))).toarray()
     expected = np.zeros((5, 5))
     expected[0, 1] = expected[1, 2] = 1
     expected[0, 2] = 1 / 2

@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from cuvee_neighbors.similarity import compare, keep_top
+from cuvee_neighbors.pruned import blocks_of, keep_largest, stacked
+from cuvee_neighbors.similarity import compare
 
 __all__ = ["fit_item_knn"]
-
-CELLS = 4_000_000
-"""Similarities computed at a time (16 MB)."""
 
 
 def fit_item_knn(
@@ -41,18 +39,19 @@ def fit_item_knn(
         float32[N, N], sparse, zero diagonal: column j holds the neighbours of item j.
     """
     n = liked.shape[1]
-    by_item = liked.T.tocsr()
+    by_item = sparse.csr_array(liked.T.tocsr())
     counts = np.diff(by_item.indptr).astype(np.float32)
-    block = max(1, CELLS // max(n, 1))
+    # what a row of the product takes: for each who likes the item, all that he likes
+    work = np.asarray(by_item @ np.diff(liked.indptr), np.int64)
     parts = []
-    for start in range(0, n, block):
-        mine = slice(start, min(start + block, n))
-        common = (by_item[mine] @ liked).toarray()
-        alike = compare(common, counts[mine], counts, similarity, shrink)
-        alike[np.arange(len(alike)), np.arange(n)[mine]] = 0
-        parts.append(keep_top(alike, neighbours))
+    for mine in blocks_of(work):
+        common = sparse.csr_array(by_item[mine] @ liked)
+        row = np.repeat(np.arange(mine.start, mine.stop), np.diff(common.indptr))
+        alike = compare(common.data, counts[row], counts[common.indices], similarity, shrink)
+        alike[row == common.indices] = 0
+        common.data = alike
+        common.eliminate_zeros()
+        parts.append(keep_largest(common, neighbours))
         done(mine.stop)
-    if not parts:
-        return sparse.csr_array(np.zeros((n, n), np.float32))
-    rows: sparse.csr_array[Any, tuple[int, int]] = sparse.csr_array(sparse.vstack(parts))
-    return sparse.csc_array((rows.data, rows.indices, rows.indptr), shape=(n, n)).tocsr()
+    rows = stacked(parts, n)
+    return sparse.csr_array(sparse.csc_array((rows.data, rows.indices, rows.indptr), shape=(n, n)).tocsr())

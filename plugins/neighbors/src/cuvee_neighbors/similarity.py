@@ -17,20 +17,20 @@ def compare(common: Floats, left: Floats, right: Floats, similarity: str, shrink
     """Similarities of sets (or non-negative vectors) from their inner products.
 
     Args:
-        common: float32[a, b], inner products: for sets, how many members they share.
-        left: float32[a], squared lengths: for sets, their sizes.
-        right: float32[b], likewise.
+        common: float32 of any shape, inner products: for sets, how many members they share.
+        left: float32 that broadcasts to it, squared lengths: for sets, their sizes.
+        right: likewise.
         similarity: ``cosine``, or ``jaccard`` (for vectors in Tanimoto's form).
         shrink: added to the denominator (Bell and Koren 2007 shrink likewise): two sets that share
             one member by chance come out less alike than two that share a hundred.
 
     Returns:
-        float32[a, b], in [0, 1]; 0 where nothing is shared.
+        float32 of the shape of ``common``, in [0, 1]; 0 where nothing is shared.
     """
     if similarity == "cosine":
-        whole = np.sqrt(left)[:, None] * np.sqrt(right)[None, :]
+        whole = np.sqrt(left) * np.sqrt(right)
     else:
-        whole = left[:, None] + right[None, :] - common
+        whole = left + right - common
     whole += np.float32(shrink)
     alike = np.zeros_like(common)
     np.divide(common, whole, out=alike, where=common > 0)

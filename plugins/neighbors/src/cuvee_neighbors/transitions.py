@@ -7,6 +7,7 @@ of Ludewig and Jannach 2018, "Evaluation of session-based recommendation algorit
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,36 +15,48 @@ import numpy.typing as npt
 from cuvee import Ragged
 from scipy import sparse
 
-from cuvee_neighbors.similarity import keep_top
+from cuvee_neighbors.pruned import blocks_of, keep_largest, stacked
 
 __all__ = ["count_transitions", "fit_transitions"]
 
 Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 
-CELLS = 4_000_000
-"""Entries made dense at a time (16 MB)."""
 
-
-def count_transitions(events: Ragged, n_items: int, window: int) -> Matrix:
-    """How often one item follows another.
+def count_transitions(events: Ragged, n_items: int, window: int) -> Iterator[Matrix]:
+    """How often one item follows another, a block of rows at a time.
 
     Args:
         events: one row per user, oldest first.
         n_items: items of the model.
         window: how many events ahead still count; the d-th counts 1/d.
 
-    Returns:
-        float32[N, N], sparse, zero diagonal: entry (i, j) is how often j came after i.
+    Yields:
+        float32[rows, N], sparse, zero diagonal, together float32[N, N]: entry (i, j) is how often j
+        came after i.
     """
-    rows, items = events.rows, events.items
-    counts = sparse.csr_array((n_items, n_items), dtype=np.float32)
-    for distance in range(1, min(window, max(len(items) - 1, 0)) + 1):
-        # an item after itself is a repetition, which says nothing on what comes next
-        pair = (rows[:-distance] == rows[distance:]) & (items[:-distance] != items[distance:])
-        where = (items[:-distance][pair], items[distance:][pair])
-        ones = np.full(len(where[0]), 1 / distance, np.float32)
-        counts = counts + sparse.coo_array((ones, where), shape=counts.shape).tocsr()
-    return sparse.csr_array(counts)
+    user, items = events.rows, events.items
+    window = min(window, max(len(items) - 1, 0))
+    # events by their item, so that a block of items is a run of them
+    by_item = np.argsort(items, kind="stable")
+    often = np.bincount(items, minlength=n_items)
+    ends = np.concatenate([[0], np.cumsum(often)])
+    for mine in blocks_of(often * max(window, 1)):
+        at = by_item[ends[mine.start] : ends[mine.stop]]
+        first, then, weights = [], [], []
+        for distance in range(1, window + 1):
+            before = at[at < len(items) - distance]
+            after = before + distance
+            # an item after itself is a repetition, which says nothing on what comes next
+            pair = (user[before] == user[after]) & (items[before] != items[after])
+            first.append(items[before[pair]] - mine.start)
+            then.append(items[after[pair]])
+            weights.append(np.full(int(pair.sum()), 1 / distance, np.float32))
+        shape = (mine.stop - mine.start, n_items)
+        if not first:
+            yield sparse.csr_array(shape, dtype=np.float32)
+            continue
+        where = (np.concatenate(first), np.concatenate(then))
+        yield sparse.csr_array(sparse.coo_array((np.concatenate(weights), where), shape=shape).tocsr())
 
 
 def fit_transitions(
@@ -56,21 +69,24 @@ def fit_transitions(
         w(i, j) = c(i, j)^power / (sum_j c(i, j)^power + smoothing) / p(j)^damping
 
     where p(j) is what reaches j, with ``smoothing`` added, relative to an average item. Kept are
-    the ``neighbours`` largest of each row.
+    the ``neighbours`` largest of each row. The counts are made twice, since p is known only after all
+    of them, and to keep them would take memory with the square of the events.
 
     Returns:
         float32[N, N], sparse: row i says what follows item i, and how surely.
     """
-    weights = count_transitions(events, n_items, window)
-    weights.data **= np.float32(power)
-    leaving = np.asarray(weights.sum(axis=1), np.float64).ravel()
-    reaching = np.asarray(weights.sum(axis=0), np.float64).ravel()
+    reaching = np.zeros(n_items)
+    for counts in count_transitions(events, n_items, window):
+        reaching += np.bincount(counts.indices, counts.data ** np.float32(power), n_items)
     popular = _relative(reaching + smoothing) ** damping
-    source = np.repeat(np.arange(n_items), np.diff(weights.indptr))
-    weights.data /= ((leaving + smoothing)[source] * popular[weights.indices]).astype(np.float32)
-    block = max(1, CELLS // max(n_items, 1))
-    parts = [keep_top(weights[at : at + block].toarray(), neighbours) for at in range(0, n_items, block)]
-    return sparse.csr_array(sparse.vstack(parts)) if parts else weights
+    parts = []
+    for counts in count_transitions(events, n_items, window):
+        counts.data **= np.float32(power)
+        leaving = np.asarray(counts.sum(axis=1), np.float64).ravel()
+        row = np.repeat(np.arange(len(leaving)), np.diff(counts.indptr))
+        counts.data /= ((leaving + smoothing)[row] * popular[counts.indices]).astype(np.float32)
+        parts.append(keep_largest(counts, neighbours))
+    return stacked(parts, n_items)
 
 
 def _relative(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -73,7 +73,7 @@ class UserNeighbours:
         own = np.flatnonzero((users >= 0) & (users < common.shape[1]))
         common[own, users[own]] = 0
         lengths = np.asarray(history.multiply(history).sum(axis=1), np.float32).ravel()
-        near = keep_top(compare(common, lengths, self._sizes, self.similarity, self.shrink), self.neighbours)
+        near = keep_top(compare(common, lengths[:, None], self._sizes, self.similarity, self.shrink), self.neighbours)
         totals = np.asarray(near.sum(axis=1), np.float32).ravel()
         near.data /= np.repeat(totals, np.diff(near.indptr))
         return near
