@@ -50,5 +50,5 @@ def keep_largest(rows: Matrix, k: int) -> Matrix:
 
 def stacked(parts: Iterable[Matrix], width: int) -> Matrix:
     """One below the other; float32[0, width] of none."""
-    found = [sparse.csr_array((0, width), dtype=np.float32), *parts]
+    found: list[Any] = [sparse.csr_array((0, width), dtype=np.float32), *parts]
     return sparse.csr_array(sparse.vstack(found, format="csr"))
