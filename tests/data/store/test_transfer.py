@@ -174,6 +174,80 @@ def test_a_bad_row_is_told_by_row_and_column_and_its_neighbours_are_stored(told:
     assert "interactions     3  time is not from 1970 to 9999" in shown
 
 
+GOOD = {"user": "ann", "item": "a", "type": "view", "time": 1.0, "value": 1.0, "event_id": "1", "position": 0.0}
+USELESS: dict[str, list[dict[str, object]]] = {
+    **{f"events: {why}": [{**GOOD, "event_id": f"bad {n}", **bad} for n in range(3)] for why, (bad, _) in BAD.items()},
+    "events: all of them in milliseconds": [{**GOOD, "time": 1_700_000_000_000 + n} for n in range(3)],
+    "events: nobody's": [{**GOOD, "user": None} for _ in range(3)],
+    "items: no id": [{"item": None, "year": 1999.0}, {"item": "", "year": 2000.0}],
+    "items: an id too long": [{"item": "x" * 257}],
+    "items: of another type": [{"item": f"new {n}", "year": "soon"} for n in range(3)],
+    "items: no flag": [{"item": "new", "available": "maybe"}],
+    "users: no id": [{"user": None, "age": 3.0}, {"user": "", "age": 4.0}],
+    "users: an id too long": [{"user": "x" * 257, "age": 3.0}],
+}
+"""Files of which no row can be used."""
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("why", USELESS)
+def test_a_file_without_a_usable_row_says_so_each_time(
+    why: str, strict: bool, refused: Callable[..., str], store: Store
+):
+    pl.DataFrame(USELESS[why]).write_parquet("useless.parquet")
+    part = why.partition(":")[0]
+    given = ("useless.parquet",) if part == "events" else (f"--{part}", "useless.parquet")
+    command = ("import", *given, "--product", "films", *(("--strict",) if strict else ()))
+    for _ in range(2):
+        said = refused(*command)
+        assert ("useless.parquet:1: " if strict else "no row of these could be used") in said
+    assert counts(store) == {}
+    assert store.items_since("films", 0) == []
+
+
+@pytest.mark.parametrize("where", ["first", "middle", "last"])
+def test_a_batch_without_a_usable_row_does_not_stop_the_others(
+    where: str, told: Told, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("cuvee.cli.importing.store_files.EVENTS", 20)
+    monkeypatch.setattr("cuvee.cli.importing.store_files.ENTITIES", 20)
+    rows = range({"first": 0, "middle": 25, "last": 80}[where], {"first": 45, "middle": 70, "last": 100}[where])
+    frame = plays(100).with_row_index()
+    frame = frame.with_columns(user=pl.when(pl.col("index").is_in(list(rows))).then(None).otherwise("user"))
+    frame.write_parquet("plays.parquet")
+    said = told("import", "plays.parquet", "--product", "films", "--type", "view")["interactions"]
+    assert (said["read"], said["kept"], said["new"]) == (100, 100 - len(rows), 100 - len(rows))
+    assert said["dropped"][0]["reason"] == "no user, and no session"
+    assert sum(counts(store).values()) == 100 - len(rows)
+    for part in ("item", "user"):
+        made = pl.DataFrame({part: [None if n in rows else f"{part}-{n}" for n in range(100)]})
+        made.write_parquet("them.parquet")
+        said = told("import", f"--{part}s", "them.parquet", "--product", "films")[f"{part}s"]
+        assert (said["read"], said["kept"]) == (100, 100 - len(rows))
+
+
+def test_events_of_items_that_nobody_knows_are_told(told: Told, store: Store, capsys: pytest.CaptureFixture[str]):
+    frame = plays(21, type=["view"] * 21)
+    frame.with_columns(item=pl.col("item").replace("film-0", "alien")).write_parquet("plays.parquet")
+    said = told("import", "plays.parquet", "--product", "films")["interactions"]
+    assert (said["kept"], said["events_of_unknown_items"], said["unknown_items"]) == (21, 18, 6)
+    capsys.readouterr()
+    assert cuvee("import", "plays.parquet", "--product", "films") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "18 of 21 events are of 6 items that are neither imported nor in the store (film-" in shown
+    items = pl.DataFrame({"item": [f"film-{n}" for n in range(1, 6)]})
+    items.write_parquet("goods.parquet")
+    command = ("import", "plays.parquet", "--items", "goods.parquet", "--product", "films")
+    said = told(*command)["interactions"]
+    assert (said["events_of_unknown_items"], said["unknown_items"]) == (3, 1), "items come before their events"
+    store.write_items("films", [("alien", lambda _: ItemRow("alien", deleted=True))])
+    assert told(*command)["interactions"]["unknown_items"] == 2
+    pl.DataFrame({"item": ["film-6", "alien"]}).write_parquet("goods.parquet")
+    assert told(*command)["interactions"]["unknown_items"] == 0
+    assert cuvee(*command) == 0
+    assert "neither imported" not in capsys.readouterr().out
+
+
 def test_strict_stops_at_a_bad_row_however_often_it_is_tried(refused: Callable[..., str], store: Store):
     plays(3, type=["view", "glance", "view"]).write_parquet("plays.parquet")
     for _ in range(2):

@@ -22,7 +22,7 @@ from cuvee.data.store.catalogue.items import write_items
 from cuvee.data.store.catalogue.overlay import overlaid, title_column
 from cuvee.data.store.catalogue.users import write_users
 from cuvee.data.store.rows import ItemRow
-from cuvee.data.store.transfer.imports import Batch
+from cuvee.data.store.transfer.imports import Batch, Stored
 from cuvee.errors import DataError, InvalidArgument
 from cuvee.pseudonyms import Pseudonyms
 from cuvee.serving.catalogue.from_wire import Columns, item_upsert, user_upsert
@@ -41,7 +41,7 @@ def item_batch(store: Store, product: str, options: ReadOptions, imported: Entit
     items = overlaid(imported, store.items_since(product, 0))
     columns = Columns.of_items(items.frame.schema, title_column(items))
 
-    def batch(connection: Connection, rows: Rows) -> tuple[int, int, pl.DataFrame]:
+    def batch(connection: Connection, rows: Rows) -> Stored:
         rows = _named(rows, options)
         changes = []
         for line, item_id, row in _values(rows):
@@ -57,7 +57,8 @@ def item_batch(store: Store, product: str, options: ReadOptions, imported: Entit
             over = upsert.over(old)
             changes.append((item_id, _deleting(over, old or ItemRow(item_id)) if deleted else over))
         made = write_items(connection, product, changes)
-        return sum(m is not None and m.created and bool(m.row.created) for m in made), len(changes), rows.malformed
+        new = sum(m is not None and m.created and bool(m.row.created) for m in made)
+        return Stored(new, len(changes), rows.malformed)
 
     return batch
 
@@ -71,7 +72,7 @@ def user_batch(store: Store, product: str, options: ReadOptions, imported: Entit
     columns = Columns.of_users(imported.frame.schema)
     forgotten = store.forgotten(product)
 
-    def batch(connection: Connection, rows: Rows) -> tuple[int, int, pl.DataFrame]:
+    def batch(connection: Connection, rows: Rows) -> Stored:
         rows = _named(rows, options)
         rows = replace(rows, frame=rows.frame.with_columns(pseudonyms.of_each(rows.frame["id"], rows.file)))
         changes = []
@@ -88,7 +89,7 @@ def user_batch(store: Store, product: str, options: ReadOptions, imported: Entit
                 continue
             changes.append((user_id, upsert.over(None if forgotten(user_id) else imported_user(imported, user_id))))
         made = write_users(connection, product, changes)
-        return sum(created for _, created, _ in made), len(changes), rows.malformed
+        return Stored(sum(created for _, created, _ in made), len(changes), rows.malformed)
 
     return batch
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cuvee.data.files.raw import Part, ReadOptions
     from cuvee.data.store import Store
     from cuvee.data.store.rows import EventType
-    from cuvee.data.store.transfer.imports import Batch, Imported
+    from cuvee.data.store.transfer.imports import Batch, Imported, Stored
 
 __all__ = ["import_into_store", "register"]
 
@@ -187,13 +187,17 @@ def _batch(
     from cuvee.data.store.rows import now
     from cuvee.data.store.transfer.bulk import insert_events
     from cuvee.data.store.transfer.event_files import as_events
+    from cuvee.data.store.transfer.imports import Stored
 
     pseudonyms = settings.privacy.pseudonyms
     if part is Part.INTERACTIONS:
+        known = _known_items(store, settings, product)
 
-        def events(connection: Connection, rows: Rows) -> tuple[int, int, pl.DataFrame]:
+        def events(connection: Connection, rows: Rows) -> Stored:
             checked = as_events(rows, options, pseudonyms, kind, product, now())
-            return insert_events(connection, checked.frame), len(checked.frame), checked.malformed
+            new = insert_events(connection, checked.frame)
+            items = checked.frame["item_id"]
+            return Stored(new, len(items), checked.malformed, items.filter(~items.is_in(known.implode())))
 
         return events, EVENTS
     data = _imported(settings, product)
@@ -213,7 +217,29 @@ def _imported(settings: Settings, product: str) -> Dataset:
     return Dataset.build(Catalog(Entities.of_ids([]), Entities.of_ids([])), [], [])
 
 
+def _known_items(store: Store, settings: Settings, product: str) -> pl.Series:
+    """Ids of the items that were imported or are in the store, but for deleted ones."""
+    import polars as pl
+
+    from cuvee.data.catalog import Entities
+
+    file = settings.data_dir / settings.products[product].dataset / "items.arrow"
+    ids = (Entities.load(file) if file.exists() else Entities.of_ids([])).frame["id"]
+    rows = store.items_since(product, 0)
+    deleted = pl.Series([row.item_id for row in rows if row.deleted], dtype=pl.String)
+    there = pl.Series([row.item_id for row in rows if not row.deleted], dtype=pl.String)
+    return pl.concat([ids.filter(~ids.is_in(deleted.implode())), there])
+
+
 def _summary(one: Imported) -> dict[str, object]:
     """As plain values."""
     dropped = [{"reason": d.reason, "count": d.count, "examples": list(d.examples)} for d in one.dropped]
-    return {"read": one.read, "kept": one.kept, "new": one.new, "before": one.before, "dropped": dropped}
+    return {
+        "read": one.read,
+        "kept": one.kept,
+        "new": one.new,
+        "before": one.before,
+        "dropped": dropped,
+        "events_of_unknown_items": one.of_unknown,
+        "unknown_items": len(one.unknown),
+    }

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from cuvee.data.files.report import Dropped, Report
     from cuvee.data.store.transfer.imports import Imported
 
+EXAMPLES = 3
+"""Ids that are named of many."""
+
 __all__ = ["show_fetched", "show_known", "show_report", "show_stored"]
 
 
@@ -75,8 +78,24 @@ def show_stored(product: str, parts: Sequence[Imported]) -> None:
         )  # fmt: skip
     console.print(table)
     _show_dropped(console, [d for one in parts for d in one.dropped])
+    for one in parts:
+        if one.unknown:
+            console.print()
+            console.print(_of_unknown(one), soft_wrap=True)
     console.print()
     console.print(Text.assemble("into the store of ", (product, "bold green")))
+
+
+def _of_unknown(one: Imported) -> Text:
+    """What is said of events whose items nobody knows."""
+    some = ", ".join(sorted(one.unknown, key=lambda item: -one.unknown[item])[:EXAMPLES])
+    items = "an item that is" if len(one.unknown) == 1 else f"{len(one.unknown):,} items that are"
+    more = ", ..." if len(one.unknown) > EXAMPLES else ""
+    return Text(
+        f"{one.of_unknown:,} of {one.kept:,} events are of {items} neither imported nor in the store ({some}{more}): "
+        "they are kept, and count for no list until the items are there (--items, or UpsertItem)",
+        "yellow",
+    )
 
 
 def show_known(sources: Iterable[Source], cache: Path) -> None:

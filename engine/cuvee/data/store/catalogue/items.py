@@ -70,6 +70,8 @@ def write_items(
     A change gets the row, or None where the store never heard of the item, and gives the row as it
     should be. Rows that come out equal are not written.
     """
+    if not changes:
+        return []
     head = insert_into(connection, HEADS).on_conflict_do_nothing()
     connection.execute(head, {"product": product, "revision": 0, "born": 0})
     revision, born = connection.execute(

@@ -116,6 +116,8 @@ def write_users(
     A change gets the row, or None, and gives the row as it should be; of that only the profile is
     written.
     """
+    if not changes:
+        return []
     time = now()
     ids = sorted({user_id for user_id, _ in changes})
     # a row that is not there cannot be locked: two who create one user at once would not see each other

@@ -91,6 +91,8 @@ def _copied(connection: Connection, query: str, given: tuple[object, ...], schem
 
 def insert_events(connection: Connection, frame: pl.DataFrame) -> int:
     """Store events in the columns of ``cuvee_events``, of several with one id the first; how many were new."""
+    if frame.is_empty():
+        return 0
     ordered = frame.select(*WHOLE).sort("event_id", maintain_order=True)
     if connection.dialect.name == "sqlite":
         return _inserted(connection, ordered)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import polars as pl
 from sqlalchemy import Connection, delete, select
@@ -23,7 +23,7 @@ from cuvee.data.store.events import insert_into
 from cuvee.data.store.tables import IMPORTS
 from cuvee.errors import DataError
 
-__all__ = ["Batch", "Imported", "digest_of", "finish", "import_file"]
+__all__ = ["Batch", "Imported", "Stored", "digest_of", "finish", "import_file"]
 
 
 @dataclass
@@ -38,6 +38,10 @@ class Imported:
     """Rows that could be used."""
     before: int = 0
     """Rows that an import read which was interrupted; they are not in the other counts."""
+    of_unknown: int = 0
+    """Stored events of items that nobody knows: they count as soon as their item is there."""
+    unknown: dict[str, int] = field(default_factory=dict)
+    """Those items, with how many events each has, in the order of first mention."""
     reasons: Counter[str] = field(default_factory=Counter)
     places: dict[str, list[str]] = field(default_factory=dict)
 
@@ -53,6 +57,12 @@ class Imported:
             if len(places) < EXAMPLES:
                 places.append(f"{file}:{line}" + (f": {reason}" if rest else ""))
 
+    def miss(self, unknown: pl.Series) -> None:
+        """Count events of items that nobody knows, by the items' ids."""
+        self.of_unknown += len(unknown)
+        for item_id, count in unknown.value_counts(sort=True).iter_rows():
+            self.unknown[item_id] = self.unknown.get(item_id, 0) + count
+
     @property
     def dropped_count(self) -> int:
         """Rows that could not be used."""
@@ -67,11 +77,24 @@ class Imported:
         )
 
 
+class Stored(NamedTuple):
+    """What became of one batch of a file's rows."""
+
+    new: int
+    """Rows that were not there before."""
+    used: int
+    """Rows that could be used."""
+    malformed: pl.DataFrame
+    """The others: columns file, line, reason."""
+    unknown: pl.Series = pl.Series(dtype=pl.String)
+    """Of events that were used, the ids of items that nobody knows, one for each event."""
+
+
 class Batch(Protocol):
     """Stores one batch of a file's rows."""
 
-    def __call__(self, connection: Connection, rows: Rows) -> tuple[int, int, pl.DataFrame]:
-        """How many rows are new, how many could be used, and the others: columns file, line, reason."""
+    def __call__(self, connection: Connection, rows: Rows) -> Stored:
+        """Called in a transaction, and perhaps again in another one if that could not be committed."""
 
 
 def digest_of(file: Path, *how: str) -> str:
@@ -114,21 +137,22 @@ def import_file(
         rows = Rows.of(into.part, file, frame)
         end = min(done + size, total)
 
-        def write(connection: Connection, rows: Rows = rows, end: int = end) -> tuple[int, int, pl.DataFrame]:
+        def write(connection: Connection, rows: Rows = rows, end: int = end) -> Stored:
             found = store(connection, rows)
-            if strict and len(found[2]):
-                first = found[2].sort("line").row(0, named=True)
+            if strict and len(found.malformed):
+                first = found.malformed.sort("line").row(0, named=True)
                 raise DataError(
                     f"{first['file']}:{first['line']}: {first['reason']}; what came before its batch is stored"
                 )
             _note(connection, product, digest, end)
             return found
 
-        new, used, malformed = database.write(write)
+        stored = database.write(write)
         into.read += end - done
-        into.new += new
-        into.kept += used
-        into.refuse(malformed)
+        into.new += stored.new
+        into.kept += stored.used
+        into.refuse(stored.malformed)
+        into.miss(stored.unknown)
         done = end
         told(done, total)
 
