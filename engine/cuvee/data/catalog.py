@@ -10,7 +10,8 @@ import enum
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,18 @@ import polars as pl
 from cuvee.data.flags import AVAILABLE, as_flags
 from cuvee.errors import DataError
 
-__all__ = ["Catalog", "Entities", "Role"]
+__all__ = ["Catalog", "Entities", "Role", "readable"]
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Whatever goes wrong while a file of a dataset is read is a :class:`~cuvee.errors.DataError` that names it."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise DataError(f"{path} cannot be read: {error}; import this dataset anew, with --replace") from error
 
 
 class Role(enum.StrEnum):
@@ -182,8 +194,9 @@ class Entities:
         """Read what :meth:`save` wrote, memory-mapped."""
         if not path.exists():
             raise DataError(f"{path} does not exist; run `cuvee import` first")
-        roles = json.loads(path.with_suffix(".roles.json").read_text())
-        return cls(pl.read_ipc(path), {k: Role(v) for k, v in roles.items()})
+        with readable(path):
+            roles = json.loads(path.with_suffix(".roles.json").read_text())
+            return cls(pl.read_ipc(path), {k: Role(v) for k, v in roles.items()})
 
 
 @dataclass(frozen=True)

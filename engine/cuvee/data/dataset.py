@@ -5,6 +5,7 @@ The one type that ``fit`` learns from, evaluation splits, and the server reads h
 
 from __future__ import annotations
 
+import enum
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,11 +16,26 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
-from cuvee.data.catalog import Catalog
+from cuvee.data.catalog import Catalog, readable
 from cuvee.errors import DataError
 from cuvee.queries import Floats, Histories
 
-__all__ = ["Dataset"]
+__all__ = ["Chronology", "Dataset"]
+
+
+class Chronology(enum.StrEnum):
+    """What is known of when things happened."""
+
+    TIMES = "times"
+    """Each event has its time."""
+    ORDER = "order"
+    """What came before what; the times are numbers of places, not seconds."""
+    NONE = "none"
+    """Nothing: all times are 0, and the order of a user's events has no meaning."""
+
+
+COLUMNS = {Chronology.TIMES: "time", Chronology.ORDER: "order"}
+"""The column of ``events.arrow`` that says when: there is none where nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,7 @@ class Dataset:
     catalog: Catalog
     events: Histories
     """U rows, U being the number of users of the catalogue."""
+    chronology: Chronology = Chronology.TIMES
     vectors: Mapping[str, Floats] = field(default_factory=dict)
     """Item vectors of other recommenders, float32[N, d] by name: those that a recommender's config
     asks for by ``needs_vectors_of``. Only in ``fit``; never saved."""
@@ -41,6 +58,7 @@ class Dataset:
         items: npt.ArrayLike,
         times: npt.ArrayLike | None = None,
         weights: npt.ArrayLike | None = None,
+        chronology: Chronology = Chronology.TIMES,
     ) -> Dataset:
         """Build from events in any order: int positions[n] of users and items, seconds, weights.
 
@@ -63,7 +81,7 @@ class Dataset:
         order = np.lexsort((time, user))
         offsets = np.zeros(n_users + 1, np.int64)
         np.cumsum(np.bincount(user, minlength=n_users), out=offsets[1:])
-        return cls(catalog, Histories(offsets, item[order], weight[order], time[order]))
+        return cls(catalog, Histories(offsets, item[order], weight[order], time[order]), chronology)
 
     def __len__(self) -> int:
         return len(self.events.items)
@@ -119,7 +137,12 @@ class Dataset:
         kept = ~gone[self.users]
         events = self.events
         return Dataset.build(
-            catalog, place[self.users[kept]], events.items[kept], events.times[kept], events.weights[kept]
+            catalog,
+            place[self.users[kept]],
+            events.items[kept],
+            events.times[kept],
+            events.weights[kept],
+            self.chronology,
         )
 
     def with_catalog(self, catalog: Catalog) -> Dataset:
@@ -135,7 +158,9 @@ class Dataset:
         item = catalog.items.positions(items.frame["id"].to_list())
         user = catalog.users.positions(users.frame["id"].to_list())
         events = self.events
-        return Dataset.build(catalog, user[self.users], item[events.items], events.times, events.weights)
+        return Dataset.build(
+            catalog, user[self.users], item[events.items], events.times, events.weights, self.chronology
+        )
 
     def save(self, directory: Path) -> None:
         """Write the dataset into a directory, replacing one that is there as a whole when all is written.
@@ -147,15 +172,11 @@ class Dataset:
             shutil.rmtree(left_over, ignore_errors=True)
         aside.mkdir(parents=True)
         self.catalog.save(aside)
-        frame = pl.DataFrame(
-            {
-                "user": self.users,
-                "item": self.events.items,
-                "weight": self.events.weights,
-                "time": self.events.times,
-            }
-        )
+        frame = pl.DataFrame({"user": self.users, "item": self.events.items, "weight": self.events.weights})
+        if self.chronology in COLUMNS:
+            frame = frame.with_columns(pl.Series(COLUMNS[self.chronology], self.events.times))
         frame.write_ipc(aside / "events.arrow", compression="uncompressed")
+        Dataset.load(aside)  # what cannot be read takes no one's place
         if directory.exists():
             directory.rename(replaced)
         aside.rename(directory)
@@ -165,22 +186,30 @@ class Dataset:
     def load(cls, directory: Path) -> Dataset:
         """Read what :meth:`save` wrote, memory-mapped.
 
-        Raises :class:`cuvee.errors.DataError` where there is none.
+        Raises :class:`cuvee.errors.DataError` where there is none, or it cannot be read.
         """
         path = directory / "events.arrow"
         if not path.exists():
             raise DataError(f"{path} does not exist; run `cuvee import` first")
         catalog = Catalog.load(directory)
-        frame = pl.read_ipc(path)
+        with readable(path):
+            return cls._of(catalog, pl.read_ipc(path))
+
+    @classmethod
+    def _of(cls, catalog: Catalog, frame: pl.DataFrame) -> Dataset:
         counts = np.bincount(frame["user"].to_numpy(), minlength=len(catalog.users))
+        if len(counts) > len(catalog.users):
+            raise ValueError("it names users that are not in users.arrow")
         column: Callable[[str], npt.NDArray[np.generic]] = lambda name: frame[name].to_numpy()  # noqa: E731
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        kind = next((k for k, name in COLUMNS.items() if name in frame.columns), Chronology.NONE)
+        times = column(COLUMNS[kind]) if kind in COLUMNS else np.zeros(len(frame))
         return cls(
             catalog,
             Histories(
-                offsets,
+                np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
                 column("item").astype(np.int32, copy=False),
                 column("weight").astype(np.float32, copy=False),
-                column("time").astype(np.float64, copy=False),
+                times.astype(np.float64, copy=False),
             ),
+            kind,
         )

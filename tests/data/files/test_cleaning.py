@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from cuvee.data.catalog import Role
-from cuvee.data.dataset import Dataset
+from cuvee.data.dataset import Chronology, Dataset
 from cuvee.data.files.cleaning import CleanOptions, Feedback, Repeats, Unknown, clean
 from cuvee.data.files.raw import Part, RawData, RawEntities
 from cuvee.errors import DataError
@@ -62,11 +62,27 @@ def test_a_row_without_time_takes_its_neighbours_by_the_order() -> None:
     assert dataset.events.times.tolist() == [5, 5, 5, 8, 2, 2]
 
 
-def test_without_times_the_order_column_is_the_time_and_else_the_place() -> None:
-    ordered = clean(events("user item order", ("a", "x", 2), ("a", "y", 1)))[0]
+def test_without_times_the_order_column_stands_for_them() -> None:
+    ordered, report = clean(events("user item order", ("a", "x", 2), ("a", "y", 1)))
     assert (told(ordered), ordered.events.times.tolist()) == ({"a": ["y", "x"]}, [1, 2])
-    placed = clean(events("user item", ("a", "x"), ("b", "x"), ("a", "y")))[0]
-    assert (told(placed), placed.events.times.tolist()) == ({"a": ["x", "y"], "b": ["x"]}, [0, 2, 1])
+    assert ordered.chronology is Chronology.ORDER
+    assert "an order and no times" in report.warnings[0]
+
+
+def test_without_times_and_order_the_rows_tell_nothing() -> None:
+    rows = [("a", item) for item in "uvwxyz"] + [("b", "x"), ("b", "u")]
+    found = [clean(events("user item", *some)) for some in (rows, rows[::-1], rows[3:] + rows[:3])]
+    first = told(found[0][0])
+    for dataset, report in found:
+        assert told(dataset) == first
+        assert dataset.events.times.tolist() == [0] * 8
+        assert dataset.chronology is Chronology.NONE
+        assert ["no times" in warning for warning in report.warnings] == [True]
+
+
+def test_with_times_nothing_is_warned_of() -> None:
+    dataset, report = clean(events("user item time", ("a", "x", 2)))
+    assert (dataset.chronology, report.warnings) == (Chronology.TIMES, ())
 
 
 def test_the_same_event_twice_counts_once_and_the_later_row_wins() -> None:
@@ -88,7 +104,7 @@ def test_repeats_are_kept_or_the_last_one_is() -> None:
 
 def test_implicit_feedback_weighs_one_or_by_its_column() -> None:
     assert clean(events("user item value", ("a", "x", 1), ("a", "y", None)))[0].events.weights.tolist() == [1, 1]
-    weighed = events("user item weight", ("a", "x", 0.5), ("a", "y", 0), ("a", "z", None))
+    weighed = events("user item time weight", ("a", "x", 1, 0.5), ("a", "y", 2, 0), ("a", "z", 3, None))
     dataset, report = clean(weighed)
     assert dataset.events.weights.tolist() == [0.5, 0]
     assert report.count("weight is not a number from 0 on") == 1
@@ -120,7 +136,7 @@ def test_minimum_events_are_applied_until_nothing_more_falls() -> None:
     # y falls for want of a second event; then b has one event left and falls; then x has one left, and so on
     raw = events("user item", ("a", "x"), ("a", "z"), ("a", "w"), ("c", "z"), ("c", "w"), ("b", "x"), ("b", "y"))
     dataset, report = clean(raw, CleanOptions(min_user_events=2, min_item_events=2))
-    assert told(dataset) == {"a": ["z", "w"], "c": ["z", "w"]}
+    assert {user: sorted(items) for user, items in told(dataset).items()} == {"a": ["w", "z"], "c": ["w", "z"]}
     assert report.count("item with fewer than 2 events") == 2
     assert report.count("user with fewer than 2 events") == 1
     assert dataset.catalog.items.frame["id"].to_list() == ["z", "w"]
@@ -226,11 +242,56 @@ def test_importing_the_same_again_changes_nothing() -> None:
     assert (report.interactions.added, report.interactions.updated) == (0, 3)
 
 
-def test_new_events_without_time_come_after_those_that_are_there() -> None:
+def test_new_events_without_time_join_those_that_have_none_either() -> None:
     first, _ = clean(events("user item", ("a", "x"), ("a", "y")))
     second, report = clean(events("user item", ("a", "z"), ("a", "x")), into=first)
-    assert told(second) == {"a": ["y", "z", "x"]}
+    assert told(second) == told(clean(events("user item", ("a", "z"), ("a", "y"), ("a", "x")))[0])
     assert (report.interactions.added, report.interactions.updated) == (1, 1)
+
+
+KINDS = {"user item time": ("a", "x", 1), "user item order": ("a", "x", 1), "user item": ("a", "x")}
+
+
+@pytest.mark.parametrize("there", KINDS)
+@pytest.mark.parametrize("new", KINDS)
+def test_events_join_only_those_of_which_the_same_is_known(there: str, new: str) -> None:
+    first, _ = clean(events(there, KINDS[there]))
+    if there == new:
+        assert len(clean(events(new, KINDS[new]), into=first)[0]) == 1
+        return
+    with pytest.raises(DataError, match=r"would have a wrong order.*--replace"):
+        clean(events(new, KINDS[new]), into=first)
+
+
+@pytest.mark.parametrize("there", KINDS)
+def test_what_is_known_of_time_is_kept_with_the_dataset(there: str, tmp_path: Path) -> None:
+    made, _ = clean(events(there, KINDS[there]))
+    made.save(tmp_path / "d")
+    again = Dataset.load(tmp_path / "d")
+    assert again.chronology is made.chronology
+    assert again.events.times.tolist() == made.events.times.tolist()
+    items = entities("items", pl.DataFrame({"id": ["q"]}))
+    assert clean(items, into=again)[0].chronology is made.chronology
+
+
+NOW = 1_800_000_000
+
+
+@pytest.mark.parametrize(("ahead", "kept"), [(-1, True), (0, True), (300, True), (301, False), (1e9, False)])
+def test_what_is_in_the_future_is_dropped_beyond_five_minutes(ahead: float, kept: bool) -> None:
+    raw = events("user item time", ("a", "x", NOW + ahead), ("a", "y", 1))
+    dataset, report = clean(raw, CleanOptions(now=NOW))
+    assert len(dataset) == 1 + kept
+    assert report.count("time is in the future, by over 5 minutes") == 1 - kept
+    if ahead == 301:
+        assert report.dropped[0].examples == ("e.csv:2: 2027-01-15 08:05:01 UTC",)
+
+
+@pytest.mark.parametrize("weight", [1e39, 1e13, 1.7e308, 1e-13, 1e-46, 5e-324])
+def test_a_weight_that_cannot_be_summed_is_dropped(weight: float) -> None:
+    dataset, report = clean(events("user item time weight", ("a", "x", 1, weight), ("a", "y", 2, 1)))
+    assert dataset.events.weights.tolist() == [1]
+    assert report.count("weight is neither 0 nor from 1e-12 to 1e+12") == 1
 
 
 def test_what_is_there_counts_towards_the_minimum_and_never_falls() -> None:

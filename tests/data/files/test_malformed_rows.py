@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 from cuvee.data.files.cleaning import CleanOptions, clean
 from cuvee.data.files.readers import gather
@@ -12,7 +13,11 @@ HERE = Path(__file__).parent
 MALFORMED = {
     "too-few-fields.csv": (3, "2 fields, expected 4"),
     "too-many-fields.csv": (3, "5 fields, expected 4"),
-    "time-in-words.csv": (3, "time 'yesterday' is not a time: seconds since 1970, or like 2031-05-30 18:45:00"),
+    "time-in-words.csv": (
+        3,
+        "time 'yesterday' is not a time: seconds since 1970, or like 2031-05-30 18:45:00 "
+        "(--time-format says how others are written)",
+    ),
     "value-in-words.csv": (3, "value 'good' is not a number"),
     "quotation-mark-never-closed.csv": (3, "its quotation marks do not make 4 fields"),
     "text-after-a-closed-quotation.csv": (3, "its quotation marks do not make 4 fields"),
@@ -111,7 +116,6 @@ def test_many_malformed_rows_are_counted_and_a_few_named(tmp_path: Path) -> None
         (b"", "is empty"),
         (b"\n \n", "is empty"),
         (b"user,item,item\na,b,c\n", "the header names 'item' more than once"),
-        (b"user,,item\na,b,c\n", "more than once; each column needs its own name"),
         (b"who,what\na,b\n", "no column that is plainly the user; say --map user=COLUMN, one of: who, what"),
         (b"user,what\na,b\n", "no column that is plainly the item; say --map item=COLUMN, one of: user, what"),
     ],
@@ -123,11 +127,23 @@ def test_a_file_that_cannot_be_read_at_all(content: bytes, message: str, tmp_pat
         gather(file, form="csv")
 
 
-def test_a_header_alone_is_no_rows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["user,item,time\n", "user,item", "\n\nuser;item\n\n", "sep=;\nuser;item\n"])
+def test_a_header_alone_is_nothing_to_import(text: str, tmp_path: Path) -> None:
     file = tmp_path / "events.csv"
-    file.write_text("user,item,time\n")
-    dataset, report = clean(gather(file))
-    assert len(dataset) == report.interactions.read == 0
+    file.write_text(text)
+    with pytest.raises(DataError, match=r"events\.csv names columns and has no rows"):
+        gather(file)
+    good = tmp_path / "good.csv"
+    good.write_text("user,item,time\na,x,1\n")
+    (tmp_path / "items.csv").write_text("id,title\n")
+    with pytest.raises(DataError, match=r"items\.csv names columns and has no rows"):
+        gather(good, items=tmp_path / "items.csv")
+
+
+def test_a_parquet_file_without_rows_is_nothing_to_import(tmp_path: Path) -> None:
+    pl.DataFrame(schema={"user": pl.String, "item": pl.String}).write_parquet(tmp_path / "e.parquet")
+    with pytest.raises(DataError, match="no rows"):
+        gather(tmp_path / "e.parquet")
 
 
 def test_a_broken_parquet_file_is_named(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ def test_the_separator_is_found(separator: str, tmp_path: Path) -> None:
 
 
 def test_usual_names_are_found_whatever_their_case(tmp_path: Path) -> None:
-    file = write(tmp_path / "e.csv", "UserID,movie_id,Rating,Timestamp,note\na,x,4,7,hm\n")
+    file = write(tmp_path / "e.csv", "UserID,movie_id,Rating,Timestamp,note\na,x,4,1700000000,hm\n")
     raw = gather(file, form="csv")
-    assert raw.interactions.select("user", "item", "value", "time").rows() == [("a", "x", 4, 7)]
+    assert raw.interactions.select("user", "item", "value", "time").rows() == [("a", "x", 4, 1700000000)]
     assert raw.notes == ("e.csv: user is 'UserID', item is 'movie_id', time is 'Timestamp', value is 'Rating'",)
 
 

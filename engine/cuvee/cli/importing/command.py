@@ -24,7 +24,19 @@ __all__ = ["dataset", "import_data", "register"]
 
 FILES, COLUMNS, CLEANING, PLACE = "Files", "Columns", "Cleaning", "Place"
 """The panels of ``cuvee import --help``."""
-STORED = {"path", "items", "users", "product", "config", "mapping", "time_unit", "kind", "strict", "as_json"}
+STORED = {
+    "path",
+    "items",
+    "users",
+    "product",
+    "config",
+    "mapping",
+    "time_unit",
+    "time_format",
+    "kind",
+    "strict",
+    "as_json",
+}
 """The parameters that ``--product`` takes."""
 
 
@@ -86,14 +98,13 @@ def _into_store(
     config: Path | None,
     product: str,
     files: tuple[Path | None, Path | None, Path | None],
-    columns: dict[str, str],
-    unit: str,
+    reading: ReadOptions,
     kind: str | None,
     strict: bool,
     as_json: bool,
 ) -> None:
     from cuvee.cli.importing.store_files import import_into_store
-    from cuvee.data.files.raw import Part, ReadOptions, TimeUnit
+    from cuvee.data.files.raw import Part
     from cuvee.data.store.rows import EventType
 
     for option, value in context.params.items():
@@ -105,7 +116,7 @@ def _into_store(
         settings,
         product,
         {part: file for part, file in zip(Part, files, strict=True) if file is not None},
-        ReadOptions(columns=columns, time_unit=TimeUnit(unit)),
+        reading,
         EventType[kind.upper()] if kind else None,
         strict=strict,
         as_json=as_json,
@@ -173,15 +184,21 @@ def import_data(
     list_separator: Annotated[
         str, typer.Option(help="Between the labels inside one field.", rich_help_panel=FILES)
     ] = "|",
-    encoding: Annotated[str | None, typer.Option(help="Of a CSV file, if not UTF-8.", rich_help_panel=FILES)] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a CSV file, if it is neither UTF-8 nor marked as UTF-16 or UTF-32.", rich_help_panel=FILES
+        ),
+    ] = None,
     mapping: Annotated[
         list[str] | None,
         typer.Option(
             "--map",
             metavar="OURS=THEIRS",
-            help="Which column is what. Ours: user, item, time, value, weight, order (breaks ties of time); "
-            "for items and users any name, such as title; items.item is the id in the items file where it differs, "
-            "items.title a column of it alone. With --product: user, session, item, type, time, value, "
+            help="Which column is what. Ours: user, item, time, value, weight, order (what came first, where times "
+            "are alike or there are none); for items and users any name, such as title; items.item is the id in the "
+            "items file where it differs, items.title a column of it alone. With --product: user, session, item, "
+            "type, time, value, "
             "event_id, recommendation_id, position. Usual names are found without.",
             rich_help_panel=COLUMNS,
         ),
@@ -196,9 +213,30 @@ def import_data(
         ),
     ] = None,
     time_unit: Annotated[
-        Literal["s", "ms", "us", "ns"],
-        typer.Option(help="What numbers in the time column count.", rich_help_panel=COLUMNS),
-    ] = "s",
+        Literal["s", "ms", "us", "ns"] | None,
+        typer.Option(
+            help="What numbers in the time column count since 1970. By default seconds, but for dates like 20310530 "
+            "and days as Excel counts them, which are told.",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="How times are written, such as '%d/%m/%Y %H:%M' (%Y year, %m month, %d day, %H hour, %M minute, "
+            "%S second, %z zone), or excel. By default ISO 8601 and other usual forms are understood, with any zone, "
+            "and without one as UTC.",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
+    decimal: Annotated[
+        Literal[".", ","] | None,
+        typer.Option(
+            help="What stands before the decimals of numbers in a CSV file. By default found out.",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
     kind: Annotated[
         Literal["view", "click", "favourite", "purchase", "rating", "dismiss"] | None,
         typer.Option(
@@ -240,7 +278,9 @@ def import_data(
 
     A dataset that is there is added to: known items and users are updated,
     new ones come last, so that fitted models stay valid; the same event
-    read twice counts once. With --product Parquet files, or a folder that
+    read twice counts once. An event more than five minutes in the future is
+    dropped. Without a time or an order nothing is taken for one, and what
+    that means is told. With --product Parquet files, or a folder that
     `cuvee export` wrote, go into the store, where running servers find them;
     interrupted, the same command goes on where it was.
     """
@@ -252,9 +292,16 @@ def import_data(
         raise InvalidArgument("PATH", "nothing to import; give a path, or --items, or --users")
     if (name is None) == (product is None):
         raise InvalidArgument("--dataset", "say --dataset NAME, or --product NAME for its store")
+    if time_unit is not None and time_format is not None:
+        raise InvalidArgument(
+            "--time-format", "says how times are written, --time-unit what they count; give one of them"
+        )
     columns = _pairs("--map", mapping or ())
     if product is not None:
-        _into_store(context, config, product, (path, items, users), columns, time_unit, kind, strict, as_json)
+        reading = ReadOptions(
+            columns=columns, time_unit=TimeUnit(time_unit) if time_unit else None, time_format=time_format
+        )
+        _into_store(context, config, product, (path, items, users), reading, kind, strict, as_json)
         return
     if name is None or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InvalidArgument("--dataset", f"{name!r} is no name: letters, digits, '-', '_' and '.', as in movies")
@@ -263,7 +310,9 @@ def import_data(
         roles=_roles(role or ()),
         separator=separator.replace("\\t", "\t") if separator else None,
         list_separator=list_separator,
-        time_unit=TimeUnit(time_unit),
+        time_unit=TimeUnit(time_unit) if time_unit else None,
+        time_format=time_format,
+        decimal=decimal,
         encoding=encoding,
     )
     cleaning = CleanOptions(

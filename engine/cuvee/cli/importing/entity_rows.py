@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 
 from cuvee.client import profile
 from cuvee.data.catalog import Entities
+from cuvee.data.files.columns.ids import as_ids
 from cuvee.data.files.raw import LINE, Part, ReadOptions, Rows
-from cuvee.data.files.tabular import as_ids, check_named, found_column
+from cuvee.data.files.tabular import check_named, found_column
 from cuvee.data.flags import as_flag, is_missing
 from cuvee.data.store import Store
 from cuvee.data.store.catalogue.items import write_items

@@ -45,6 +45,9 @@ def show_report(report: Report, folder: Path, *, saved: bool) -> None:
         table.add_row(Text(str(tally.part), "bold"), *cells, Text(bare, "dim"))
     console.print(table)
     _show_dropped(console, report.dropped)
+    for warning in report.warnings:
+        console.print()
+        console.print(Text.assemble(("warning: ", "bold yellow"), warning), soft_wrap=True)
     if saved:
         console.print()
         holds = f" holds {report.n_users:,} users, {report.n_items:,} items, {report.n_events:,} events"

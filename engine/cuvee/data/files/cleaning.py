@@ -9,6 +9,7 @@ with too few events. The first reason that applies is the one that is reported.
 from __future__ import annotations
 
 import enum
+import time as time_of_day
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,16 +17,32 @@ import numpy as np
 import polars as pl
 
 from cuvee.data.catalog import Catalog, Entities
-from cuvee.data.dataset import Dataset
+from cuvee.data.dataset import Chronology, Dataset
+from cuvee.data.files.columns.ids import meeting
 from cuvee.data.files.entities import Merged, merge
 from cuvee.data.files.raw import Part, RawData
 from cuvee.data.files.report import Dropped, Report, Tally, dropped
+from cuvee.data.store.rows import SKEW
 from cuvee.errors import DataError
 
 __all__ = ["CleanOptions", "Feedback", "Repeats", "Unknown", "clean"]
 
 LATEST = 1e11
 """Seconds since 1970 of the year 5138: a larger number counts something shorter than seconds."""
+LIGHTEST, HEAVIEST = 1e-12, 1e12
+"""Weights beyond these could not be squared and summed in float32."""
+NO_TIMES = (
+    "these events have no times, and the order of the rows is not taken for one: what follows what, recency, trends "
+    "and protocols by time mean nothing here. Say --map time=COLUMN, or --map order=COLUMN for one that tells what "
+    "came first"
+)
+NO_SECONDS = (
+    "these events have an order and no times: recency in days, trends and the protocol global-time mean nothing here; "
+    "say --map time=COLUMN if there is one"
+)
+
+
+FUTURE = f"time is in the future, by over {SKEW // 60_000_000} minutes"
 
 
 class Feedback(enum.StrEnum):
@@ -65,6 +82,8 @@ class CleanOptions:
     min_user_events: int = 0
     min_item_events: int = 0
     """Both are applied again and again until neither drops a row more."""
+    now: float | None = None
+    """Seconds since 1970; later events are dropped, but for minutes by which clocks differ. None asks the clock."""
     strict: bool = False
     """Whether a row that cannot be used is an error instead of a line in the report."""
 
@@ -80,9 +99,18 @@ class _Sieve:
     def __init__(self, rows: pl.DataFrame) -> None:
         self.rows = rows
         self.dropped: list[Dropped] = []
+        self.warnings: list[str] = []
 
-    def drop(self, mask: pl.Series, reason: str, *, strict: bool = False) -> None:
-        """Drop the rows where the mask is true; those that were there before the import are not counted."""
+    def warn(self, warning: str | None) -> None:
+        """Keep a warning, if it is one, for the report."""
+        if warning is not None:
+            self.warnings.append(warning)
+
+    def drop(self, mask: pl.Series, reason: str, *, strict: bool = False, shown: pl.Expr | None = None) -> None:
+        """Drop the rows where the mask is true; those that were there before the import are not counted.
+
+        ``shown`` says of each row what is wrong in it, beside its place.
+        """
         if not mask.any():
             return
         fallen = self.rows.filter(mask)
@@ -91,7 +119,8 @@ class _Sieve:
             fallen = fallen.filter(~pl.col("old"))
         if not len(fallen):
             return
-        found = dropped(Part.INTERACTIONS, reason, fallen.sort("at"))
+        fallen = fallen.sort("at")
+        found = dropped(Part.INTERACTIONS, reason, fallen if shown is None else fallen.with_columns(reason=shown))
         if strict:
             raise DataError(f"{found.examples[0]}: {reason}")
         self.dropped.append(found)
@@ -106,6 +135,9 @@ def _faults(columns: list[str], options: CleanOptions) -> list[tuple[str, pl.Exp
             faults.append(("no time (--map order=COLUMN would place such rows)", time.is_null()))
         faults.append(("impossible time", time.is_nan() | time.is_infinite() | (time < 0)))
         faults.append(("time after the year 5000 (is it in milliseconds? --time-unit ms)", time > LATEST))
+        now = time_of_day.time() if options.now is None else options.now
+        late = time > now + SKEW / 1e6
+        faults.append((FUTURE, late))
     if "order" in columns:
         faults.append(("no order", order.is_null() | ~order.is_finite()))
     if "value" in columns:
@@ -114,6 +146,8 @@ def _faults(columns: list[str], options: CleanOptions) -> list[tuple[str, pl.Exp
             faults.append(("no value", value.is_null()))
     if "weight" in columns:
         faults.append(("weight is not a number from 0 on", weight.is_null() | ~weight.is_finite() | (weight < 0)))
+        beyond = (weight > HEAVIEST) | ((weight > 0) & (weight < LIGHTEST))
+        faults.append((f"weight is neither 0 nor from {LIGHTEST:g} to {HEAVIEST:g}", beyond))
     return faults
 
 
@@ -129,8 +163,28 @@ def _weights(columns: list[str], options: CleanOptions) -> pl.Expr:
     return weight.cast(pl.Float32).alias("weight")
 
 
-def _timed(rows: pl.DataFrame, after: float) -> pl.DataFrame:
-    """Give each row a time: its own, else its neighbour's by ``order``, else its place in the file."""
+def _chronology(columns: list[str], rows: pl.DataFrame, into: Dataset | None) -> Chronology:
+    """What the interactions tell of when things happened.
+
+    Raises:
+        DataError: what is there already tells something else.
+    """
+    found = (
+        Chronology.TIMES if "time" in columns else Chronology.ORDER if "order" in columns else Chronology.NONE
+    )  # fmt: skip
+    if into is None or not len(into):
+        return found if len(rows) else Chronology.TIMES
+    if len(rows) and found is not into.chronology:
+        have = {Chronology.TIMES: "times", Chronology.ORDER: "an order and no times", Chronology.NONE: "no times"}
+        raise DataError(
+            f"the events of the dataset have {have[into.chronology]}, and these have {have[found]}: together they "
+            "would have a wrong order. Say --map time=COLUMN, or import all anew with --replace, or elsewhere"
+        )
+    return into.chronology
+
+
+def _timed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give each row a time: its own, else its neighbour's by ``order``, else the order itself, else 0."""
     if "time" in rows.columns:
         if "order" not in rows.columns or not rows["time"].null_count():
             return rows
@@ -139,8 +193,7 @@ def _timed(rows: pl.DataFrame, after: float) -> pl.DataFrame:
         return rows.sort("order", "at").with_columns(
             pl.coalesce(near, time.backward_fill().over("user")).fill_null(time.min()).fill_null(0.0)
         )
-    place = pl.col("order") if "order" in rows.columns else after + pl.col("at").cast(pl.Float64)
-    return rows.with_columns(place.alias("time"))
+    return rows.with_columns((pl.col("order") if "order" in rows.columns else pl.lit(0.0)).alias("time"))
 
 
 def _before(dataset: Dataset | None) -> pl.DataFrame:
@@ -178,6 +231,8 @@ def _coded(sieve: _Sieve, raw: RawData, there: Catalog, options: CleanOptions) -
     for who, given, old in (("item", raw.items, there.items), ("user", raw.users, there.users)):
         part = Part.ITEMS if who == "item" else Part.USERS
         known = merge(part, old, given, strict=options.strict)
+        if given is not None:
+            sieve.warn(meeting(str(who), sieve.rows[who].unique(maintain_order=True), known.entities.frame["id"]))
         if options.unknown is Unknown.DROP and len(known.entities):
             outside = ~sieve.rows[who].is_in(known.entities.frame["id"].implode())
             sieve.drop(outside, f"unknown {who}")
@@ -206,8 +261,9 @@ def clean(raw: RawData, options: CleanOptions | None = None, into: Dataset | Non
     Events of one user are ordered by time, then the order column, then their place in the files.
     Two events are the same when user, item and time are (where there are no times: user, item and
     order); the later row counts. A row without a time takes that of its predecessor in the order
-    column, and is dropped where there is no such column. Without any times, order is the time, or
-    else the place in the file.
+    column, and is dropped where there is no such column. Without any times the order column stands for
+    them. Without either nothing tells what came first: a user's events are then in an order by chance,
+    which is the same whatever the order of the rows, and the dataset says so by its ``chronology``.
 
     Parameters:
         raw: what the readers gave.
@@ -225,17 +281,25 @@ def clean(raw: RawData, options: CleanOptions | None = None, into: Dataset | Non
     columns = raw.interactions.columns
     weights = _weights(columns, chosen) if len(raw.interactions) else pl.lit(1.0, pl.Float32).alias("weight")
     for reason, fault in _faults(columns, chosen):
-        sieve.drop(sieve.rows.select(fault.fill_null(value=False).alias("bad"))["bad"], reason, strict=chosen.strict)
+        shown = pl.from_epoch((pl.col("time") * 1e6).cast(pl.Int64), "us").dt.to_string("%Y-%m-%d %H:%M:%S UTC")
+        sieve.drop(
+            sieve.rows.select(fault.fill_null(value=False).alias("bad"))["bad"],
+            reason,
+            strict=chosen.strict,
+            shown=shown if reason == FUTURE else None,
+        )
+    chronology = _chronology(columns, sieve.rows, into)
+    if len(sieve.rows):
+        sieve.warn({Chronology.NONE: NO_TIMES, Chronology.ORDER: NO_SECONDS}.get(chronology))
     items, users = _coded(sieve, raw, there, chosen)
 
     old = _before(into).with_columns(old=pl.lit(value=True))
-    after = float(old["time"].to_numpy().max()) + 1.0 if len(old) else 0.0
-    new = _timed(sieve.rows, after).with_columns(weights, old=pl.lit(value=False))
+    new = _timed(sieve.rows).with_columns(weights, old=pl.lit(value=False))
     by = ["time", "order", "at"] if "order" in columns else ["time", "at"]
     new = new.sort(by).with_columns(place=pl.int_range(pl.len(), dtype=pl.Int64))
     # old events come first among equal times, in the order that they have
     sieve.rows = pl.concat([old.with_columns(place=pl.int_range(-len(old), 0, dtype=pl.Int64)), new], how="diagonal")
-    untimed = "time" not in columns and "order" not in columns
+    untimed = chronology is Chronology.NONE
     _drop_repeats(sieve, ["user", "item"] if untimed else ["user", "item", "time"], "the same event again")
     if chosen.repeats is Repeats.LAST:
         _drop_repeats(sieve, ["user", "item"], "an earlier event with the same item")
@@ -250,15 +314,25 @@ def clean(raw: RawData, options: CleanOptions | None = None, into: Dataset | Non
 
     rows, all_items, bare_items = _compact(sieve.rows, "item", items)
     rows, all_users, bare_users = _compact(rows, "user", users)
-    rows = rows.sort("time", "place")
+    rows = _by_chance(rows, all_users, all_items) if untimed else rows.sort("time", "place")
     dataset = Dataset.build(
         Catalog(all_items, all_users),
         rows["user"].to_numpy(),
         rows["item"].to_numpy(),
         rows["time"].to_numpy(),
         rows["weight"].to_numpy(),
+        chronology,
     )
     return dataset, _report(raw, sieve, dataset, (items, bare_items), (users, bare_users), replaced)
+
+
+def _by_chance(rows: pl.DataFrame, users: Entities, items: Entities) -> pl.DataFrame:
+    """Events of which no one knows the order, in one that depends on their ids alone and not on the file's rows."""
+    ids = [entities.frame["id"].gather(rows[who]) for who, entities in (("user", users), ("item", items))]
+    chance = pl.DataFrame(ids[:1]).with_columns(ids[1].alias("item")).select(
+        pl.concat_str("id", "item", separator="\0").hash(0).alias("chance")
+    )  # fmt: skip
+    return rows.with_columns(chance.to_series()).sort("chance", "place").drop("chance")
 
 
 def _drop_repeats(sieve: _Sieve, keys: list[str], reason: str) -> None:
@@ -295,4 +369,5 @@ def _report(
         dataset.n_items,
         dataset.n_users,
         raw.notes,
+        tuple(sieve.warnings),
     )

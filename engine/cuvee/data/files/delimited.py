@@ -8,95 +8,147 @@ not the rest of the file.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
+import re
+import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from cuvee.data.files.packed import text_lines
 from cuvee.data.files.raw import LINE, Part, Rows
 from cuvee.errors import DataError
 
-__all__ = ["head", "read_delimited", "split_header"]
+__all__ = ["read_delimited", "split_header"]
+
+csv.field_size_limit(sys.maxsize)  # a text of a megabyte is one field like any other
 
 TEXT = "\0text"
 LONGEST_FIELD = 1000
 """A quoted field that spans more lines than this was never closed."""
+LONGEST_HEADER = 50
+"""Lines of a header with quoted line breaks."""
 SEPARATORS = (",", "\t", ";", "|")
 
 
-def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    return gzip.GzipFile(path) if path.suffix == ".gz" else path.open("rb")
-
-
-def head(path: Path, lines: int = 20) -> list[str]:
-    """The first lines that are not blank, without their ends; none where they cannot be read."""
-    try:
-        with _open(path) as file:
-            block = file.read(1 << 16)
-    except (OSError, EOFError):
-        return []
-    if b"\0" in block:
-        return []
-    text = block.decode("latin-1").removeprefix("\xef\xbb\xbf")
-    return list(islice((line.rstrip("\r") for line in text.split("\n") if line.strip()), lines))
-
-
-def split_header(line: str, separator: str | None) -> tuple[list[str], str]:
+def _names(line: str, separator: str | None) -> tuple[list[str], str]:
     """The names in a header line, and the separator: the usual one that is there most where not given."""
-    chosen = separator or max(SEPARATORS, key=line.count)
+    outside = re.sub(r'"[^"]*"', "", line)
+    chosen = separator or max(SEPARATORS, key=outside.count)
+    if len(chosen) > 1:
+        return [name.strip() for name in line.split(chosen)], chosen
     return [name.strip() for name in next(csv.reader([line], delimiter=chosen))], chosen
+
+
+def split_header(lines: Sequence[str], separator: str | None = None) -> tuple[list[str], str]:
+    """The names that a file's first lines begin with, and the separator between them.
+
+    A line like ``sep=;`` before them says it, as Excel has it; without one the usual one that is there most is it.
+    """
+    at = _before_header(lines[0]) is not None and len(lines) > 1
+    return _names(lines[int(at)], separator or (_before_header(lines[0]) if at else None))
+
+
+def _before_header(line: str) -> str | None:
+    """The separator in a line ``sep=;``, or None where it is none."""
+    found = re.fullmatch(r'"?sep=(.)"?', line.strip(" "), re.IGNORECASE)
+    return found[1] if found else None
 
 
 def _lines(path: Path, encoding: str | None, fallback: str | None) -> tuple[pl.DataFrame, list[int]]:
     """All lines with their numbers (columns LINE, TEXT), and the numbers of those that cannot be decoded."""
-    try:
-        with _open(path) as file:
-            data = file.read()
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-    undecodable: list[int] = []
-    codec = encoding or "utf-8"
-    try:
-        text = data.decode(codec)
-        data = data if encoding is None else text.encode()
-    except LookupError as error:
-        raise DataError(f"{encoding!r} is no known encoding; try utf-8, latin-1 or cp1252") from error
-    except UnicodeDecodeError:
-        if encoding is None and fallback is not None:
-            data = data.decode(fallback).encode()
-        else:
-            kept = []
-            for number, line in enumerate(data.split(b"\n"), 1):
-                try:
-                    kept.append(line.decode(codec).encode())
-                except UnicodeDecodeError:
-                    kept.append(b"")
-                    undecodable.append(number)
-            data = b"\n".join(kept)
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if not data.strip():
-        raise DataError(f"{path} is empty")
-    frame = pl.read_lines(io.BytesIO(data), name=TEXT, row_index_name=LINE, row_index_offset=1)
-    return frame.with_columns(pl.col(TEXT).str.strip_chars_end("\r")), undecodable
+    data, undecodable = text_lines(path, encoding, fallback)
+    return pl.read_lines(io.BytesIO(data), name=TEXT, row_index_name=LINE, row_index_offset=1), undecodable
 
 
-def _fields(text: str, separator: str, width: int) -> list[str] | None:
-    """One record by the rules of CSV, or None where it does not have ``width`` fields."""
+@dataclass(frozen=True)
+class _Header:
+    """The columns of a file with a header."""
+
+    names: Sequence[str]
+    """Empty where a column has none."""
+    separator: str
+    least: int
+    """Fields that a row must have; behind them stand only columns without a name."""
+
+    @property
+    def width(self) -> int:
+        """Fields of a whole row."""
+        return len(self.names)
+
+    @property
+    def columns(self) -> list[str]:
+        """A name for each, to hold them apart."""
+        return [name or f"\0{at}" for at, name in enumerate(self.names)]
+
+    @property
+    def nameless(self) -> list[int]:
+        """Places of the columns without a name, from 1."""
+        return [at for at, name in enumerate(self.names, 1) if not name]
+
+    def fitted(self, fields: list[str]) -> list[str] | None:
+        """Fields as many as there are columns, or None: what is empty behind them does not count."""
+        while len(fields) > self.width and not fields[-1].strip():
+            fields = fields[:-1]
+        if self.least <= len(fields) <= self.width:
+            return fields + [""] * (self.width - len(fields))
+        return None
+
+
+def _header(
+    path: Path, lines: pl.DataFrame, separator: str | None, encoding: str | None
+) -> tuple[_Header, pl.DataFrame]:
+    """The header, and the lines behind it.
+
+    Raises:
+        DataError: there is none, or it repeats a name.
+    """
+    filled = lines[TEXT].str.strip_chars() != ""
+    if not filled.any():
+        raise DataError(f"{path} holds nothing that is {encoding or 'utf-8'} text; say which --encoding it has")
+    lines = lines.slice(int(filled.arg_max() or 0))
+    said = _before_header(lines[TEXT][0])
+    if said is not None and len(lines) > 1:
+        separator, lines = separator or said, lines.slice(1)
+    text, used = lines[TEXT][0], 1
+    while text.count('"') % 2 and used < min(len(lines), LONGEST_HEADER):
+        text, used = f"{text} {lines[TEXT][used]}", used + 1
+    names, separator = _names(text, separator)
+    lines = lines.slice(used)
+    if len(separator) == 1 and _has_row_names(lines, names, separator):
+        names = ["", *names]
+    repeated = [name for name in names if name and names.count(name) > 1]
+    if repeated:
+        raise DataError(f"{path}: the header names {repeated[0]!r} more than once; each column needs its own name")
+    named = [at for at, name in enumerate(names, 1) if name]
+    return _Header(names, separator, named[-1] if named else 1), lines
+
+
+def _has_row_names(lines: pl.DataFrame, names: list[str], separator: str) -> bool:
+    """Whether each row has one field more than the header, a number that counts the rows: R writes it so."""
+    first = [row for row in csv.reader(lines[TEXT].head(20).to_list(), delimiter=separator) if row]
+    numbers = [row[0] for row in first]
+    start = numbers[0] if numbers else ""
+    return (
+        all(len(row) == len(names) + 1 and row[-1].strip() for row in first)
+        and start in {"0", "1"}
+        and numbers == [str(int(start) + at) for at in range(len(numbers))]
+    )
+
+
+def _fields(text: str, header: _Header) -> list[str] | None:
+    """One record by the rules of CSV, or None where it does not have as many fields as there are columns."""
     try:
-        found = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+        found = list(csv.reader(io.StringIO(text, newline=""), delimiter=header.separator, strict=True))
     except csv.Error:
         return None
-    return found[0] if len(found) == 1 and len(found[0]) == width else None
+    return header.fitted(found[0]) if len(found) == 1 else None
 
 
-def _quoted(
-    lines: pl.DataFrame, separator: str, columns: Sequence[str]
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def _quoted(lines: pl.DataFrame, header: _Header) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Take out the records with quotation marks: (their fields, the bad ones' first lines, the other lines)."""
     marks = lines[TEXT].str.count_matches('"', literal=True).to_numpy()
     starts = np.flatnonzero(marks)
@@ -112,20 +164,20 @@ def _quoted(
             continue
         plain[start] = False
         end = start
-        found = _fields(text, separator, len(columns))
+        found = _fields(text, header)
         if found is None and marks[start] % 2:
             # a field opened here closes on the next line with an odd number of marks
             following = int(np.searchsorted(odd, start, side="right"))
             if following < len(odd) and odd[following] - start <= LONGEST_FIELD:
                 end = int(odd[following])
-                found = _fields("\n".join(lines[TEXT][start : end + 1].to_list()), separator, len(columns))
+                found = _fields("\n".join(lines[TEXT][start : end + 1].to_list()), header)
         if found is None:
             bad.append(start)
             continue
         plain[start : end + 1] = False
         resume = end + 1
         records.append((int(numbers[start]), *found))
-    frame = pl.DataFrame(records, schema={LINE: pl.UInt32, **dict.fromkeys(columns, pl.String)}, orient="row")
+    frame = pl.DataFrame(records, schema={LINE: pl.UInt32, **dict.fromkeys(header.columns, pl.String)}, orient="row")
     return frame, lines[bad], lines.filter(pl.Series(plain))
 
 
@@ -142,12 +194,12 @@ def read_delimited(
     """Read a text file into rows of text; an empty field is null, blank lines do not count.
 
     Parameters:
-        path: a text file, or one packed by gzip (``.gz``).
+        path: a text file, packed or not.
         part: what it holds, for the complaints.
         separator: between fields, of any length; None chooses by the header.
         columns: the fields' names; None takes them from the first line.
         quoted: whether quotation marks may enclose a field.
-        encoding: None is UTF-8.
+        encoding: None goes by the byte order mark, and without one is UTF-8.
         fallback: the encoding where it turns out not to be UTF-8; None makes a row malformed instead.
 
     Raises:
@@ -155,36 +207,61 @@ def read_delimited(
     """
     lines, undecodable = _lines(path, encoding, fallback)
     if columns is None:
-        filled = lines[TEXT].str.strip_chars() != ""
-        if not filled.any():
-            raise DataError(f"{path} holds nothing that is {encoding or 'utf-8'} text; say which --encoding it has")
-        first = int(filled.arg_max() or 0)
-        columns, separator = split_header(lines[TEXT][first], separator)
-        lines = lines.slice(first + 1)
-        repeated = [name for name in columns if columns.count(name) > 1 or not name]
-        if repeated:
-            raise DataError(f"{path}: the header names {repeated[0]!r} more than once; each column needs its own name")
-    separator = separator or ","
+        header, lines = _header(path, lines, separator, encoding)
+    else:
+        header = _Header(columns, separator or ",", len(columns))
     rows = Rows.of(part, path, pl.DataFrame())
     if undecodable:
         rows = rows.complain(
             pl.DataFrame({LINE: undecodable}), pl.lit(f"not {encoding or 'utf-8'} text; say which --encoding it has")
         )
-    width = len(columns)
+    zeros = lines.filter(pl.col(TEXT).str.contains("\0", literal=True))
+    if len(zeros):
+        rows = rows.complain(zeros, pl.lit("holds the character NUL"))
+        lines = lines.filter(~pl.col(TEXT).str.contains("\0", literal=True))
     found: list[pl.DataFrame] = []
-    if quoted and len(separator) == 1:
-        taken, bad, lines = _quoted(lines, separator, columns)
+    if quoted and len(header.separator) == 1:
+        taken, bad, lines = _quoted(lines, header)
         found.append(taken)
-        rows = rows.complain(bad, pl.lit(f"its quotation marks do not make {width} fields"))
+        rows = rows.complain(bad, pl.lit(f"its quotation marks do not make {header.width} fields"))
     lines = lines.filter(pl.col(TEXT).str.strip_chars() != "")
-    fields = pl.col(TEXT).str.count_matches(separator, literal=True) + 1
-    rows = rows.complain(lines.filter(fields != width), pl.format(f"{{}} fields, expected {width}", fields))
-    lines = lines.filter(fields == width)
-    if width == 1:
-        split = lines.select(LINE, pl.col(TEXT).alias(columns[0]))
+    if columns is None:
+        lines = _evened(lines, header)
+    fields = pl.col(TEXT).str.count_matches(header.separator, literal=True) + 1
+    rows = rows.complain(
+        lines.filter(fields != header.width), pl.format(f"{{}} fields, expected {header.width}", fields)
+    )
+    lines = lines.filter(fields == header.width)
+    if header.width == 1:
+        split = lines.select(LINE, pl.col(TEXT).alias(header.columns[0]))
     else:
-        parts = pl.col(TEXT).str.split(separator).list.to_struct(fields=list(columns))
+        parts = pl.col(TEXT).str.split(header.separator).list.to_struct(fields=header.columns)
         split = lines.select(LINE, parts).unnest(TEXT)
     frame = pl.concat([*found, split]).sort(LINE) if found else split
-    text = pl.col(*columns).str.strip_chars()
-    return replace(rows, frame=frame.with_columns(pl.when(text != "").then(text)))
+    text = pl.exclude(LINE).str.strip_chars()
+    frame = frame.with_columns(pl.when(text != "").then(text))
+    if not header.nameless:
+        return replace(rows, frame=frame)
+    which = ", ".join(str(at) for at in header.nameless)
+    rows = rows.tell(f"column {which} has no name in the header and is left out")
+    return replace(rows, frame=frame.drop(f"\0{at - 1}" for at in header.nameless))
+
+
+def _evened(lines: pl.DataFrame, header: _Header) -> pl.DataFrame:
+    """Lines without what is empty behind the last column, and with what is missing there of columns without a name."""
+    mark = header.separator
+    if len(mark) > 1:
+        return lines
+    text = pl.col(TEXT)
+    more = _count(text, mark) > header.width
+    bare = pl.when(more).then(text.str.strip_chars_end(f" {mark}")).otherwise(text)
+    lacking = header.width - _count(bare, mark)
+    takes = (lacking >= 0) & (more | (_count(text, mark) >= header.least))
+    # what was stripped may have been empty fields of a column with a name: they are put back
+    padded = pl.concat_str(bare, pl.lit(mark).repeat_by(lacking.clip(0)).list.join(""))
+    return lines.with_columns(pl.when(takes).then(padded).otherwise(text))
+
+
+def _count(line: pl.Expr, mark: str) -> pl.Expr:
+    """Fields of lines without quotation marks."""
+    return line.str.count_matches(mark, literal=True).cast(pl.Int64) + 1

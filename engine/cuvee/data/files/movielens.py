@@ -22,7 +22,8 @@ from typing import ClassVar
 import polars as pl
 
 from cuvee.data.catalog import Role
-from cuvee.data.files.delimited import head, read_delimited
+from cuvee.data.files.delimited import read_delimited
+from cuvee.data.files.packed import head
 from cuvee.data.files.raw import Part, RawData, Reader, ReadOptions, Rows
 from cuvee.errors import DataError
 

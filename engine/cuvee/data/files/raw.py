@@ -19,10 +19,13 @@ import polars as pl
 from cuvee.data.catalog import Role
 from cuvee.pseudonyms import Pseudonyms
 
-__all__ = ["INTERACTION_COLUMNS", "Part", "RawData", "RawEntities", "ReadOptions", "Reader", "Rows", "part_of"]
+__all__ = [
+    "FILE", "INTERACTION_COLUMNS", "LINE", "Part", "RawData", "RawEntities", "ReadOptions", "Reader", "Rows", "part_of",
+]  # fmt: skip
 
-LINE = "\0line"
-"""Name of the column that carries the line number; no file has a column of that name."""
+LINE, FILE = "\0line", "\0file"
+"""Names of the columns that carry the line number and, where a table has several parts, the part's
+file; no file has columns of these names."""
 
 MALFORMED_SCHEMA = {"part": pl.String, "file": pl.String, "line": pl.UInt32, "reason": pl.String}
 
@@ -73,9 +76,14 @@ class ReadOptions:
     """Between the fields of a text file; None counts the usual ones in the header."""
     list_separator: str = "|"
     """Between the labels inside one field."""
-    time_unit: TimeUnit = TimeUnit.SECONDS
+    time_unit: TimeUnit | None = None
+    """Of numbers in a time column; None is seconds, where they are not plainly dates or Excel's days."""
+    time_format: str | None = None
+    """How times are written, as in ``strptime``, or ``"excel"``; None finds out."""
+    decimal: str | None = None
+    """What stands before the decimals of numbers in text, ``.`` or ``,``; None finds out."""
     encoding: str | None = None
-    """Of a text file; None is UTF-8."""
+    """Of a text file; None goes by its byte order mark, and without one is UTF-8."""
 
     def column(self, part: Part, name: str) -> str | None:
         """The file's column that the caller mapped to one of ours, or None."""
@@ -106,17 +114,26 @@ class Rows:
     """The file's columns, and :data:`LINE`."""
     malformed: pl.DataFrame
     """Columns part, file, line, reason: the rows that were taken out, and why."""
+    notes: tuple[str, ...] = ()
+    """What was taken for what, in words."""
 
     @classmethod
     def of(cls, part: Part, file: Path | str, frame: pl.DataFrame) -> Rows:
         """Rows none of which is malformed yet."""
         return cls(part, str(file), frame, pl.DataFrame(schema=MALFORMED_SCHEMA))
 
+    def tell(self, note: str) -> Rows:
+        """The same rows, with one more note, which begins with the file's name."""
+        return replace(self, notes=(*self.notes, f"{Path(self.file).name}: {note}"))
+
+    def _file(self, frame: pl.DataFrame) -> pl.Expr:
+        return (pl.col(FILE) if FILE in frame.columns else pl.lit(self.file)).alias("file")
+
     def complain(self, lines: pl.DataFrame, reason: pl.Expr) -> Rows:
         """The same rows, with one more complaint for each row of ``lines``, a frame with :data:`LINE`."""
         found = lines.select(
             pl.lit(str(self.part)).alias("part"),
-            pl.lit(self.file).alias("file"),
+            self._file(lines),
             pl.col(LINE).cast(pl.UInt32).alias("line"),
             reason.cast(pl.String).alias("reason"),
         )
@@ -129,7 +146,7 @@ class Rows:
             return self
         return replace(self.complain(self.frame.filter(mask), reason), frame=self.frame.filter(~mask))
 
-    def cast(self, name: str, value: pl.Expr, kind: str) -> Rows:
+    def cast(self, name: str, value: pl.Expr | pl.Series, kind: str) -> Rows:
         """Replace a column by ``value``, rejecting the rows where only ``value`` is null."""
         became = "\0became"
         held = replace(self, frame=self.frame.with_columns(value.alias(became)))
@@ -149,17 +166,19 @@ class Rows:
     def interactions(self) -> RawData:
         """Hand over columns of :data:`INTERACTION_COLUMNS`."""
         known = [name for name in INTERACTION_COLUMNS if name in self.frame.columns]
-        frame = self.frame.select(*known, pl.lit(self.file).alias("file"), pl.col(LINE).cast(pl.UInt32).alias("line"))
-        return RawData(interactions=frame, malformed=self.malformed.sort("line"))
+        places = (self._file(self.frame), pl.col(LINE).cast(pl.UInt32).alias("line"))
+        return RawData(self.frame.select(*known, *places), malformed=self._complaints(), notes=self.notes)
+
+    def _complaints(self) -> pl.DataFrame:
+        return self.malformed.sort("file", "line")
 
     def entities(self, roles: Mapping[str, Role]) -> RawData:
         """Hand over ``id`` and the columns that have a role."""
-        places = self.frame.select(pl.lit(self.file).alias("file"), pl.col(LINE).cast(pl.UInt32).alias("line"))
+        places = self.frame.select(self._file(self.frame), pl.col(LINE).cast(pl.UInt32).alias("line"))
         found = RawEntities(self.frame.select("id", *roles), dict(roles), places)
-        malformed = self.malformed.sort("line")
         if self.part is Part.ITEMS:
-            return RawData(items=found, malformed=malformed)
-        return RawData(users=found, malformed=malformed)
+            return RawData(items=found, malformed=self._complaints(), notes=self.notes)
+        return RawData(users=found, malformed=self._complaints(), notes=self.notes)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,10 @@ def like(options: ReadOptions, part: Part, there: Entities) -> ReadOptions:
     return replace(options, roles={**{f"{part}.{n}": r for n, r in there.roles.items()}, **options.roles})
 
 
+def _rows(entities: RawEntities | None) -> int:
+    return 0 if entities is None else len(entities.frame)
+
+
 def _check(raw: RawData, options: ReadOptions) -> None:
     """Every mapped name and every role must have met a column: a misspelt one is not passed over."""
     there = {
@@ -119,7 +123,7 @@ def gather(
         on_file: called before each file is read.
 
     Raises:
-        DataError: a file is missing or cannot be read, or ``strict`` found a malformed row.
+        DataError: a file is missing, cannot be read or has no rows, or ``strict`` found a malformed row.
     """
     asked = options or ReadOptions()
     found = []
@@ -136,6 +140,8 @@ def gather(
             held = [p for p in (Part.ITEMS, Part.USERS) if getattr(raw, p) is not None]
             held += [Part.INTERACTIONS] if len(raw.interactions) else []
             raise DataError(f"{source} holds no {part}" + (f" but {held[0]}" if held else ""))
+        if not (len(raw.interactions) or len(raw.malformed) or _rows(raw.items) or _rows(raw.users)):
+            raise DataError(f"{source} names columns and has no rows; there is nothing to import")
         found.append(raw)
     raw = RawData.concat(found)
     _check(raw, asked)

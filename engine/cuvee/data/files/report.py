@@ -53,6 +53,9 @@ class Report:
     n_items: int
     n_users: int
     notes: tuple[str, ...] = ()
+    """What was taken for what."""
+    warnings: tuple[str, ...] = ()
+    """What is probably not as it is meant."""
 
     @property
     def tallies(self) -> tuple[Tally, Tally, Tally]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from cuvee.data.catalog import Catalog, Entities
-from cuvee.data.dataset import Dataset
+from cuvee.data.dataset import Chronology, Dataset
 from cuvee.data.store.catalogue.overlay import overlaid
 from cuvee.data.store.rows import ItemRow
 from cuvee.data.store.store import Store
@@ -53,6 +53,7 @@ def with_stored(data: Dataset, store: Store, product: str, config: EventsConfig,
         np.concatenate([data.events.items[kept], item[there]]),
         np.concatenate([data.events.times[kept], times]),
         np.concatenate([data.events.weights[kept], weights]),
+        data.chronology if len(data) else Chronology.TIMES,
     )
     return replace(made, events=replace(made.events, weights=_settled(made.events)))
 

@@ -11,8 +11,11 @@ from dataclasses import replace
 
 import polars as pl
 
+from cuvee.data.files.columns.ids import as_ids
+from cuvee.data.files.columns.numbers import as_numbers
+from cuvee.data.files.columns.times import as_seconds
 from cuvee.data.files.raw import LINE, ReadOptions, Rows
-from cuvee.data.files.tabular import as_ids, as_numbers, as_seconds, found_column
+from cuvee.data.files.tabular import found_column
 from cuvee.data.store.rows import LATEST, LONGEST_EVENT_ID, LONGEST_ID, SKEW, EventType
 from cuvee.errors import DataError
 from cuvee.pseudonyms import Pseudonyms
@@ -113,7 +116,7 @@ def _valued(rows: Rows) -> Rows:
 
 
 def _timed(rows: Rows, options: ReadOptions, received: int) -> Rows:
-    rows = as_seconds(rows, "time", options.time_unit)
+    rows = as_seconds(rows, "time", options.time_unit, options.time_format)
     time = pl.col("time")
     rows = rows.reject(time.is_null(), pl.lit("no time"))
     rows = rows.reject(~(time.is_finite() & (time >= 0) & (time < LATEST)), pl.lit("time is not from 1970 to 9999"))

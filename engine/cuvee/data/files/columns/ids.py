@@ -1,0 +1,126 @@
+"""Ids and plain text: the same id is the same text, whatever type the file gave it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from cuvee.data.files.raw import Rows
+from cuvee.errors import DataError
+
+__all__ = ["NO_IDS", "as_ids", "as_text", "meeting", "text_of", "without_point"]
+
+NO_IDS = ("nan", "none", "null", "<na>", "n/a", "#n/a", "nat", "undefined")
+"""Words, in small letters, that other programs write where there is no id."""
+WHOLE = r"^-?\d+\.0+$"
+
+
+def text_of(column: pl.Series) -> pl.Series:
+    """String[n]: values as text; whole numbers without a point, NaN and infinity as null.
+
+    Bytes are read as UTF-8, and null where they are not. Raises TypeError for a column of lists or structs.
+    """
+    kind = column.dtype
+    if kind.is_nested() or kind == pl.Object:
+        raise TypeError(str(kind))
+    if kind == pl.Binary:
+        texts = [_decoded(value) for value in column.to_list()]
+        return pl.Series(column.name, texts, pl.String)
+    if kind.is_decimal():
+        text = column.cast(pl.String)
+        return text.str.replace(r"\.0+$", "")
+    if not kind.is_float():
+        return column.cast(pl.String)
+    value = pl.col("value")
+    whole = value.cast(pl.Int64, strict=False)
+    said = pl.when(value == whole).then(whole.cast(pl.String)).when(value.is_finite()).then(value.cast(pl.String))
+    return column.to_frame("value").select(said.alias(column.name)).to_series()
+
+
+def _decoded(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def as_text(rows: Rows, name: str) -> Rows:
+    """A column as text, without blanks around it; an empty text is null. Bytes that are no text cost their row."""
+    column = rows.frame[name]
+    try:
+        text = text_of(column)
+    except TypeError as kind:
+        raise DataError(f"{rows.file}: column {name!r} is of type {kind}; text or numbers are needed") from None
+    text = text.str.strip_chars().alias(name)
+    held = replace(rows, frame=rows.frame.with_columns(text.is_null() & column.is_not_null(), text.alias("\0text")))
+    if column.dtype == pl.Binary:
+        held = held.reject(pl.col(name), pl.lit(f"{name} holds bytes that are not text"))
+    value = pl.col("\0text")
+    return replace(held, frame=held.frame.with_columns(pl.when(value != "").then(value).alias(name)).drop("\0text"))
+
+
+def as_ids(rows: Rows, name: str) -> Rows:
+    """Ids as text: whole numbers without a point, whatever type they came in; null where there is none.
+
+    NaN, an empty text and the words of :data:`NO_IDS` are no id.
+    """
+    kind = rows.frame.schema[name]
+    if kind.is_nested() or kind == pl.Object:
+        raise DataError(f"{rows.file}: column {name!r} is of type {kind}; ids are text or numbers")
+    rows = as_text(rows, name)
+    value = pl.col(name)
+    absent = value.str.len_bytes().is_between(3, 9) & value.str.to_lowercase().is_in(NO_IDS)
+    return replace(rows, frame=rows.frame.with_columns(pl.when(~absent).then(value).alias(name)))
+
+
+def without_point(rows: Rows, name: str) -> Rows:
+    """Text ids that all end in ``.0``, as pandas writes whole numbers where one is missing, without that."""
+    given = rows.frame[name].drop_nulls()
+    if not len(given) or not given.str.contains(WHOLE).all():
+        return rows
+    cut = pl.col(name).str.replace(r"\.0+$", "")
+    rows = replace(rows, frame=rows.frame.with_columns(cut.alias(name)))
+    return rows.tell(
+        f"every {name} is a whole number with '.0' behind it: {given[0]!r} is read as {cut_of(given[0])!r}"
+    )
+
+
+def cut_of(text: str) -> str:
+    """``"1.0"`` as ``"1"``."""
+    return text.partition(".")[0]
+
+
+def meeting(who: str, named: pl.Series, listed: pl.Series) -> str | None:
+    """A warning where ids that interactions name hardly meet those of a file of users or items, or only almost do.
+
+    Args:
+        who: ``"user"`` or ``"item"``.
+        named: the interactions' ids, each once.
+        listed: those that have a row of their own.
+    """
+    alone = named.filter(~named.is_in(listed.implode()))
+    if not len(alone) or not len(listed):
+        return None
+    loosely = pl.DataFrame({"loose": _loose(listed), "there": listed}).unique(
+        "loose", keep="first", maintain_order=True
+    )
+    near = pl.DataFrame({"loose": _loose(alone), "here": alone}).join(loosely, on="loose", maintain_order="left")
+    if len(near):
+        here, there = near.row(0, named=True)["here"], near.row(0, named=True)["there"]
+        return (
+            f"{len(near):,} {who} ids differ only in how they are written, such as {here!r} among the interactions "
+            f"and {there!r} among the {who}s; ids are compared letter by letter, so these do not meet"
+        )
+    if len(alone) * 2 <= len(named):
+        return None
+    return (
+        f"only {len(named) - len(alone):,} of {len(named):,} {who} ids of the interactions have a row among the "
+        f"{who}s, which are named like {listed[0]!r} and not like {alone[0]!r}"
+    )
+
+
+def _loose(ids: pl.Series) -> pl.Series:
+    """Without what often differs from file to file: case, blanks, zeros in front and ``.0`` behind."""
+    text = ids.str.strip_chars().str.to_lowercase().str.replace(r"^(-?\d+)\.0+$", "${1}")
+    return text.str.replace(r"^0+([^.]+)$", "${1}")
