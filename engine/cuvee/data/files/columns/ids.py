@@ -116,7 +116,7 @@ def meeting(who: str, named: pl.Series, listed: pl.Series) -> str | None:
         return None
     return (
         f"only {len(named) - len(alone):,} of {len(named):,} {who} ids of the interactions have a row among the "
-        f"{who}s, which are named like {listed[0]!r} and not like {alone[0]!r}"
+        f"{who}s; the others are written like {alone[0]!r}, those of the {who}s like {listed[0]!r}"
     )
 
 
