@@ -6,6 +6,8 @@ import pytest
 from cuvee import Entities, Role
 from cuvee_lightfm.features import BINS, Features
 from cuvee_lightfm.folding import BACKGROUND, RIDGE, fold_in, stretch, unseen
+from hypothesis import given
+from hypothesis import strategies as st
 
 FRAME = pl.DataFrame(
     {
@@ -19,6 +21,8 @@ FRAME = pl.DataFrame(
     }
 )
 ITEMS = Entities.of(FRAME, {"kind": Role.CATEGORY, "same": Role.CATEGORY})
+
+SCHEMA = {"kind": pl.String, "genres": pl.List(pl.String), "year": pl.Float64, "adult": pl.Boolean}
 
 
 def named(features):
@@ -91,3 +95,28 @@ def test_fold_in_solves_its_ridge():
 def test_stretch_keeps_directions_and_leaves_nothing_alone():
     vectors = np.array([[3, 4], [0, 0]], np.float32)
     np.testing.assert_allclose(stretch(vectors, 10), [[6, 8], [0, 0]])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | st.sampled_from("xyz"),
+            st.none() | st.lists(st.none() | st.sampled_from("pqr"), max_size=4),
+            st.none() | st.floats(width=32),
+            st.none() | st.booleans(),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_a_table_of_rows_is_read_as_its_rows_are_one_by_one(rows):
+    """The catalogue is read by columns, profiles one by one: a label is the same feature either way."""
+    frame = pl.DataFrame(
+        {"id": [str(n) for n in range(len(rows))], **dict(zip(SCHEMA, zip(*rows, strict=True), strict=True))},
+        schema={"id": pl.String, **SCHEMA},
+    )
+    roles = {"kind": Role.CATEGORY, "genres": Role.CATEGORIES, "year": Role.NUMBER, "adult": Role.FLAG}
+    entities = Entities.of(frame, roles)
+    for features in (Features.of(entities, None, ""), Features.of(ITEMS, None, "")):
+        one_by_one = features.matrix(frame.drop("id").to_dicts()).toarray()
+        np.testing.assert_array_equal(features.of_entities(entities).toarray(), one_by_one)

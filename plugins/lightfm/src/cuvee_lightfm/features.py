@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+import polars as pl
 from cuvee import Entities, Role
 from scipy import sparse
 
 __all__ = ["Column", "Features"]
 
+Ints: TypeAlias = npt.NDArray[Any]
 Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 
 LABELS = 500
@@ -43,16 +45,16 @@ class Column:
         object.__setattr__(self, "_codes", {label: at for at, label in enumerate(self.labels)})
 
     @classmethod
-    def of(cls, name: str, role: Role, values: Sequence[Any]) -> Self:
+    def of(cls, name: str, role: Role, values: pl.Series) -> Self:
         """Learn the labels or the bins from the values of the fit."""
         if role == Role.NUMBER:
-            found = np.asarray([v for v in values if v is not None], np.float64)
+            found = values.cast(pl.Float64).drop_nulls().to_numpy()
             found = found[np.isfinite(found)]
             quantiles = np.quantile(found, np.arange(1, BINS) / BINS) if len(found) else np.empty(0)
             # an edge at the lowest value would leave the bin below it empty
             edges = np.unique(quantiles[quantiles > found.min(initial=np.inf)]).tolist()
             return cls(name, tuple(str(b) for b in range(len(edges) + 1)), tuple(edges))
-        counts = Counter(label for value in values for label in _labels(value))
+        counts = dict(_borne(values)["label"].value_counts().iter_rows())
         ranked = sorted(counts, key=lambda label: (-counts[label], label))
         return cls(name, tuple(ranked[:LABELS]))
 
@@ -67,6 +69,34 @@ class Column:
         except (TypeError, ValueError):
             return []
         return [bisect_right(self.edges, number)] if math.isfinite(number) else []
+
+    def codes_of(self, values: pl.Series) -> tuple[Ints, Ints]:
+        """The same for a column of the catalogue: int64[m] rows and int64[m] codes, by row."""
+        if self.edges is None:
+            borne = _borne(values)
+            known = borne["label"].replace_strict(
+                list(self.labels), list(range(len(self.labels))), default=None, return_dtype=pl.Int64
+            )
+            found = borne.with_columns(known.alias("code")).drop_nulls("code").sort("row", "code")
+            return found["row"].to_numpy().astype(np.int64), found["code"].to_numpy()
+        if isinstance(values.dtype, pl.List | pl.Array):
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        numbers = values.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+        rows = np.flatnonzero(np.isfinite(numbers))
+        return rows, np.searchsorted(np.asarray(self.edges), numbers[rows], side="right")
+
+
+def _borne(values: pl.Series) -> pl.DataFrame:
+    """Columns ``row`` and ``label``: which labels each row has, once each; strings as :func:`_labels` makes them."""
+    borne = pl.DataFrame({"label": values}).with_row_index("row")
+    if isinstance(values.dtype, pl.List | pl.Array):
+        borne = borne.explode("label")
+    borne = borne.drop_nulls().unique()
+    if borne.schema["label"] != pl.String:
+        words = borne["label"].unique()
+        as_text = pl.DataFrame({"label": words, "text": pl.Series([str(v) for v in words.to_list()], dtype=pl.String)})
+        borne = borne.join(as_text, on="label").select("row", pl.col("text").alias("label"))
+    return borne
 
 
 def _labels(value: object) -> Iterable[str]:
@@ -97,8 +127,7 @@ class Features:
                 f"choose from: {', '.join(fit) or '(none)'}"
             )
         columns = (
-            Column.of(name, entities.roles[name], entities.frame[name].to_list())
-            for name in (fit if names is None else names)
+            Column.of(name, entities.roles[name], entities.frame[name]) for name in (fit if names is None else names)
         )
         # a column of one label tells nothing apart
         return cls(tuple(c for c in columns if len(c.labels) > 1))
@@ -128,9 +157,22 @@ class Features:
 
     def of_entities(self, entities: Entities, first: int = 0) -> Matrix:
         """float32[n, F]: the features of the catalogue's rows from ``first`` on."""
-        names = [c.name for c in self.columns if c.name in entities.roles]
         rest = entities.frame.slice(first)
-        return self.matrix(rest.select(names).to_dicts() if names else [{}] * rest.height)
+        rows, places, weights = [], [], []
+        for column, start in zip(self.columns, self.starts, strict=True):
+            if column.name not in entities.roles:
+                continue
+            row, code = column.codes_of(rest[column.name])
+            rows.append(row)
+            places.append(start + code)
+            weights.append((1 / np.bincount(row, minlength=rest.height)[row]).astype(np.float32))
+        shape = (rest.height, len(self))
+        if not rows:
+            return sparse.csr_array(shape, dtype=np.float32)
+        where = (np.concatenate(rows), np.concatenate(places))
+        made = sparse.coo_array((np.concatenate(weights), where), shape=shape).tocsr()
+        # LightFM's compiled loops take int32 alone
+        return sparse.csr_array((made.data, made.indices.astype(np.int32), made.indptr.astype(np.int32)), shape=shape)
 
     def to_json(self) -> list[dict[str, Any]]:
         """As plain values."""

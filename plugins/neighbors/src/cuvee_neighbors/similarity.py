@@ -27,10 +27,7 @@ def compare(common: Floats, left: Floats, right: Floats, similarity: str, shrink
     Returns:
         float32 of the shape of ``common``, in [0, 1]; 0 where nothing is shared.
     """
-    if similarity == "cosine":
-        whole = np.sqrt(left) * np.sqrt(right)
-    else:
-        whole = left + right - common
+    whole = np.sqrt(left) * np.sqrt(right) if similarity == "cosine" else left + right - common
     whole += np.float32(shrink)
     alike = np.zeros_like(common)
     np.divide(common, whole, out=alike, where=common > 0)
