@@ -1,13 +1,14 @@
 """Cuvée: one gRPC call, several recommenders, one blended list.
 
-Plugin authors need :data:`hookimpl`, :mod:`cuvee.recommender`, :mod:`cuvee.hookspecs` and
-:mod:`cuvee.testing`; everything else is the engine's own.
+Plugin authors need :data:`hookimpl`, :mod:`cuvee.recommender`, :mod:`cuvee.nearest`,
+:mod:`cuvee.hookspecs` and :mod:`cuvee.testing`; everything else is the engine's own.
 """
 
 from cuvee.artifacts.arrays import load_arrays, save_arrays
 from cuvee.data.catalog import Catalog, Entities, Role
 from cuvee.data.dataset import Dataset
 from cuvee.hookspecs import hookimpl
+from cuvee.nearest import Cells, Nearest
 from cuvee.recommender import (
     Candidates,
     DegradedReason,
@@ -28,11 +29,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Candidates",
     "Catalog",
+    "Cells",
     "Dataset",
     "DegradedReason",
     "Entities",
     "Histories",
     "History",
+    "Nearest",
     "Profile",
     "Progress",
     "Queries",

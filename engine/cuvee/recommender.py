@@ -13,7 +13,7 @@ above the number of items that a model was fitted on is *newer than the model*.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -197,6 +197,10 @@ class Recommender(ABC, Generic[C]):
         (by cosine) are alike. A row of zeros: nothing is known of the item. Finite.
         """
         return None
+
+    def figures(self) -> Mapping[str, float]:
+        """What the fit measured of the model, for the version's manifest: ``{"recall": 0.97}`` of an index."""
+        return {}
 
     def health(self) -> bool:
         """Whether it can answer at present. Cheap: a flag, no call to a server."""

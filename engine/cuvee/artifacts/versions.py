@@ -54,6 +54,8 @@ class ModelEntry(_Entry):
     files: Mapping[str, FileEntry]
     calibration: Mapping[str, Mapping[str, list[float]]]
     """Calibrator name -> what it learnt of this source's scores."""
+    figures: Mapping[str, float] = {}
+    """What the fit measured of the model (:meth:`cuvee.Recommender.figures`): an index's recall."""
 
     @property
     def size(self) -> int:

@@ -216,6 +216,7 @@ def fit_product(settings: Settings, registry: Registry, name: str, progress: Pro
                 peak_bytes=one.peak_bytes,
                 files=describe_files(folder),
                 calibration=learnt.get(instance_name, {}),
+                figures=one.model.figures(),
             )
         catalog = data.catalog
         if data is not imported:

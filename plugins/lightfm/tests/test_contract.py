@@ -12,10 +12,11 @@ class TestLightFM(RecommenderContract):
         {"loss": "bpr", "components": 16, "fold_in": "newer"},
         {"loss": "logistic", "components": 16, "item_features": ("genres",), "recency": 1},
         {"loss": "warp-kos", "components": 16, "item_alpha": 1e-5, "user_alpha": 1e-5},
+        {"components": 8, "index_above": 0},
     )
 
 
 class TestOnCheckerboard(RecommenderContract):
     recommender = LightFMRecommender
-    configs = ({"components": 8}, {"components": 8, "user_features": (), "item_features": ()})
+    configs = ({"components": 8}, {"components": 8, "user_features": (), "item_features": (), "index_above": 0})
     toy = "checkerboard"

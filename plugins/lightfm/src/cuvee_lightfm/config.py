@@ -45,6 +45,10 @@ class LightFMConfig(RecommenderConfig):
     """Whether the history of a user of the fit is folded in always, or only once it holds an
     event newer than those of the fit: until then he is served what LightFM itself predicts."""
 
+    index_above: NonNegativeInt = 50_000
+    """Catalogues of more items are not looked through for each request, but by an index, whose recall is
+    measured at the fit (0.95 at least of the 200 best)."""
+
     @field_validator("half_life", mode="before")
     @classmethod
     def _spelt_none(cls, value: Any) -> Any:

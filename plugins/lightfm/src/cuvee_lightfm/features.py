@@ -168,7 +168,7 @@ class Features:
             weights.append((1 / np.bincount(row, minlength=rest.height)[row]).astype(np.float32))
         shape = (rest.height, len(self))
         if not rows:
-            return sparse.csr_array(shape, dtype=np.float32)
+            return self.matrix([{}] * rest.height)
         where = (np.concatenate(rows), np.concatenate(places))
         made = sparse.coo_array((np.concatenate(weights), where), shape=shape).tocsr()
         # LightFM's compiled loops take int32 alone

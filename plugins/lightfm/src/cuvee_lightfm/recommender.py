@@ -11,15 +11,16 @@ that he declares; without any of these the first part stands alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from cuvee import Candidates, Catalog, Dataset, Entities
+from cuvee import Candidates, Catalog, Dataset, Entities, Nearest
+from cuvee.nearest import ranked, unlisted
 from cuvee.recommender import Histories, Profile, Progress, Queries, Recommender, Serves
 
 from cuvee_lightfm.config import LightFMConfig
@@ -37,6 +38,8 @@ CELLS = 4_000_000
 """Scores computed densely at a time (16 MB), so that a batch of thousands needs no B x N matrix."""
 FEW = 8
 """Up to an eighth of the items, gathering their vectors is cheaper than a product with all."""
+ASKING = 256
+"""Users of the fit whom the recall of the index is measured with."""
 SERVES = Serves.KNOWN_USER | Serves.SESSION | Serves.COLD_USER | Serves.COLD_ITEM
 
 
@@ -56,6 +59,8 @@ class LightFMRecommender(Recommender[LightFMConfig]):
     factors: Factors
     items: Entities
     """The catalogue's items, for the titles in reasons."""
+    index: Nearest | None = None
+    """Of the items of the fit, where they are more than ``index_above``."""
 
     def __post_init__(self) -> None:
         if not len(self.factors.items.features):
@@ -79,20 +84,35 @@ class LightFMRecommender(Recommender[LightFMConfig]):
             last_seen,
             data.catalog,
         )
-        return cls(config, factors, items)
+        made = cls(config, factors, items)
+        if len(items) <= config.index_above or not likes.nnz:
+            return made
+        fans = np.flatnonzero(np.diff(likes.indptr))
+        sample = np.sort(np.random.default_rng(config.seed).permutation(fans)[:ASKING]).astype(np.int32)
+        asking = _with_one(made.user_vectors(Queries.build(data.histories(sample), users=sample)))
+        return replace(made, index=Nearest.fit(factors.catalog_items, asking, seed=config.seed))
 
     def save(self, directory: Path) -> None:
-        """Write the factors: npy and json."""
+        """Write the factors: npy and json; and the index where there is one."""
         self.factors.save(directory)
+        if self.index is not None:
+            self.index.save(directory, "index")
 
     @classmethod
     def load(cls, directory: Path, config: LightFMConfig, catalog: Catalog) -> Self:
         """Map the factors, and represent the items that are newer than they."""
-        return cls(config, Factors.load(directory, catalog), catalog.items)
+        index = Nearest.load(directory, "index") if (directory / "index.items.npy").exists() else None
+        return cls(config, Factors.load(directory, catalog), catalog.items, index)
+
+    def figures(self) -> Mapping[str, float]:
+        """The recall of the index, where there is one."""
+        return {} if self.index is None else {"recall": self.index.cells.recall}
 
     def candidates(self, queries: Queries, k: int) -> Candidates:
         """The k items of the largest products."""
         users = self.user_vectors(queries)
+        if self.index is not None:
+            return self._found(self.index, users, queries, k)
         n = len(self.factors.catalog_items)
         answer = Candidates.empty(len(queries), min(k, n))
         block = max(1, CELLS // max(n, 1))
@@ -102,19 +122,32 @@ class LightFMRecommender(Recommender[LightFMConfig]):
             answer.items[rows], answer.scores[rows] = found.items, found.scores
         return answer
 
+    def _found(self, index: Nearest, users: Floats, queries: Queries, k: int) -> Candidates:
+        """The k best by the index, and of the items that are newer than it."""
+        n, fitted = len(self.factors.catalog_items), len(self.factors.items.fitted)
+        found, _ = index.search(_with_one(users), min(k, n), queries)
+        items = np.concatenate([found, unlisted(fitted, n, queries)], axis=1)
+        # scored anew: a newcomer's vector is made at each load, of what the catalogue says of him then
+        return ranked(items, self._at(users, items), min(k, n))
+
     def score(self, queries: Queries, items: Ints) -> Floats:
         """float32[B, M]: user times item, plus both biases, as ``LightFM.predict`` has it."""
+        if not len(self.factors.catalog_items) or not items.size:
+            return np.full(items.shape, np.nan, np.float32)
+        return self._at(self.user_vectors(queries), items)
+
+    def _at(self, users: Floats, items: Ints) -> Floats:
+        """float32[B, M]: the scores of items for users, float32[B, d + 1]; NaN where there is no such item."""
         table = self.factors.catalog_items
-        if not len(table) or not items.size:
+        if not items.size:
             return np.full(items.shape, np.nan, np.float32)
         every = items.min() >= 0 and items.max() < len(table)
         at = items if every else np.where((items >= 0) & (items < len(table)), items, 0)
-        users = self.user_vectors(queries)
         few = items.shape[1] * FEW <= len(table)
         block = max(1, CELLS // (table.shape[1] * items.shape[1] if few else len(table)))
         scores = np.empty(items.shape, np.float32)
-        for start in range(0, len(queries), block):
-            rows = slice(start, min(start + block, len(queries)))
+        for start in range(0, len(users), block):
+            rows = slice(start, min(start + block, len(users)))
             if few:
                 vectors = table[at[rows]]
                 scores[rows] = (vectors[:, :, :-1] @ users[rows, :-1, None])[:, :, 0]
@@ -136,11 +169,12 @@ class LightFMRecommender(Recommender[LightFMConfig]):
             return [None] * len(items)
         one, other = table[np.where(inside, items, 0), :-1], table[liked, :-1]
         # what nothing is known of is near to nothing
-        near = np.nan_to_num((one[:, None, :] * other).sum(axis=2))
+        near = np.nan_to_num(one @ other.T)
         lengths = np.linalg.norm(one, axis=1)[:, None] * np.linalg.norm(other, axis=1)
         cosines = np.divide(near, lengths, out=np.zeros_like(near), where=lengths > 0)
         cosines[(liked == items[:, None]) | ~inside[:, None]] = 0
-        nearest = liked[cosines.argmax(axis=1)].tolist()
+        # rounded, so that of equals the first is named whichever others are asked for
+        nearest = liked[np.round(cosines, 5).argmax(axis=1)].tolist()
         told = cosines.max(axis=1) > 0
         return [
             f"close to {self.items.title(item)}, which you liked" if say else None
@@ -244,12 +278,16 @@ class LightFMRecommender(Recommender[LightFMConfig]):
 
     def _products(self, users: Floats) -> Floats:
         """float32[b, N]: all items for b users."""
-        # with a 1 for the items' biases, one product reads the table once
-        one = users.copy()
-        one[:, -1] = 1
-        scores: Floats = one @ self.factors.catalog_items.T
+        scores: Floats = _with_one(users) @ self.factors.catalog_items.T
         scores += users[:, -1:]
         return scores
+
+
+def _with_one(users: Floats) -> Floats:
+    """With a 1 in the bias's place, for the items' biases: so one product reads the table once."""
+    one = users.copy()
+    one[:, -1] = 1
+    return one
 
 
 def _length(vectors: Floats) -> float:
