@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-values = arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1, width=32))
+values = arrays(np.float64, st.integers(2, 40), elements=st.floats(0, 1, width=32))
 
 
 @given(values, st.integers(0, 5))
@@ -107,3 +107,14 @@ def test_other_users_cannot_be_paired():
 
 def test_no_users_have_no_mean():
     assert math.isnan(mean_interval(np.zeros(0)).mean)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_single_user_says_nothing_of_chance(first, second):
+    alone = mean_interval(np.array([first]))
+    assert alone.mean == first
+    assert math.isnan(alone.low)
+    assert math.isnan(alone.high)
+    found = paired_bootstrap(np.array([first]), np.array([second]), resamples=20)
+    assert found.difference.mean == pytest.approx(first - second)
+    assert all(math.isnan(v) for v in (found.difference.low, found.uplift.high, found.share_above))

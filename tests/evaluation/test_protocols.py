@@ -158,3 +158,24 @@ def test_a_sample_asks_about_the_same_people_in_every_round(rows, protocol, n):
 def test_nothing_to_ask(protocol):
     with pytest.raises(DataError, match="choose another --protocol"):
         carry_out(protocol, dataset([(0, 0, 0, 0.0)]), 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("n_items", "seen", "says"),
+    [
+        (10, 4, "and 6 that the user never saw"),
+        (300, 4, "and 99 that the user never saw"),
+        (102, 4, "and 98 that the user never saw"),
+    ],
+)
+def test_sampled_metrics_say_how_many_were_sampled(n_items, seen, says):
+    """Of a small catalogue there are no 99 items that a user never saw."""
+    users, steps = max(60, n_items), range(seen)
+    pairs = [(u, (u + 7 * step) % n_items) for u in range(users) for step in steps]
+    catalog = Catalog(Entities.of_ids(f"i{n}" for n in range(n_items)), Entities.of_ids(f"u{n}" for n in range(users)))
+    data = Dataset.build(catalog, [u for u, _ in pairs], [i for _, i in pairs], np.arange(len(pairs)) * 60.0 + 1e9)
+    trial = carry_out(Protocol.NCF, data, 10, 0, None)
+    assert says in trial.notes[0]
+    counts = (trial.rounds[0].listed >= 0).sum(axis=1) - 1
+    assert f"and {counts.max()} that" in trial.notes[0]
+    assert ("they cannot miss" in " ".join(trial.notes)) == (n_items == 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -149,7 +150,7 @@ def test_no_segment_falls_behind_its_best_member(tmp_path):
 
 
 def test_a_source_that_nobody_heard_keeps_its_share(tmp_path):
-    cold = {"mute": 0.4, "rows": 0.4, "columns": 0.2}
+    cold = {"mute": 0.4, "rows": 0.6}
     sources = {"mute": {"knows": "both", "mute": True}, "rows": {"knows": "rows"}, "columns": {"knows": "columns"}}
     found = tuned(tmp_path, sources, blend={"weights": {"cold": cold}})
     weights = found.segments[0].weights
@@ -265,3 +266,46 @@ def test_people_weigh_as_their_cases_do():
     by_person = of_people(values, share, np.array([3, 3, 9, 4], np.int32))
     assert len(by_person) == 2  # the last has no share
     assert by_person.mean() == pytest.approx(weighted_mean(values, share))
+
+
+def test_where_the_best_stands_alone_it_is_told_who_stands_beside_it_and_why(tmp_path):
+    sources = {"mute": {"knows": "both", "mute": True}, "all": {"knows": "both"}, "noise": {}}
+    found = tuned(tmp_path, sources, blend={"weights": {"cold": {"mute": 0.3, "noise": 0.7}}})
+    cold = found.segments[0]
+    assert cold.best_member == "all"
+    assert cold.weights["mute"] == pytest.approx(0.3, abs=0.002)
+    assert cold.beside == ["mute"]
+    assert all(one.beside == [] for one in found.segments[1:])
+
+
+def test_a_segment_whose_own_weights_are_best_keeps_them(tmp_path):
+    """What was learnt is never written where the same table shows it to be worse than what stands."""
+    first = tuned(tmp_path, HALVES)
+    learnt = {one.name: dict(one.weights) for one in first.segments}
+    again = tuned(tmp_path, HALVES, blend={"weights": learnt})
+    for one in again.segments:
+        assert one.after >= one.before
+        assert one.weights == {} or one.after > one.before
+    assert again.after >= again.before
+    if again.after == again.before:
+        assert "than the product has" in again.refused
+
+
+def test_what_is_worse_than_what_stands_is_refused(complementary):
+    """As a whole, whatever chance may make of it."""
+    worse = dataclasses.replace(complementary, before=complementary.after + 0.0005)
+    assert f"the learnt weights are no better than the product has: ndcg@10 {worse.after:.4f}" in worse.refused
+    same = dataclasses.replace(complementary, before=complementary.after)
+    assert "no segment has better weights than the product has" in same.refused
+    assert dataclasses.replace(complementary, before=complementary.after - 0.0005).refused == ""
+
+
+@pytest.mark.parametrize("newcomers", [0, 1000])
+def test_where_nobody_finds_anything_that_is_said_and_no_ratio_of_nothing(tmp_path, monkeypatch, newcomers):
+    dense = halves.Half._dense
+    monkeypatch.setattr(halves.Half, "_dense", lambda self, queries: -dense(self, queries))
+    found = tuned(tmp_path, {"all": {"knows": "both"}, "rows": {"knows": "rows"}}, measure=Measure("ndcg", 1),
+                  newcomers=newcomers)  # fmt: skip
+    assert (found.after, found.against_best.second) == (0, 0)
+    assert "ndcg@1 is 0 for every source and every blend" in found.refused
+    assert "nan" not in found.refused

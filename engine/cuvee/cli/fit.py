@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cuvee.cli.terminal.options import DEFAULT_CONFIG, ConfigOption, JsonOption, check_product, examples, open_settings
-from cuvee.cli.terminal.tables import plain_table, print_json, size, span
+from cuvee.cli.terminal.tables import plain_table, print_json, say, show_table, size, span
 
 if TYPE_CHECKING:
     from cuvee.artifacts.versions import Manifest
@@ -77,7 +77,7 @@ def _show(manifest: Manifest) -> None:
         memory = "under 1 MB" if entry.peak_bytes < 1e6 else size(entry.peak_bytes)
         costs = (span(entry.fit_seconds), memory, size(entry.size))
         table.add_row(Text(name, "bold"), entry.plugin, origin, *costs)
-    console.print(table)
+    show_table(console, table)
     learnt_from = f"{manifest.n_users:,} users, {manifest.n_items:,} items, {manifest.n_events:,} events"
     published = Text.assemble((manifest.product, "bold"), ": published version ", (manifest.version, "bold green"))
-    console.print(published.append(f", fitted on {learnt_from}"))
+    say(console, published.append(f", fitted on {learnt_from}"))

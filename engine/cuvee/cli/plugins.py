@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cuvee.cli.terminal.options import JsonOption, examples
-from cuvee.cli.terminal.tables import plain_table, print_json
+from cuvee.cli.terminal.tables import plain_table, print_json, show_table
 
 if TYPE_CHECKING:
     from cuvee.registry import Broken, Registry
@@ -76,7 +76,7 @@ def _show(components: Sequence[Component], broken: Sequence[Broken]) -> None:
         kind = one.kind
         serves = ", ".join(s.lower().replace("_", " ") for s in one.serves)
         table.add_row(Text(one.name, "bold"), one.kind, one.distribution, one.version, serves)
-    console.print(table)
+    show_table(console, table)
     for bad in broken:
         origin = f"{bad.distribution} {bad.version}".strip()
         problem = Text.assemble(("broken: ", "bold red"), (bad.name, "bold"), f" of {origin}: {bad.problem}")

@@ -58,7 +58,7 @@ def report(
     from rich.console import Console
     from rich.text import Text
 
-    from cuvee.cli.terminal.tables import plain_table, print_json
+    from cuvee.cli.terminal.tables import plain_table, print_json, show_table
     from cuvee.data.store.opening import existing_store
     from cuvee.data.store.rows import now
 
@@ -89,7 +89,7 @@ def report(
             f"{one.clicked:,}", _share(one.clicked, one.shown),
             f"{one.bought:,}", _share(one.bought, one.shown),
         )  # fmt: skip
-    console.print(table)
+    show_table(console, table)
 
 
 def summary(one: Outcome, by: str) -> dict[str, object]:

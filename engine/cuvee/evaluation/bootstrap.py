@@ -11,6 +11,7 @@ Sakai, "Evaluating evaluation metrics based on the bootstrap", SIGIR 2006.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,7 +54,7 @@ class PairedDifference:
 
 
 def mean_interval(values: PerUser, *, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
-    """The mean of float64[U] and its interval; NaN everywhere for no users at all."""
+    """The mean of float64[U] and its interval, which is NaN for a single user; NaN everywhere for none."""
     return mean_intervals(np.asarray(values, np.float64)[:, None], level=level, resamples=resamples, seed=seed)[0]
 
 
@@ -63,6 +64,8 @@ def mean_intervals(
     """The mean and interval of each column of float64[U, m], all over the same resamples."""
     if not len(values):
         return tuple(Interval(np.nan, np.nan, np.nan) for _ in range(values.shape[1]))
+    if len(values) == 1:  # drawn again and again it would always be the same, and seem to be certain
+        return tuple(Interval(float(value), np.nan, np.nan) for value in values[0])
     means = _resampled_means(values, resamples, seed)
     return tuple(_interval(float(column.mean()), drawn, level) for column, drawn in zip(values.T, means.T, strict=True))
 
@@ -83,6 +86,8 @@ def paired_bootstraps(
 ) -> tuple[PairedDifference, ...]:
     """Compare one float64[U] array with each of others of the same users, all over the same resamples.
 
+    Of a single user there are no intervals: they, and the share of resamples, are NaN.
+
     Raises:
         ValueError: the arrays differ in length, or are empty.
     """
@@ -95,10 +100,12 @@ def paired_bootstraps(
     differences = [first - second for second in others]
     values = np.stack([first, *others, *differences], axis=1).astype(np.float64)
     means = _resampled_means(values, resamples, seed)
+    if len(first) == 1:
+        means[:] = np.nan
     mean, m = values.mean(axis=0), len(others)
     found = []
     for at in range(1, m + 1):
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             uplifts = means[:, 0] / means[:, at] - 1
             uplift = float(mean[0] / mean[at] - 1)
         found.append(
@@ -108,7 +115,7 @@ def paired_bootstraps(
                 second=float(mean[at]),
                 difference=_interval(float(mean[m + at]), means[:, m + at], level),
                 uplift=_interval(uplift, uplifts, level),
-                share_above=float((means[:, m + at] > 0).mean()),
+                share_above=float((means[:, m + at] > 0).mean()) if len(first) > 1 else math.nan,
                 level=level,
                 resamples=resamples,
             )

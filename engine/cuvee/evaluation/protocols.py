@@ -105,12 +105,31 @@ def _ncf(data: Dataset, k: int, seed: int) -> Trial:
     split = leave_last_out(data)
     listed = _among_unseen(data, split, seed)
     asked = replace(round_of(split, k), listed=listed)
-    note = f"ranks each user's last item and {NCF_NEGATIVES} that the user never saw, drawn uniformly: sampled metrics"
-    return Trial(Protocol.NCF, split.train, split.train, [asked], (note,))
+    return Trial(Protocol.NCF, split.train, split.train, [asked], _ncf_notes(listed, k))
+
+
+def _ncf_notes(listed: Ints, k: int) -> tuple[str, ...]:
+    """What int32[B, n] lists were ranked: a small catalogue has fewer unseen items than are asked for."""
+    others = (listed >= 0).sum(axis=1) - 1
+    least, most = int(others.min(initial=NCF_NEGATIVES)), int(others.max(initial=0))
+    if least == NCF_NEGATIVES:
+        return (f"ranks each user's last item and {least} that the user never saw, drawn uniformly: sampled metrics",)
+    many = f"{most}" if least == most else f"{least} to {most}"
+    notes = [
+        f"ranks each user's last item and {many} that the user never saw: {NCF_NEGATIVES} drawn uniformly, or all "
+        "where there are fewer: sampled metrics"
+    ]
+    short = int((others < k).sum())
+    if short:
+        notes.append(f"lists of {k} hold everything that is ranked for {short:,} of the users: they cannot miss")
+    return tuple(notes)
 
 
 def _among_unseen(data: Dataset, split: Split, seed: int) -> Ints:
-    """int32[B, 100]: the held-out item and random ones without any event of the user, in order of position."""
+    """int32[B, 100]: the held-out item and random ones without any event of the user, in order of position.
+
+    -1 behind them, where there are fewer.
+    """
     rng = np.random.default_rng(seed)
     # an item that nobody ever had to do with would be too easy to tell from the right one
     never = np.flatnonzero(np.bincount(data.events.items, minlength=data.n_items) == 0)

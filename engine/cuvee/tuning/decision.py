@@ -45,6 +45,10 @@ class Decision:
     """float64[p, S]: the weights that are proposed."""
     alone: Sequence[bool]
     """Per segment, whether the best member stands alone."""
+    kept: Sequence[bool]
+    """Per segment, whether the product's own weights stay, since nothing is better."""
+    before: PerCase
+    """float64[B]: each case's metric by the product as it is."""
 
 
 def decide(bench: Bench, recipe: Recipe, progress: ProgressFor) -> Decision:
@@ -60,19 +64,24 @@ def decide(bench: Bench, recipe: Recipe, progress: ProgressFor) -> Decision:
 
 
 def _decided(bench: Bench, fit: BlendFit) -> Decision:
-    """The learnt weights where they pay: elsewhere the best member alone, or what the product has."""
+    """Per segment the learnt weights, the best member alone, or what the product has: whichever is best."""
     members = bench.members(fit.recipe, fit.objective)
     after = fit.cross.values()
-    learnt, table, alone = fit.cross, fit.table.copy(), []
+    same = fit.recipe == bench.own
+    before = (fit.objective if same else bench.objective(bench.own)).values(bench.table())
+    learnt, table, alone, kept = fit.cross, fit.table.copy(), [], []
     for segment, share in enumerate(bench.share):
         of_members = [weighted_mean(values, share) for values in members]
         best = int(np.argmax(of_members))
         few = bench.people(share) < LEAST_PEOPLE
-        alone.append(not few and of_members[best] > weighted_mean(after, share))
-        if few or alone[-1]:
-            table[:, segment] = bench.table()[:, segment] if few else bench.alone(best)[:, segment]
+        of_learnt, of_own = weighted_mean(after, share), weighted_mean(before, share)
+        # weights mean something else under another recipe, so they can only stay under their own
+        kept.append(few or (same and of_own >= max(of_learnt, of_members[best])))
+        alone.append(not kept[-1] and of_members[best] > of_learnt)
+        if kept[-1] or alone[-1]:
+            table[:, segment] = bench.table()[:, segment] if kept[-1] else bench.alone(best)[:, segment]
             learnt = learnt.replaced(segment, table[:, segment])
-    return Decision(bench, fit, members, learnt, table, alone)
+    return Decision(bench, fit, members, learnt, table, alone, kept, before)
 
 
 def _behind(found: Decision) -> int | None:

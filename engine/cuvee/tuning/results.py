@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,10 @@ class SegmentTuning:
     cases: int
     cut: int
     """Of the cases, those whose history was cut to its first events."""
+    people_cut: int
+    """Who were asked about as they began, with a history that was cut."""
+    people_whole: int
+    """Who were asked about with their whole history."""
     before: float
     """The metric with the weights that the product has."""
     after: float
@@ -37,6 +42,8 @@ class SegmentTuning:
     """Source -> standard deviation of its weight between the folds."""
     alone: bool
     """Whether the best member stands alone, since the blend was not better."""
+    beside: Sequence[str] = ()
+    """Sources that keep their weight since they had no opinion on any case: nothing was learnt of them."""
 
 
 @dataclass(frozen=True)
@@ -81,16 +88,32 @@ class Tuning:
     @property
     def refused(self) -> str:
         """Why nothing is proposed; empty where the blend is better."""
-        best, low = self.against_best.uplift.mean, self.against_best.uplift.low
-        if not self.against_best.difference.low > 0:
+        best = self.against_best
+        if self.after == best.second == 0:
+            return (
+                f"{self.measure} is 0 for every source and every blend: nobody's right item is among the first "
+                f"{self.measure.k}, so there is nothing to learn from; import more events, or ask for more items by --k"
+            )
+        if not best.difference.low > 0:
             return (
                 f"the blend is not better than {self.best_member} alone: {self.measure} {self.after:.4f} against "
-                f"{self.members[self.best_member]:.4f}, {best:+.1%}, and chance alone may take it to {low:+.1%}"
+                f"{best.second:.4f}{_chance(best)}"
             )
-        if self.against_before.difference.high < 0:
+        if self.after <= self.before:
+            learnt = (
+                "no segment has better weights" if self.after == self.before else "the learnt weights are no better"
+            )
             return (
-                f"the weights that the product has are better: {self.measure} {self.before:.4f}, against "
-                f"{self.after:.4f} of the learnt ones; if they were learnt on this very window, there is nothing "
-                "more in it"
+                f"{learnt} than the product has: {self.measure} {self.after:.4f}, against {self.before:.4f} as it is; "
+                f"where its weights were learnt on this very window, there is nothing more in it"
             )
         return ""
+
+
+def _chance(found: PairedDifference) -> str:
+    """How much better the first is, and what chance may make of it."""
+    if math.isfinite(found.uplift.low):
+        return f", {found.uplift.mean:+.1%}, and chance alone may take it to {found.uplift.low:+.1%}"
+    if math.isfinite(found.difference.low):
+        return f", and chance alone may take the difference to {found.difference.low:+.4f}"
+    return ", of a single person"

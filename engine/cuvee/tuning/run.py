@@ -2,15 +2,15 @@
 
 1. Fit every source on a window of the past, and ask all of them about its cases, once.
 2. Learn the weights of each segment on some people and measure them on others.
-3. A segment whose blend is not better than its best member gets that member alone; one inside which
-   the blend falls behind a member is split there.
-4. The blend as a whole must be better than the best member by more than chance allows; otherwise
-   nothing is proposed.
+3. A segment whose blend is not better than its best member gets that member alone; one that neither
+   improves keeps the weights that it has; one inside which the blend falls behind a member is split there.
+4. The blend as a whole must be better than the best member by more than chance allows, and better than
+   the product is now; otherwise nothing is proposed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -26,9 +26,9 @@ from cuvee.training.fit import ProgressFor, calibrate
 from cuvee.training.kept import FitStore
 from cuvee.tuning.bench import Bench, Recipe
 from cuvee.tuning.comparison import compared
-from cuvee.tuning.crossfit import CrossFit, deal, weighted_mean
+from cuvee.tuning.crossfit import deal, weighted_mean
 from cuvee.tuning.curves import SegmentCurves, curves_of
-from cuvee.tuning.decision import LEAST_PEOPLE, Decision, decide
+from cuvee.tuning.decision import Decision, decide
 from cuvee.tuning.fitting import fit_blend
 from cuvee.tuning.objective import Measure, Objective, PerCase, Weights
 from cuvee.tuning.opinions import gather_opinions
@@ -93,7 +93,8 @@ def tune(
         elif calibrate_by:
             recipe = replace(recipe, calibrate=calibrate_by)
         decision = decide(bench, recipe, progress)
-        found, values, table = _tuned(decision, name, window, calibrators, progress)
+        own_segments = frozenset(product.blend.segments)
+        found, values, table = _tuned(decision, name, own_segments, window, calibrators, progress)
         if not compare:
             return found
         return compared(decision.bench, found, (values, table), now, product.history, progress)
@@ -108,18 +109,25 @@ def _calibrators(bench: Bench, recipe: Recipe, registry: Registry, progress: Pro
 
 
 def _tuned(
-    decision: Decision, name: str, window: Window, calibrators: Mapping[str, float], progress: ProgressFor
+    decision: Decision,
+    name: str,
+    own: Collection[str],
+    window: Window,
+    calibrators: Mapping[str, float],
+    progress: ProgressFor,
 ) -> tuple[Tuning, PerCase, Weights]:
-    """What was found, each case's metric out of fold, and the table of weights float64[p, S]."""
+    """What was found, each case's metric out of fold, and the table of weights float64[p, S].
+
+    ``own`` are the segments that the product has: weights of those that are split off are always written.
+    """
     bench, fit, members, learnt = decision.bench, decision.fit, decision.members, decision.learnt
     objective = fit.objective
-    before = (objective if fit.recipe == bench.own else bench.objective(bench.own)).values(bench.table())
-    after = learnt.values()
+    before, after = decision.before, learnt.values()
     final = _beside_the_silent(decision.table, bench.table(), bench.silent)
     told = progress("metric against weight")
     segments, curves = [], []
     for at in range(len(bench.plan.segments)):
-        segments.append(_segment(bench, at, before, after, members, learnt, final, alone=decision.alone[at]))
+        segments.append(_segment(decision, at, after, final, own=own))
         if segments[-1].people:
             curves.append(_curves(bench, objective, at, segments[-1], final))
         told(at + 1, len(bench.plan.segments))
@@ -161,35 +169,30 @@ def _beside_the_silent(learnt: Weights, had: Weights, silent: Bools) -> Weights:
     return np.asarray(np.round(learnt * (1 - kept.sum(axis=0)) + kept, 3))
 
 
-def _segment(
-    bench: Bench,
-    at: int,
-    before: PerCase,
-    after: PerCase,
-    members: Sequence[PerCase],
-    learnt: CrossFit,
-    final: Weights,
-    *,
-    alone: bool,
-) -> SegmentTuning:
+def _segment(decision: Decision, at: int, after: PerCase, final: Weights, *, own: Collection[str]) -> SegmentTuning:
+    bench, members, cases = decision.bench, decision.members, decision.bench.cases
     name, least = bench.plan.segments[at]
     share = bench.share[at]
     people = bench.people(share)
     best = int(np.argmax([weighted_mean(values, share) for values in members]))
-    tuned = people >= LEAST_PEOPLE
+    written = not (decision.kept[at] and name in own)
+    silent = bench.silent[:, at] & (final[:, at] > 0)
     return SegmentTuning(
         name=name,
         least=least,
         people=people,
         cases=int((share > 0).sum()),
-        cut=int((share[bench.cases.cut] > 0).sum()),
-        before=weighted_mean(before, share),
+        cut=int((share[cases.cut] > 0).sum()),
+        people_cut=bench.people(np.where(cases.cut, share, 0.0)),
+        people_whole=bench.people(np.where(cases.cut, 0.0, share)),
+        before=weighted_mean(decision.before, share),
         after=weighted_mean(after, share),
         best_member=bench.sources[best] if people else "",
         against_best=bench.compare(after, members[best], share, 2000) if people else None,
-        weights={n: float(w) for n, w in zip(bench.sources, final[:, at], strict=True) if w > 0} if tuned else {},
-        spread=dict(zip(bench.sources, learnt.spread[:, at].tolist(), strict=True)),
-        alone=alone,
+        weights={n: float(w) for n, w in zip(bench.sources, final[:, at], strict=True) if w > 0} if written else {},
+        spread=dict(zip(bench.sources, decision.learnt.spread[:, at].tolist(), strict=True)),
+        alone=decision.alone[at],
+        beside=[n for n, keeps in zip(bench.sources, silent, strict=True) if keeps and n != bench.sources[best]],
     )
 
 

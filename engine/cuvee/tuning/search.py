@@ -204,8 +204,13 @@ def learn_weights(
     """float64[p, S], columns adding up to 1: the weights learnt from the cases of ``blocks``.
 
     ``told`` is called after each of the two steps. A blender that is not linear in its weights
-    has steps alone, from equal weights.
+    has steps alone, from equal weights. Without a block (nobody's right item is among the candidates)
+    there is nothing to learn from, and the weights are equal.
     """
+    if not blocks:
+        told()
+        told()
+        return normalised(allowed.astype(np.float64), allowed)
     if not objective.linear:
         learnt = ascend(objective, blocks, allowed.astype(np.float64), allowed)
         told()

@@ -75,7 +75,7 @@ def test_writes_a_patch_that_a_person_can_read_and_a_plot(run: Run, shop: Path) 
     # the terminal shows it all: a plot for each segment, the table, the patch, where it lies
     for segment in ("cold: no events", "new: 1 to 2 events", "warm: 10 events or more"):
         assert segment in done.out
-    assert "over best member" in done.out
+    assert "learnt over it" in done.out
     assert "warm = { rows =" in done.out
     assert f"written: {shop / 'tuning' / 'shop.toml'}" in done.out
 
@@ -200,3 +200,26 @@ def test_without_the_extra_it_says_what_to_install(run: Run, shop: Path, monkeyp
     done = run("tune", *quick(shop))
     assert done.code == 2
     assert "`cuvee tune` needs plotext; install with: pip install 'cuvee[tune]'" in done.err
+
+
+def test_nothing_is_a_per_cent_of_nothing(run: Run, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halves = importlib.import_module("halves")
+    dense = halves.Half._dense
+    monkeypatch.setattr(halves.Half, "_dense", lambda self, queries: -dense(self, queries))
+    file = shop / "products" / "shop.toml"
+    sources = 'sources = [{ use = "rows" }, { use = "all" }]\n[blend]\nsegments = { cold = 0 }\n'
+    file.write_text(sources)
+    done = run("tune", "shop", "--k", 1, "--config", shop / "cuvee.toml")
+    assert done.code == 3, done.err
+    assert "refused: ndcg@1 is 0 for every source" in done.err
+    assert "both 0" in done.out
+    assert "nan" not in done.out + done.err
+    assert not (shop / "tuning").exists()
+    assert file.read_text() == sources
+
+
+def test_the_table_says_of_whom_each_segment_speaks(run: Run, shop: Path) -> None:
+    said = " ".join(run("tune", "shop", "--no-compare", "--config", shop / "cuvee.toml").out.split())
+    assert "cold, new, growing: 64 people as they began warm: 256 people with their whole history" in said
+    assert "as they began: 64 people from whom no model has learnt" in said
+    assert "counts in both, as the weights do" in said

@@ -48,7 +48,8 @@ def evaluate(
             metavar="PROTOCOL",
             help="leave-last-out: each user's last event by time. validation: the one before it, the last left out "
             "altogether. global-time: the last tenth of all events, models and histories end before it. random-80-20: "
-            "a fifth of each user's events. ncf: the last event against 99 random unseen items. cold-users: a tenth "
+            "a fifth of each user's events. ncf: the last event against 99 random unseen items (all, if fewer). "
+            " cold-users: a tenth "
             "of the users, unknown to the models, after 0, 1, 3, 5 events. cold-items: a tenth of the items, unknown "
             "to the models, and what serving them costs the others.",
         ),

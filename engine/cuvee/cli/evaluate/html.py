@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cuvee.cli.evaluate.tables import best_of, main_comparisons, uplift, worth
+from cuvee.cli.evaluate.tables import best_of, main_comparisons, worth
+from cuvee.cli.terminal.figures import better_share, uplift
 from cuvee.errors import InvalidArgument, PluginError
 
 if TYPE_CHECKING:
@@ -139,8 +140,10 @@ def _cards(found: Evaluation) -> Iterator[Card]:
         against = one.against(one.best_member)
         if against is not None and len(found.rounds) == 1:
             value, rest = _first_word(uplift(against.found))
-            share = f"better in {against.found.share_above:.1%} of {against.found.resamples:,} resamples"
-            yield Card(f"against its best member, {one.best_member}", value, f"{rest}, {share}", _tone(against))
+            share = better_share(against.found)
+            told = [rest, f"better in {share} of {against.found.resamples:,} resamples" if share else ""]
+            detail = ", ".join(part for part in told if part)
+            yield Card(f"against its best member, {one.best_member}", value, detail, _tone(against))
             means = one.row("blend").figures.means
             yield Card(
                 _label(one, "hit_rate"), f"{100 * means['hit_rate'].mean:.1f} %", "users with a right item in the list"
@@ -149,12 +152,12 @@ def _cards(found: Evaluation) -> Iterator[Card]:
     if found.protocol == "cold-items":
         for comparison in found.comparisons:
             value, rest = _first_word(uplift(comparison.found))
-            yield Card("what known items gain or lose", value, f"{rest} by serving new ones", _tone(comparison))
+            yield Card("what known items gain or lose", value, f"{rest} by serving new ones".strip(), _tone(comparison))
 
 
 def _first_word(text: str) -> tuple[str, str]:
-    value, _, rest = text.partition(" [")
-    return value, f"[{rest}"
+    value, bracket, rest = text.partition(" [")
+    return value, f"[{rest}" if bracket else ""
 
 
 def _plot(svg: str, says: str) -> Plot:
@@ -240,7 +243,7 @@ def _cell(row: Row, figures: Figures, metric: str, best: Collection[str]) -> Cel
     digits = 2 if metric == "novelty" else 4
     if math.isnan(value.mean):
         return Cell("")
-    margin = "" if math.isnan(value.low) else f"{(value.high - value.low) / 2:.{digits}f}"
+    margin = f"{(value.high - value.low) / 2:.{digits}f}" if value.high > value.low else ""
     return Cell(f"{value.mean:.{digits}f}", margin, "best" if row.name in best else "")
 
 
@@ -272,7 +275,7 @@ def _compared(name: str, comparison: Comparison) -> TableRow:
         "",
         [
             Cell(uplift(found), "", _tone(comparison)),
-            Cell(f"{found.share_above:.1%} of {found.resamples:,} resamples"),
+            Cell(f"{share} of {found.resamples:,} resamples" if (share := better_share(found)) else ""),
             Cell(f"{found.n_users:,}"),
         ],
     )

@@ -1,4 +1,4 @@
-"""An evaluation as tables that a person reads in 100 columns."""
+"""An evaluation as tables that a person reads in 80 columns."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from cuvee.cli.terminal.tables import plain_table, span
+from cuvee.cli.terminal.figures import better_share, uplift, with_margin
+from cuvee.cli.terminal.tables import plain_table, say, show_table, span
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cuvee.evaluation.bootstrap import Interval, PairedDifference
+    from cuvee.evaluation.bootstrap import PairedDifference
     from cuvee.evaluation.results import Comparison, Evaluation, RoundFigures, Row
 
-__all__ = ["best_of", "main_comparisons", "notes_of", "show_evaluation", "uplift", "worth"]
+__all__ = ["best_of", "main_comparisons", "notes_of", "show_evaluation", "worth"]
 
 FEW = ("hit_rate", "recall", "mrr", "coverage")
 """Columns beside the primary metric."""
@@ -29,7 +30,7 @@ def show_evaluation(found: Evaluation, *, every_metric: bool = False) -> None:
     """What was measured: the rows, segments or rounds side by side, verdicts, and what was decided."""
     console = Console(highlight=False)
     title = Text.assemble((found.product, "bold"), f", {found.protocol}: ", *_sample(found))
-    console.print(title)
+    say(console, title)
     if len(found.rounds) > 1:
         _side_by_side(console, found)
     for one in found.rounds:
@@ -43,7 +44,7 @@ def show_evaluation(found: Evaluation, *, every_metric: bool = False) -> None:
     _verdicts(console, found)
     console.print()
     for note in notes_of(found):
-        console.print(Text(note, "dim"))
+        say(console, Text(note, "dim"))
 
 
 def _sample(found: Evaluation) -> tuple[str, ...]:
@@ -54,25 +55,6 @@ def _sample(found: Evaluation) -> tuple[str, ...]:
 
 def _name(row: Row) -> Text:
     return Text(row.name, {"blend": "bold", "without": "dim", "baseline": "italic"}.get(row.kind, ""))
-
-
-def _with_margin(value: Interval) -> str:
-    margin = (value.high - value.low) / 2
-    return f"{value.mean:.4f}" + ("" if math.isnan(margin) else f" ±{margin:.4f}")
-
-
-def percent(value: float) -> str:
-    """A relative difference in percent, with its sign."""
-    if not math.isfinite(value):
-        return "?"
-    return f"{100 * value:+.0f}" if abs(value) >= 1 else f"{100 * value:+.1f}"
-
-
-def uplift(found: PairedDifference) -> str:
-    """How much more the first has than the second, with its interval, in percent; absolute from (nearly) nothing."""
-    if not math.isfinite(found.uplift.low):
-        return f"{found.difference.mean:+.4f} [{found.difference.low:+.4f}, {found.difference.high:+.4f}]"
-    return f"{percent(found.uplift.mean)} % [{percent(found.uplift.low)}, {percent(found.uplift.high)}]"
 
 
 def _against(comparison: Comparison | None) -> Text:
@@ -107,7 +89,7 @@ def _rows(console: Console, one: RoundFigures, *, every_metric: bool) -> None:
         best = {n: best_of(one.rows, worth(n), METRICS[n].best) for n in columns}
         for row in one.rows:
             means = row.figures.means
-            cells = [_with_margin(means[one.primary])] if at == 0 else []
+            cells = [with_margin(means[one.primary])] if at == 0 else []
             cells += [f"{means[n].mean:.{2 if n == 'novelty' else 4}f}" for n in names]
             styled = [
                 Text(cell, "bold green" if row.name in best[n] else "") for cell, n in zip(cells, columns, strict=True)
@@ -116,7 +98,7 @@ def _rows(console: Console, one: RoundFigures, *, every_metric: bool) -> None:
             table.add_row(_name(row), *styled, *([end] if last else []))
         if at:
             console.print()
-        console.print(table)
+        show_table(console, table)
 
 
 def worth(metric: str, segment: str = "") -> Callable[[Row], float]:
@@ -149,9 +131,9 @@ def _segments(console: Console, one: RoundFigures) -> None:
         cells = []
         for segment in one.segments:
             value = row.segments[segment.name].means[one.primary]
-            cells.append(Text(_with_margin(value), "bold green" if row.name in best[segment.name] else ""))
+            cells.append(Text(with_margin(value), "bold green" if row.name in best[segment.name] else ""))
         table.add_row(_name(row), *cells)
-    console.print(table)
+    show_table(console, table)
 
 
 def _side_by_side(console: Console, found: Evaluation) -> None:
@@ -165,11 +147,11 @@ def _side_by_side(console: Console, found: Evaluation) -> None:
         cells = []
         for one, top in zip(found.rounds, best, strict=True):
             value = one.rows[at].figures.means[one.primary]
-            cells.append(Text(_with_margin(value), "bold green" if row.name in top else ""))
+            cells.append(Text(with_margin(value), "bold green" if row.name in top else ""))
         table.add_row(_name(row), *cells)
     table.add_row(Text("users", "dim"), *(Text(f"{r.n_users:,}", "dim") for r in found.rounds))
     console.print()
-    console.print(table)
+    show_table(console, table)
 
 
 def main_comparisons(one: RoundFigures) -> Iterator[tuple[str, str, Comparison]]:
@@ -200,11 +182,11 @@ def _verdicts(console: Console, found: Evaluation) -> None:
             _verdict(table, where, against, comparison.found)
     for comparison in found.comparisons:
         _verdict(table, comparison.first, comparison.second, comparison.found)
-    console.print(table)
+    show_table(console, table)
 
 
 def _verdict(table: Table, where: str, against: str, found: PairedDifference) -> None:
-    table.add_row(Text(where, "bold"), against, Text(uplift(found), _style(found)), f"{found.share_above:.1%}")
+    table.add_row(Text(where, "bold"), against, Text(uplift(found), _style(found)), better_share(found))
 
 
 def notes_of(found: Evaluation) -> list[str]:
@@ -222,11 +204,16 @@ def notes_of(found: Evaluation) -> list[str]:
         "equal scores are ordered by the item's position in the catalogue",
         f"NDCG's ideal list holds {'all' if found.ideal_over_all else f'at most {k}'} of a user's held-out items; "
         "recall is over all of them",
-        "± and [ ] are 95 % intervals by bootstrap over users; the blend against others is compared user by user; "
-        "better: in how many resamples",
+        "± and [ ] are 95 % intervals by bootstrap over users, left out for a single user and where all have the same; "
+        "the blend against others is compared user by user; better: in how many resamples",
     ]
     if found.diversity_on:
         notes.append(f"diversity: {METRICS['diversity'].says}, by {', '.join(found.diversity_on)}")
+    if any(len(one.segments) > 1 for one in found.rounds):
+        notes.append(
+            "segments: each user is in one, by the liked events of the history that is asked with; `cuvee tune` asks "
+            "about an earlier event, and about withheld people as they began, so its segments are other people"
+        )
     kept = [name for name, reused in found.reused.items() if reused]
     if kept:
         notes.append(f"fits kept from before: {', '.join(kept)}")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
-__all__ = ["plain_table", "print_json", "size", "span"]
+__all__ = ["plain_table", "print_json", "say", "show_table", "size", "span"]
 
 
 def print_json(value: object) -> None:
@@ -15,12 +20,65 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - what the command is asked for
 
 
+class PlainTable(Table):
+    """A table without a frame that never breaks a word.
+
+    Where it is wider than the terminal, cells wrap between words, the widest columns first; numbers
+    (columns that are justified to the right) and columns that are not to wrap stay on one line.
+    Where even that is too wide, lines run on: print it by :func:`show_table`, which does not cut them.
+    """
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Give each column its width, then draw."""
+        between = 2 * (len(self.columns) - 1)
+        widths = self._widths(console, options, options.max_width - between)
+        for column, width in zip(self.columns, widths, strict=True):
+            column.width, column.overflow = width, "fold"  # nothing is wider than its column
+        yield from super().__rich_console__(console, options.update(max_width=sum(widths) + between))
+
+    def _widths(self, console: Console, options: ConsoleOptions, room: int) -> list[int]:
+        least, widths = [], []
+        wide = options.update(max_width=10_000)
+        for column in self.columns:
+            head = Measurement.get(console, wide, column.header)
+            cells = [Measurement.get(console, wide, cell) for cell in column.cells]
+            full = max((cell.maximum for cell in cells), default=0)
+            whole = column.no_wrap or column.justify == "right"
+            least.append(max([head.minimum, full if whole else 0, *(cell.minimum for cell in cells)]))
+            widths.append(max(head.maximum, full, column.min_width or 0))
+        while sum(widths) > room:
+            able = [at for at, width in enumerate(widths) if width > least[at]]
+            if not able:
+                break
+            widths[max(able, key=widths.__getitem__)] -= 1
+        return widths
+
+
 def plain_table(*columns: str, right: Sequence[str] = (), title: str | None = None) -> Table:
     """A table without a frame, its heads underlined; the columns in ``right`` hold numbers."""
-    table = Table(box=None, header_style="bold underline", pad_edge=False, title=title, title_justify="left")
+    table = PlainTable(box=None, header_style="bold underline", pad_edge=False, title=title, title_justify="left")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        table.add_column(column, justify="right" if column in right else "left")
     return table
+
+
+def show_table(console: Console, table: Table) -> None:
+    """Print a table whole, however narrow the terminal is."""
+    console.print(table, crop=False)
+
+
+def say(console: Console, text: str | Text) -> None:
+    """Print sentences: wrapped between words; a word that is wider than the terminal stays whole."""
+    for paragraph in (Text(text) if isinstance(text, str) else text).split("\n", allow_blank=True):
+        ends, used = [], 0
+        for word in re.finditer(r"\S+\s*", paragraph.plain):
+            if used and used + cell_len(word[0].rstrip()) > console.width:
+                ends.append(word.start())
+                used = 0
+            used += cell_len(word[0])
+        for line in paragraph.divide(ends):
+            line.rstrip()
+            console.print(line, no_wrap=True, overflow="ignore", crop=False)
 
 
 def size(n: int) -> str:

@@ -129,7 +129,8 @@ def tune(
     Each segment of users, by length of history, gets its own weights. They are measured on people
     from whom they were not learnt. A segment inside which newcomers would be better served by one
     member alone is split. Where the blend is not better than its best member by more than chance
-    allows, nothing is written and the exit code is 3. `similar` weights stay as they are.
+    allows, or not better than the product is now, nothing is written and the exit code is 3. `similar`
+    weights stay as they are.
     """
     import datetime
 

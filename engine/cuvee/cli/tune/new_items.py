@@ -15,7 +15,7 @@ __all__ = ["patch_of_new_items", "show_new_items"]
 
 def patch_of_new_items(found: NewItemsTuning, product: Product, day: str, config: str) -> Patch:
     """The patch that sets the optimism. ``day`` is its date, ``config`` the revision that it was made under."""
-    from cuvee.cli.tune.tables import percent
+    from cuvee.cli.terminal.figures import uplift
     from cuvee.evaluation.protocols import NEW_ITEMS_K
     from cuvee.tuning.new_items import BEARABLE
 
@@ -25,7 +25,7 @@ def patch_of_new_items(found: NewItemsTuning, product: Product, day: str, config
         f"cuvee tune {found.product} --new-items, {day}, configuration {config}.",
         f"Of {found.n_new:,} withheld items, Recall@{NEW_ITEMS_K} among all: {none.found:.4f} without optimism, "
         f"{chosen.found:.4f} with it ({found.fans:,} people);",
-        f"{found.measure} of known items by serving new ones {percent(chosen.known.uplift)} ({found.people:,} people),",
+        f"{found.measure} of known items by serving new ones {uplift(chosen.known)} ({found.people:,} people),",
         f"  {BEARABLE:.1%} at most (95 %, paired bootstrap over people).",
         f"`cuvee tune {found.product} --new-items --apply` puts this into products/{found.product}.toml.",
     ]
@@ -39,8 +39,8 @@ def show_new_items(found: NewItemsTuning) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from cuvee.cli.terminal.tables import plain_table
-    from cuvee.cli.tune.tables import percent
+    from cuvee.cli.terminal.figures import uplift
+    from cuvee.cli.terminal.tables import plain_table, say, show_table
     from cuvee.evaluation.protocols import NEW_ITEMS_K
     from cuvee.tuning.new_items import BEARABLE
 
@@ -52,9 +52,9 @@ def show_new_items(found: NewItemsTuning) -> None:
         chosen = one.optimism == found.chosen
         notes = [*(["chosen"] if chosen else []), *(["as it is"] if one.optimism == found.had else [])]
         style = "bold" if chosen else ""
-        cells = (f"{one.optimism:.2f}", f"{one.found:.4f}", f"{one.known.first:.4f}", percent(one.known.uplift))
+        cells = (f"{one.optimism:.2f}", f"{one.found:.4f}", f"{one.known.first:.4f}", uplift(one.known))
         table.add_row(*(Text(cell, style) for cell in cells), Text(", ".join(notes), "dim"))
-    console.print(table)
+    show_table(console, table)
     alone = ", ".join(f"{name} {value:.4f}" for name, value in found.members.items() if value > 0)
     for note in (
         f"{recall} by one source alone: {alone or 'none can'}",
@@ -62,4 +62,4 @@ def show_new_items(found: NewItemsTuning) -> None:
         f"new items: {found.fans:,} people who like one; known items: {found.people:,} people, new ones served and not",
         "the metric of the first few says little of the rest of a longer list: there new items take more places",
     ):
-        console.print(Text(note, "dim"))
+        say(console, Text(note, "dim"))

@@ -9,20 +9,17 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from cuvee.cli.terminal.tables import plain_table, span
+from cuvee.cli.terminal.figures import uplift
+from cuvee.cli.terminal.tables import plain_table, say, show_table, span
 from cuvee.cli.tune.patch import Patch
 
 if TYPE_CHECKING:
-    from cuvee.evaluation.bootstrap import Interval
+    from rich.table import Table
+
     from cuvee.product import Product
     from cuvee.tuning.results import SegmentTuning, Tuning
 
 __all__ = ["patch_of", "show_tuning"]
-
-
-def percent(interval: Interval) -> str:
-    """A relative difference and its interval: ``+4.1 % (+1.2 to +6.9)``."""
-    return f"{interval.mean * 100:+.1f} % ({interval.low * 100:+.1f} to {interval.high * 100:+.1f})"
 
 
 def lengths(segments: Sequence[SegmentTuning], at: int) -> str:
@@ -37,18 +34,18 @@ def lengths(segments: Sequence[SegmentTuning], at: int) -> str:
 def show_tuning(found: Tuning) -> None:
     """Segments, then the whole, then what else was tried."""
     console = Console(highlight=False)
-    right = ("events", "people", "before", "learnt", "best member")
+    right = ("people", "before", "learnt", "alone")
     title = f"{found.product}: {found.measure}"
-    table = plain_table("segment", *right, "", "learnt over best member", right=right, title=title)
+    table = plain_table("segment (events)", *right, "best member", "learnt over it", right=right, title=title)
     for at, one in enumerate(found.segments):
         against, people = one.against_best, f"{one.people:,}"
+        name = Text.assemble((one.name, "bold"), f" ({lengths(found.segments, at)})")
         if against is None:
-            table.add_row(Text(one.name, "bold"), lengths(found.segments, at), people, "", "", "", "", "stays as it is")
+            table.add_row(name, people, "", "", "", "", "stays as it is")
             continue
-        over = "the best member" if one.alone else percent(against.uplift)
+        over = f"{one.best_member} alone" if one.alone else uplift(against)
         table.add_row(
-            Text(one.name, "bold"),
-            lengths(found.segments, at),
+            name,
             people,
             f"{one.before:.4f}",
             f"{one.after:.4f}",
@@ -59,27 +56,26 @@ def show_tuning(found: Tuning) -> None:
     best = found.against_best
     table.add_row(
         Text("all", "bold"),
-        "",
         f"{found.people:,}",
         f"{found.before:.4f}",
         Text(f"{found.after:.4f}", "bold green"),
         f"{best.second:.4f}",
         Text(found.best_member, "dim"),
-        Text(percent(best.uplift), "bold"),
+        Text(uplift(best), "bold"),
     )
-    console.print(table)
-    console.print(f"over the weights before: {percent(found.against_before.uplift)}")
+    show_table(console, table)
+    say(console, f"over the weights before: {uplift(found.against_before)}")
     if found.tried:
         console.print()
-        console.print(_tried(found))
+        show_table(console, _tried(found))
     if found.calibrators:
         tried = ", ".join(f"{name} {value:.4f}" for name, value in found.calibrators.items())
-        console.print(Text(f"calibrators: {tried}", "dim"))
+        say(console, Text(f"calibrators: {tried}", "dim"))
     for note in notes(found):
-        console.print(Text(note, "dim"))
+        say(console, Text(note, "dim"))
 
 
-def _tried(found: Tuning) -> object:
+def _tried(found: Tuning) -> Table:
     right = (str(found.measure), "per request")
     table = plain_table("blend", right[0], "over best member", "over the row above", right[1], right=right)
     member = found.members[found.best_member]
@@ -88,8 +84,8 @@ def _tried(found: Tuning) -> object:
         table.add_row(
             one.recipe.method,
             f"{one.value:.4f}",
-            percent(one.against_best.uplift),
-            percent(one.against_last.uplift) if one.against_last else "",
+            uplift(one.against_best),
+            uplift(one.against_last) if one.against_last else "",
             _cost(found, one.seconds),
         )
     return table
@@ -105,12 +101,29 @@ def notes(found: Tuning) -> list[str]:
         f"{found.window} window, {found.n_cases:,} cases; each is measured with weights learnt from other people",
         "intervals: 95 %, paired bootstrap over people",
     ]
+    of: dict[str, list[str]] = {}
+    for one in found.segments:
+        if one.people:
+            of.setdefault(_who(one), []).append(one.name)
+    lines += [f"{', '.join(names)}: {who}" for who, names in of.items()]
     if found.withheld:
         lines.append(
-            f"short histories are those of {found.withheld:,} people as they began, whom no model has learnt from; "
-            "right are their next 5 items"
+            f"as they began: {found.withheld:,} people from whom no model has learnt, asked about after their first "
+            "events; right are their next 5 items"
         )
+    lines.append(
+        "who has a number of events between the beginnings of two segments counts in both, as the weights do; "
+        "`cuvee evaluate` asks about each user's last event and puts each user into one segment"
+    )
     return lines
+
+
+def _who(segment: SegmentTuning) -> str:
+    """The people whom a segment's figures are of."""
+    began, whole = segment.people_cut, segment.people_whole
+    if not began:
+        return f"{whole:,} people with their whole history"
+    return f"{began:,} people as they began" + (f" and {whole:,} with their whole history" if whole else "")
 
 
 def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
@@ -126,7 +139,7 @@ def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
         f"cuvee tune {found.product}, {day}, configuration {config}.",
         f"{found.measure} on the {found.window} window, {found.people:,} people, out of fold:",
         f"  {found.before:.4f} before, {found.after:.4f} after, {found.best_member} alone {best.second:.4f};",
-        f"  over {found.best_member} {percent(best.uplift)}, over before {percent(found.against_before.uplift)}",
+        f"  over {found.best_member} {uplift(best)}, over before {uplift(found.against_before)}",
         "  (95 %, paired bootstrap over people).",
         f"`cuvee tune {found.product} --apply` puts this into products/{found.product}.toml.",
     ]
@@ -136,9 +149,9 @@ def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
             continue
         weights[one.name] = one.weights
         against = (
-            f"{one.best_member} alone is best"
+            _alone(one)
             if one.alone
-            else f"{one.best_member} alone {one.against_best.second:.4f}, over it {percent(one.against_best.uplift)}"
+            else f"{one.best_member} alone {one.against_best.second:.4f}, over it {uplift(one.against_best)}"
         )
         said[one.name] = (
             f"{lengths(found.segments, at)} events, {one.people:,} people: {found.measure} {one.before:.4f} -> "
@@ -160,3 +173,13 @@ def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
         notes=said,
         tag=f"{day}",
     )
+
+
+def _alone(segment: SegmentTuning) -> str:
+    """That one source is best, and why others stand beside it."""
+    said = f"{segment.best_member} alone is best"
+    if not segment.beside:
+        return said
+    names, them = " and ".join(segment.beside), "they had" if len(segment.beside) > 1 else "it had"
+    keeps = "keep their weights" if len(segment.beside) > 1 else "keeps its weight"
+    return f"{said} of those with an opinion; {names} {keeps}: {them} none on any of these cases"
