@@ -1,4 +1,4 @@
-"""The catalogue in memory: items and users, their columns, and ids to positions.
+"""The catalogue in memory: items and users, and their columns.
 
 Polars frames over memory-mapped Arrow IPC files. Positions are row numbers; a catalogue only
 ever grows at its end, so they never change their meaning.
@@ -15,12 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from cuvee.data.flags import AVAILABLE, as_flags
+from cuvee.data.ids import IdIndex
 from cuvee.errors import DataError
 
 __all__ = ["Catalog", "Entities", "Role", "readable"]
@@ -35,6 +37,9 @@ def readable(path: Path) -> Iterator[None]:
         raise
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"{path} cannot be read: {error}; import this dataset anew, with --replace") from error
+
+FEW = 500
+"""Values of a column that are read one by one."""
 
 
 class Role(enum.StrEnum):
@@ -104,17 +109,27 @@ class Entities:
         return self.frame.height
 
     @cached_property
-    def _positions(self) -> dict[str, int]:
-        return {name: at for at, name in enumerate(self.frame["id"].to_list())}
+    def column_ids(self) -> pl.Series:
+        """The column ``id``; taking it out of the frame each time costs more than reading it."""
+        return self.frame["id"]
+
+    @cached_property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """The types of the frame's columns, by name."""
+        return dict(self.frame.schema)
+
+    @cached_property
+    def index(self) -> IdIndex:
+        """Finds the position of an id. Made when it is first used: a million ids take most of a second."""
+        return IdIndex(self.column_ids)
 
     def followed(self, frame: pl.DataFrame, roles: Mapping[str, Role]) -> Entities:
         """Entities with the same ids at the same positions, and perhaps more behind them.
 
-        The map of ids, which costs more than a copy of a table, is carried on rather than made anew.
+        The index of ids, which costs more than a copy of a table, is carried on rather than made anew.
         """
         new = Entities(frame, roles)
-        added = frame["id"].slice(len(self)).to_list()
-        new.__dict__["_positions"] = self._positions | {name: at for at, name in enumerate(added, len(self))}
+        new.__dict__["index"] = self.index.followed(new.column_ids)
         return new
 
     def flagged(self, name: str) -> Entities:
@@ -125,16 +140,15 @@ class Entities:
 
     def position(self, name: str) -> int:
         """The position of an id, or -1."""
-        return self._positions.get(name, -1)
+        return self.index.position(name, self.column_ids)
 
     def positions(self, ids: Sequence[str]) -> npt.NDArray[np.int32]:
         """int32[n]: the positions of ids, -1 where unknown."""
-        get = self._positions.get
-        return np.fromiter((get(i, -1) for i in ids), np.int32, len(ids))
+        return self.index.positions(ids, self.column_ids)
 
     def ids(self, positions: npt.ArrayLike) -> list[str]:
         """The ids at valid positions."""
-        return self.frame["id"].gather(np.asarray(positions, np.int64)).to_list()
+        return _values(self.column_ids, positions)
 
     def columns(self, *roles: Role) -> list[str]:
         """Names of the columns with one of the roles, in the frame's order."""
@@ -146,15 +160,21 @@ class Entities:
         schema = self.frame.schema
         return next((self.frame[n] for n in ("title", "name") if schema.get(n) == pl.String), None)
 
+    def titles_of(self, positions: npt.ArrayLike) -> list[str]:
+        """The titles or names at valid positions; empty where there is none."""
+        if self.titles is None:
+            return [""] * len(np.asarray(positions))
+        return [title or "" for title in _values(self.titles, positions)]
+
     def title(self, position: int) -> str:
         """What to call a row in words: its title or name, or its id without one."""
         found = self.titles[position] if self.titles is not None else None
-        return str(found or self.frame["id"][position])
+        return str(found or self.column_ids[position])
 
     def row(self, position: int) -> dict[str, object]:
         """One row as a dict, without its id; nulls left out."""
-        row = self.frame.row(position, named=True)
-        return {k: v for k, v in row.items() if k != "id" and v is not None}
+        values = zip(self.schema, self.frame.row(position), strict=True)
+        return {name: value for name, value in values if name != "id" and value is not None}
 
     def upsert(self, frame: pl.DataFrame, roles: Mapping[str, Role] | None = None) -> Entities:
         """Update rows by id, and append new ids at the end. Columns are united.
@@ -167,6 +187,10 @@ class Entities:
             pl.coalesce(f"{name}\0new", name).alias(name) for name in frame.columns if f"{name}\0new" in merged.columns
         ).select("id", *self.roles, *extra)
         return Entities(merged, {**self.roles, **extra})
+
+    def same(self, other: Entities) -> bool:
+        """Whether the other has the same rows and columns, in the same order and roles."""
+        return dict(self.roles) == dict(other.roles) and self.frame.equals(other.frame)
 
     def without(self, gone: npt.NDArray[np.bool_]) -> Entities:
         """Without the rows marked in bool[n]; the others move up.
@@ -181,8 +205,8 @@ class Entities:
 
     def digest(self, first: int | None = None) -> str:
         """sha256 over the first n ids (all by default), in order: a catalogue's identity for models."""
-        ids = self.frame["id"] if first is None else self.frame["id"].head(first)
-        return hashlib.sha256("\n".join(ids.to_list()).encode()).hexdigest()
+        ids = self.column_ids if first is None else self.column_ids.head(first)
+        return hashlib.sha256(ids.str.join("\n").item().encode()).hexdigest()
 
     def save(self, path: Path) -> None:
         """Write ``path`` (Arrow IPC, uncompressed, so that it can be memory-mapped) and its roles."""
@@ -197,6 +221,14 @@ class Entities:
         with readable(path):
             roles = json.loads(path.with_suffix(".roles.json").read_text())
             return cls(pl.read_ipc(path), {k: Role(v) for k, v in roles.items()})
+
+
+def _values(column: pl.Series, positions: npt.ArrayLike) -> list[Any]:
+    """The values at some positions: few of them one by one, as a gather costs more than a list does."""
+    wanted = np.asarray(positions)
+    if len(wanted) < FEW:
+        return [column[at] for at in wanted.tolist()]
+    return column.gather(wanted.astype(np.int64, copy=False)).to_list()
 
 
 @dataclass(frozen=True)

@@ -138,12 +138,9 @@ def items_of(made: Made) -> list[pb.RecommendedItem]:
     blended = np.flatnonzero(answer.blended.items[b] >= 0)
     filled = np.flatnonzero(answer.fallback.items[b] >= 0)
     items = np.concatenate([answer.blended.items[b, blended], answer.fallback.items[b, filled]])
-    titles = row.served.snapshot.data.catalog.items.titles
-    names = [""] * len(items) if titles is None else titles.gather(items).to_list()
+    names = catalog.items.titles_of(items)
     found = [
-        pb.RecommendedItem(
-            item_id=item_id, position=at, title=names[at] or "", reason=made.reasons.get(int(items[at]), "")
-        )
+        pb.RecommendedItem(item_id=item_id, position=at, title=names[at], reason=made.reasons.get(int(items[at]), ""))
         for at, item_id in enumerate(catalog.items.ids(items))
     ]
     for one, at in zip(found, blended, strict=False):

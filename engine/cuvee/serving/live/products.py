@@ -66,8 +66,9 @@ class Served:
     def of(cls, snapshot: Snapshot, revision: str) -> Served:
         """Make a snapshot ready to be asked."""
         items = snapshot.data.catalog.items
-        items.position("")  # builds the map of ids, which would cost the first request
-        snapshot.data.catalog.users.position("")
+        # made now, as they would cost the first request
+        for entities in (items, snapshot.data.catalog.users):
+            _ = entities.index, entities.schema, entities.titles
         return cls(snapshot, revision, Filters(items))
 
 
