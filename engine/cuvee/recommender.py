@@ -89,6 +89,20 @@ class RecommenderConfig(BaseModel):
         named = (getattr(self, field) for field in sorted(self.vectors_from))
         return tuple(dict.fromkeys(name for name in named if name is not None))
 
+    @property
+    def needs_order(self) -> str | None:
+        """What these settings make of which of a user's events came first, in words; None: nothing.
+
+        ``"what follows what"``, ``"half_life = 2.0"``. On a dataset that does not know the order
+        (:class:`cuvee.data.dataset.Chronology`) `cuvee check`, ``fit`` and ``evaluate`` warn of it.
+        """
+        return None
+
+    @property
+    def needs_times(self) -> str | None:
+        """What these settings make of when an event happened, in seconds, in words; None: nothing. Warned of alike."""
+        return None
+
     def apart(self, folder: Path) -> Self:
         """The same settings for a fit that is not to be served: an evaluation, a search for weights.
 

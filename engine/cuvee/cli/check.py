@@ -71,6 +71,7 @@ def warnings_of(settings: Settings, registry: Registry) -> Iterator[str]:
     import structlog
 
     from cuvee.artifacts.snapshot import load_snapshot
+    from cuvee.data.imported import imported_data, time_warnings
     from cuvee.errors import ConfigError, CuveeError
 
     used = {name for product in settings.products.values() for name in product.recommenders}
@@ -81,6 +82,8 @@ def warnings_of(settings: Settings, registry: Registry) -> Iterator[str]:
     with structlog.testing.capture_logs():
         for name in settings.products:
             try:
+                timeless = time_warnings(settings, name, imported_data(settings, name))
+                yield from (f"product {name}: {problem}" for problem in timeless)
                 snapshot = load_snapshot(settings, registry, name)
             except ConfigError:
                 raise

@@ -8,11 +8,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from cuvee.cli.terminal.failures import warn
 from cuvee.cli.terminal.options import DEFAULT_CONFIG, ConfigOption, JsonOption, check_product, examples, open_settings
 from cuvee.cli.terminal.tables import plain_table, print_json, say, show_table, size, span
 
 if TYPE_CHECKING:
     from cuvee.artifacts.versions import Manifest
+    from cuvee.errors import CuveeError
 
 __all__ = ["register"]
 
@@ -37,23 +39,38 @@ def fit(
 ) -> None:
     """Fit every recommender of a product and publish them as one version.
 
-    Nothing is published unless all of them could be fitted. A running server keeps the version
+    Nothing of a product is published unless all of its recommenders could be fitted; the other
+    products are fitted all the same. A running server keeps the version
     that it has until it is started again.
     """
     from cuvee.cli.terminal.progress import Bars
+    from cuvee.data.imported import imported_data, time_warnings
+    from cuvee.errors import CuveeError, OperatorError
     from cuvee.training.fit import fit_product
 
     settings, registry = open_settings(config)
     names = [check_product(settings, p) for p in products or settings.products]
     manifests = []
+    failed: dict[str, CuveeError] = {}
     for name in names:
-        with Bars(hidden=as_json) as bars:
-            manifest = fit_product(settings, registry, name, bars)
+        try:
+            with Bars(hidden=as_json) as bars:
+                manifest = fit_product(settings, registry, name, bars)
+            for warning in time_warnings(settings, name, imported_data(settings, name)):
+                warn(f"{name}: {warning}")
+        except CuveeError as problem:
+            failed[name] = problem
+            continue
         manifests.append(manifest)
         if not as_json:
             _show(manifest)
     if as_json:
         print_json([summary(m) for m in manifests])
+    if len(failed) == 1 == len(names):
+        raise next(iter(failed.values()))
+    if failed:
+        each = "".join(f"\n  {name}: {problem}" for name, problem in failed.items())
+        raise OperatorError(f"{len(failed)} of {len(names)} products could not be fitted, the others were:{each}")
 
 
 def summary(manifest: Manifest) -> dict[str, object]:

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cuvee.data.dataset import Dataset
+from cuvee.data.dataset import Chronology, Dataset
 from cuvee.errors import DataError
 from cuvee.evaluation.splits import Split, leave_last_out, new_to_them
 from cuvee.recommender import Bools, Histories, Ints, Offsets, Ragged
@@ -185,8 +185,10 @@ def global_time_window(data: Dataset, segments: Sequence[tuple[str, int]], withh
     the most that are asked about.
 
     Raises:
-        DataError: nobody does anything there.
+        DataError: nobody does anything there, or nothing tells when things happened.
     """
+    if data.chronology is Chronology.NONE:
+        raise DataError("the events were imported without times; say --window validation, or import them with times")
     start, end = np.quantile(data.events.times, [1 - 2 * STRETCH, 1 - STRETCH]) if len(data) else (0.0, 0.0)
     past, inside = data.where(data.events.times < start), data.where(_within(data, float(start), float(end)))
     users = np.flatnonzero(inside.events.liked > 0).astype(np.int32)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cuvee.data.dataset import Dataset
+from cuvee.data.dataset import Chronology, Dataset
 from cuvee.errors import DataError
 from cuvee.evaluation.baselines import EVER, RANDOM, RECENT
 from cuvee.evaluation.cases import STRETCH
@@ -38,13 +38,26 @@ NEW_ITEMS_K = 50
 """Length of the lists that new items are looked for in."""
 
 
+TIMELESS = {
+    Chronology.NONE: "the events have no times: what is held out as a user's last event is one by chance",
+    Chronology.ORDER: "the events have an order and no times: what counts as later is later in that order",
+}
+
+
 def carry_out(protocol: Protocol, data: Dataset, k: int, seed: int, users: int | None = None) -> Trial:
     """Make a dataset into a trial with lists of k, asking a sample of ``users`` (everyone by default).
 
     Raises:
-        DataError: nobody can be asked.
+        DataError: nobody can be asked, or the protocol goes by times that the dataset does not know.
     """
+    if protocol is Protocol.GLOBAL_TIME and data.chronology is Chronology.NONE:
+        raise DataError(
+            "global-time needs times, and the events were imported without any; "
+            "say --protocol random-80-20, or import them with --map time=COLUMN"
+        )
     trial = _trial(protocol, data, k, seed)
+    if (note := TIMELESS.get(data.chronology)) and protocol is not Protocol.RANDOM_80_20:
+        trial = replace(trial, notes=(*trial.notes, note))
     if not any(len(r) for r in trial.rounds):
         raise DataError(
             f"{protocol} asks nothing on this dataset: no user has a liked event to hold out and enough others; "

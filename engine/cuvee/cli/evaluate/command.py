@@ -79,12 +79,14 @@ def evaluate(
     next time (and for `cuvee tune`) in the folder `fits` beside the datasets, 5 GB at most: data,
     settings or a plugin's version that have changed ask for a new fit by themselves.
     """
+    import dataclasses
     import time
 
     from cuvee.cli.evaluate.html import require_reports, write_report
     from cuvee.cli.evaluate.tables import notes_of, show_evaluation
     from cuvee.cli.terminal.progress import Bars
     from cuvee.cli.terminal.tables import print_json
+    from cuvee.data.imported import time_warnings
     from cuvee.evaluation.protocols import carry_out
     from cuvee.evaluation.run import evaluate as measure
     from cuvee.training.fit import training_data
@@ -92,7 +94,9 @@ def evaluate(
     if html is not None:
         require_reports(html)
     settings, registry = open_settings(config)
-    trial = carry_out(protocol, training_data(settings, check_product(settings, product)), k, seed, users)
+    data = training_data(settings, check_product(settings, product))
+    trial = carry_out(protocol, data, k, seed, users)
+    trial = dataclasses.replace(trial, notes=(*trial.notes, *time_warnings(settings, product, data)))
     with Bars(hidden=as_json) as bars:
         found = measure(
             settings,

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from cuvee.errors import ConfigError, CuveeError, Mistake, OperatorError, RequestError
 
-__all__ = ["exit_code", "show"]
+__all__ = ["exit_code", "show", "warn"]
 
 
 def exit_code(problem: CuveeError) -> int:
@@ -22,6 +22,11 @@ def show(problem: CuveeError) -> None:
         _show_mistakes(console, problem.mistakes)
     else:
         console.print(Text.assemble(("error: ", "bold red"), str(problem)))
+
+
+def warn(warning: str) -> None:
+    """Print a warning to stderr."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("warning: ", "bold yellow"), warning))
 
 
 def _show_mistakes(console: Console, mistakes: tuple[Mistake, ...]) -> None:

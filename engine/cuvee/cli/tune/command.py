@@ -22,6 +22,7 @@ from cuvee.cli.terminal.options import (
 if TYPE_CHECKING:
     from cuvee.cli.tune.patch import Patch
     from cuvee.config import Settings
+    from cuvee.data.dataset import Dataset
     from cuvee.evaluation.cases import Window
     from cuvee.product import Product
     from cuvee.registry import Registry
@@ -155,6 +156,7 @@ def tune(
     file = _product_file(config, product)
     if new_items:
         data = training_data(settings, product)
+        _warn_of_times(settings, product, data)
         with Bars(hidden=as_json) as bars:
             hoped = tune_new_items(
                 settings, registry, product, data, measure, bars, users=users, seed=seed, refit=refit or ()
@@ -211,11 +213,20 @@ def _check(registry: Registry, method: str | None, calibrate: str | None) -> Non
         raise NotFound("calibrator", calibrate, [*sorted(registry.calibrators), AUTO])
 
 
+def _warn_of_times(settings: Settings, product: str, data: Dataset) -> None:
+    from cuvee.cli.terminal.failures import warn
+    from cuvee.data.imported import time_warnings
+
+    for warning in time_warnings(settings, product, data):
+        warn(warning)
+
+
 def _window(settings: Settings, product: Product, kind: str, newcomers: int, users: int | None, seed: int) -> Window:
     from cuvee.evaluation.cases import global_time_window, sampled, validation_window
     from cuvee.training.fit import training_data
 
     data = training_data(settings, product.name)
+    _warn_of_times(settings, product.name, data)
     segments = list(product.blend.segments.items())
     if kind == Over.GLOBAL_TIME:
         found = global_time_window(data, segments, newcomers)

@@ -109,7 +109,9 @@ def _common(kinds: Sequence[pl.DataType]) -> pl.DataType:
     if len(kinds) == 1:
         return kinds[0]
     if all(kind.is_numeric() for kind in kinds):
-        return pl.Int64() if all(kind.is_integer() for kind in kinds) else pl.Float64()
+        if not all(kind.is_integer() for kind in kinds):
+            return pl.Float64()
+        return pl.Int64() if all(kind == pl.Int64 for kind in kinds) else pl.Int128()
     if any(isinstance(kind, pl.List | pl.Array) for kind in kinds):
         inner = [kind.inner for kind in kinds if isinstance(kind, pl.List | pl.Array)]
         numbers = len(inner) == len(kinds) and all(i.is_numeric() for i in inner)

@@ -76,6 +76,11 @@ class ContentConfig(RecommenderConfig):
             raise ValueError("the shortest comes first")
         return ngrams
 
+    @property
+    def needs_order(self) -> str | None:
+        """Later events count more, unless ``half_life`` is none."""
+        return None if self.half_life is None else f"half_life = {self.half_life:g}"
+
     def weight(self, column: str, role: Role) -> float:
         """How much a column counts."""
         return self.weights.get(column, ROLE_WEIGHTS.get(role, 0.0))

@@ -54,3 +54,8 @@ class LightFMConfig(RecommenderConfig):
     def _spelt_none(cls, value: Any) -> Any:
         """TOML has no null."""
         return None if isinstance(value, str) and value.lower() == "none" else value
+
+    @property
+    def needs_order(self) -> str | None:
+        """Later events count more in the fold-in, unless ``half_life`` is none."""
+        return None if self.half_life is None else f"half_life = {self.half_life:g}"

@@ -117,3 +117,15 @@ class NeighborsConfig(RecommenderConfig):
                 if getattr(self, name) != defaults.get(name, type(self).model_fields[name].default):
                     raise ValueError(f"{name} is about who likes what; vectors are compared by cosine")
         return self
+
+    @property
+    def needs_order(self) -> str | None:
+        """What follows what, and that later events count more, unless the half-lives are none."""
+        if self.model == "transitions":
+            return "transitions: what follows what"
+        used = {"half_life": self.half_life}
+        if self.model == "user_knn":
+            used["likes_half_life"] = self.likes_half_life
+        if self.model == "ease":
+            used["near"] = self.near
+        return ", ".join(f"{name} = {value:g}" for name, value in used.items() if value is not None) or None

@@ -71,3 +71,9 @@ class PopularConfig(RecommenderConfig):
         others = [phrase.replace("{}", value) for phrase, value in phrases if not phrase.startswith("{}")]
         plain = ", ".join(f"{column} {value}" for column, value in segments if column not in words)
         return " ".join([*(nouns or ["users"]), *others, *(["of", plain] if plain else [])])
+
+    @property
+    def needs_times(self) -> str | None:
+        """Days after which an event counts half, and trends, unless both are off."""
+        used = [f"half_life = {self.half_life:g} days"] if self.half_life is not None else []
+        return ", ".join([*used, *(["trending"] if self.trending else [])]) or None

@@ -81,3 +81,8 @@ class TfServingConfig(RecommenderConfig):
     def length(self) -> int:
         """L."""
         return self.max_history or self.training.max_history
+
+    @property
+    def needs_order(self) -> str | None:
+        """The transformer learns what comes next."""
+        return "transformer: what comes next" if self.train and self.training.architecture == "transformer" else None

@@ -13,6 +13,8 @@ __all__ = ["NO_IDS", "as_ids", "as_text", "meeting", "text_of", "without_point"]
 
 NO_IDS = ("nan", "none", "null", "<na>", "n/a", "#n/a", "nat", "undefined")
 """Words, in small letters, that other programs write where there is no id."""
+EXACT = 2**53
+"""From here on a float does not hold every whole number."""
 WHOLE = r"^-?\d+\.0+$"
 
 
@@ -68,6 +70,8 @@ def as_ids(rows: Rows, name: str) -> Rows:
     kind = rows.frame.schema[name]
     if kind.is_nested() or kind == pl.Object:
         raise DataError(f"{rows.file}: column {name!r} is of type {kind}; ids are text or numbers")
+    if kind.is_float() and (rows.frame[name].abs() >= EXACT).any():
+        rows = rows.tell(f"{name}: its ids are floats too large to be told apart; write them as whole numbers or text")
     rows = as_text(rows, name)
     value = pl.col(name)
     absent = value.str.len_bytes().is_between(3, 9) & value.str.to_lowercase().is_in(NO_IDS)

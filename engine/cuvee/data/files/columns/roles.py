@@ -54,7 +54,7 @@ def _plain_number(column: pl.Series) -> pl.Series:
     kind = column.dtype
     if kind.is_integer():
         small = column.cast(pl.Int64, strict=False)
-        return small if small.null_count() == column.null_count() else column.cast(pl.Float64)
+        return small if small.null_count() == column.null_count() else column  # an id may be that long
     return column if kind in (pl.Float32, pl.Float64) else column.cast(pl.Float64)
 
 

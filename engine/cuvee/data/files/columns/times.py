@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from cuvee.data.files.columns.numbers import as_numbers
+from cuvee.data.files.columns.numbers import as_numbers, missing
 from cuvee.data.files.raw import Rows, TimeUnit
 from cuvee.errors import DataError
 
@@ -70,6 +70,8 @@ def as_seconds(rows: Rows, name: str, unit: TimeUnit | None = None, form: str | 
     if rows.frame.schema[name] != pl.String:
         rows = as_numbers(rows, name)
         return _counted(rows, name, pl.col(name), unit, form)
+    absent = missing(name) & (pl.col(name).str.to_lowercase() != "nan")
+    rows = replace(rows, frame=rows.frame.with_columns(pl.when(~absent).then(pl.col(name)).alias(name)))
     number = pl.col(name).cast(pl.Float64, strict=False)
     texts = rows.frame.filter(number.is_null() & pl.col(name).is_not_null())[name]
     if not len(texts):
@@ -113,7 +115,7 @@ def _counted(rows: Rows, name: str, number: pl.Expr, unit: TimeUnit | None, form
     else:
         seconds = number / (unit or TimeUnit.SECONDS).per_second
         early = rows.frame.filter((seconds >= 0) & (seconds < FIRST_YEAR))
-        if len(early):
+        if len(early) and unit is None:
             rows = rows.tell(
                 f"{name}: {len(early):,} of {len(given):,} lie in 1970, such as {early[name][0]}, if they are "
                 f"{_words(unit)} since then; if not, say --time-unit or --time-format, or --map order={name} where "
@@ -161,54 +163,57 @@ def _written(rows: Rows, name: str, number: pl.Expr, unit: TimeUnit | None) -> R
         _assembled(_named(text.str.extract_groups(CLOCK_BEFORE_YEAR))),
     ]
     parts = text.str.extract_groups(YEAR_LAST)
-    if parts.struct.field("year").is_not_null().any():
-        day_first = _day_first(rows, name, text, parts)
-        if day_first is not None:
-            order = ("first", "other") if day_first else ("other", "first")
-            fields = parts.struct.unnest().rename({order[0]: "day", order[1]: "month"})
-            found.append(_assembled(fields.to_struct("parts")))
-            shown = text.filter(parts.struct.field("year").is_not_null())[0]
-            rows = rows.tell(f"{name}: {shown!r} is read with the {'day' if day_first else 'month'} first")
+    for mark in ("/", ".", "-"):
+        fields = parts.struct.unnest()
+        here = (fields["mark"] == mark).fill_null(value=False)
+        if not here.any():
+            continue
+        day_first = _day_first(rows, name, text.filter(here), fields.filter(here))
+        day, month = ("first", "other") if day_first else ("other", "first")
+        fields = fields.rename({day: "day", month: "month"}).with_columns(pl.when(here).then("year").alias("year"))
+        found.append(_assembled(fields.to_struct("parts")))
+        rows = rows.tell(f"{name}: {text.filter(here)[0]!r} is read with the {'day' if day_first else 'month'} first")
+    if all(one.null_count() == len(one) for one in found):
+        return _counted(rows, name, number, unit, None)
     frame = rows.frame.with_columns(one.alias(f"\0{at}") for at, one in enumerate(found))
     counted = number / (unit or TimeUnit.SECONDS).per_second
+    if unit is None:
+        counted = pl.when(counted >= FIRST_YEAR).then(counted)  # a year alone, or a place, is no moment of 1970
     # a compact date is a number as well; where other rows are texts it is a date
     among = pl.coalesce(*(pl.col(f"\0{at}") for at in range(len(found))), counted)
     held = replace(rows, frame=frame).cast(name, among, LIKE)
     return replace(held, frame=held.frame.drop(f"\0{at}" for at in range(len(found))))
 
 
-def _day_first(rows: Rows, name: str, text: pl.Series, parts: pl.Series) -> bool | None:
-    """Whether dates with the year behind have the day in front; None where only one reading is possible per row.
+def _day_first(rows: Rows, name: str, text: pl.Series, fields: pl.DataFrame) -> bool:
+    """Whether dates with the year behind, all with the same mark between, have the day in front.
 
     Raises:
         DataError: both are possible, or rows contradict each other.
     """
-    whole = parts.struct.field("year").is_not_null()
-    first, other = (parts.struct.field(n).cast(pl.Int32) for n in ("first", "other"))
-    days = whole & (first > 12)
-    months = whole & (other > 12)
-    if days.any() and months.any():
+    first, other = (fields[n].cast(pl.Int32) for n in ("first", "other"))
+    days, months = text.filter(first > 12), text.filter(other > 12)
+    if len(days) and len(months):
         raise DataError(
-            f"{rows.file}: {name} {text.filter(days)[0]!r} has the day first, {text.filter(months)[0]!r} the month; "
+            f"{rows.file}: {name} {days[0]!r} has the day first, {months[0]!r} the month; "
             "say --time-format %d/%m/%Y or %m/%d/%Y, as most are written: the others are then told and left out"
         )
-    if days.any() or months.any():
-        return bool(days.any())
-    if (parts.struct.field("mark") == ".").all():
-        return True  # only days are written in front of a point
-    unsure = whole & (first != other)
+    if len(days) or len(months):
+        return bool(len(days))
+    if fields["mark"][0] == ".":
+        return True  # before a point stands the day, wherever people write so
+    unsure = (first != other).fill_null(value=False)
     if not unsure.any():
         return True
     at = int(unsure.arg_max() or 0)
-    mark, clock = parts.struct.field("mark")[at], parts.struct.field("hour")[at] is not None
-    half = parts.struct.field("half")[at] is not None
-    seconds = parts.struct.field("second")[at] is not None
-    behind = (" %I:%M" if half else " %H:%M") + (":%S" if seconds else "") + (" %p" if half else "") if clock else ""
+    row = fields.row(at, named=True)
+    clock = f"{'%I' if row['half'] else '%H'}:%M{':%S' if row['second'] else ''}{' %p' if row['half'] else ''}"
+    behind = f" {clock}" if row["hour"] else ""
     one, two = (
         f"{dt.date(2000, month, 1):%B} {day} (--time-format '{form}{behind}')"
         for month, day, form in (
-            (other[at], first[at], f"%d{mark}%m{mark}%Y"),
-            (first[at], other[at], f"%m{mark}%d{mark}%Y"),
+            (other[at], first[at], f"%d{row['mark']}%m{row['mark']}%Y"),
+            (first[at], other[at], f"%m{row['mark']}%d{row['mark']}%Y"),
         )
     )
     raise DataError(f"{rows.file}: {name} {text[at]!r} may be {one} or {two}; no row tells which, so say it")

@@ -1,0 +1,297 @@
+"""CSV as people have it: however it is packed, encoded, separated and ended."""
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import zipfile
+from pathlib import Path
+
+import polars as pl
+import pytest
+from cuvee.data.catalog import Role
+from cuvee.data.files.cleaning import clean
+from cuvee.data.files.raw import RawData
+from cuvee.data.files.readers import ReadOptions, gather
+from cuvee.errors import DataError
+
+ROWS = [("ann", "café", 1700000000), ("bob", "x", 1700000010)]
+
+
+def zipped(data: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("events.csv", data)
+    return file.getvalue()
+
+
+def zstd(data: bytes) -> bytes:
+    file = io.BytesIO()
+    pl.read_lines(io.BytesIO(data)).lazy().sink_csv(
+        file, include_header=False, quote_style="never", separator="\x01", compression="zstd"
+    )
+    return file.getvalue()
+
+
+PACKED = {
+    "plain": bytes,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zip": zipped,
+    "zstd": zstd,
+}
+ENCODED = {
+    "utf-8": str.encode,
+    "utf-8 with a mark": lambda text: codecs.BOM_UTF8 + text.encode(),
+    "utf-16": lambda text: text.encode("utf-16"),
+    "utf-16 big-endian": lambda text: codecs.BOM_UTF16_BE + text.encode("utf-16-be"),
+    "utf-16 without a mark": lambda text: text.encode("utf-16-le"),
+    "utf-16 big-endian without a mark": lambda text: text.encode("utf-16-be"),
+    "utf-32": lambda text: text.encode("utf-32"),
+    "utf-32 big-endian": lambda text: codecs.BOM_UTF32_BE + text.encode("utf-32-be"),
+    "gb18030": lambda text: ("\ufeff" + text).encode("gb18030"),
+}
+ENDS = {"LF": "\n", "CR LF": "\r\n", "CR": "\r", "CR CR LF": "\r\r\n"}
+
+
+def table(separator: str = ",", end: str = "\n") -> str:
+    return "".join(separator.join(map(str, row)) + end for row in [("user", "item", "time"), *ROWS])
+
+
+def events(raw: RawData) -> list[tuple[object, ...]]:
+    return raw.interactions.select("user", "item", "time").rows()
+
+
+@pytest.mark.parametrize("name", ["events.csv", "events", "events.gz", "events.csv.zip", "events.dat"])
+@pytest.mark.parametrize("packed", PACKED)
+def test_packed_by_anything_under_any_name(packed: str, name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_bytes(PACKED[packed](table().encode()))
+    assert events(gather(file)) == ROWS
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("encoded", ENCODED)
+def test_encodings_and_line_ends(encoded: str, end: str, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_bytes(ENCODED[encoded](table(end=ENDS[end])))
+    assert events(gather(file)) == ROWS
+
+
+@pytest.mark.parametrize("packed", ["gzip", "zip", "xz"])
+@pytest.mark.parametrize("encoded", ["utf-16", "utf-32", "utf-16 without a mark"])
+def test_encoded_and_packed(encoded: str, packed: str, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_bytes(PACKED[packed](ENCODED[encoded](table(";", "\r\n"))))
+    assert events(gather(file)) == ROWS
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("before", ["", "\n\n", "sep={}\n", '"sep={}"\n', "SEP={}\n"])
+def test_separators_and_what_excel_says_of_them(before: str, separator: str, end: str, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_bytes((before.format(separator).replace("\n", end) + table(separator, end)).encode())
+    assert events(gather(file)) == ROWS
+
+
+@pytest.mark.parametrize("named", ["", "named"])
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        (",user,item,time", ["0,ann,café,1700000000", "1,bob,x,1700000010"]),
+        ('"",user,item,time', ["0,ann,café,1700000000", "1,bob,x,1700000010"]),
+        ("Unnamed: 0,user,item,time", ["0,ann,café,1700000000", "1,bob,x,1700000010"]),
+        ("user,,item,time", ["ann,q,café,1700000000", "bob,,x,1700000010"]),
+        (",user,,item,time,", ["0,ann,q,café,1700000000,", "1,bob,q,x,1700000010,"]),
+        ("user,item,time,", ["ann,café,1700000000,", "bob,x,1700000010,"]),
+        ("user,item,time,", ["ann,café,1700000000", "bob,x,1700000010"]),
+        ("user,item,time", ["ann,café,1700000000,", "bob,x,1700000010,,,"]),
+        ("user,item,time", ['"ann",café,1700000000,', '"bob","x",1700000010,,']),
+        ('"user","item","time"', ['"1","ann","café",1700000000', '"2","bob","x",1700000010']),
+        ("user,item,time", ["1,ann,café,1700000000", "2,bob,x,1700000010"]),
+    ],
+)
+def test_columns_without_a_name(header: str, rows: list[str], named: str, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text("\n".join([header, *rows]) + "\n")
+    raw = gather(file)
+    assert raw.malformed.is_empty()
+    assert events(raw) == ROWS
+
+
+def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text(",user,,item\n0,a,b,c\n")
+    assert gather(file).notes[0] == "events.csv: column 1, 3 has no name in the header and is left out"
+
+
+def test_too_many_fields_that_say_something_are_still_told(tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text("user,item,time\na,x,1700000000,more\nb,y,1700000000,\nc,z\n")
+    raw = gather(file)
+    assert raw.malformed.select("line", "reason").rows() == [(2, "4 fields, expected 3"), (4, "2 fields, expected 3")]
+    assert raw.interactions["user"].to_list() == ["b"]
+
+
+@pytest.mark.parametrize("size", [127_000, 131_073, 200_000, 3_000_000])
+@pytest.mark.parametrize("text", ["word, ", 'a ""quoted"" word, ', "line\n"])
+def test_a_long_quoted_field(size: int, text: str, tmp_path: Path) -> None:
+    long = text * (min(size, 5_000) if "\n" in text else size) if "\n" not in text else text * 900
+    long = long[: size if "\n" not in text else None].rstrip('"')
+    file = tmp_path / "items.csv"
+    file.write_text(f'id,title,description\ni0,Lamp,"{long}"\ni1,"Desk, large",short\n')
+    raw = gather(items=file)
+    assert raw.items is not None
+    assert raw.malformed.is_empty()
+    assert raw.items.frame["title"].to_list() == ["Lamp", "Desk, large"]
+    assert len(raw.items.frame["description"][0]) == len(long.replace('""', '"').strip())
+
+
+def test_a_header_with_a_line_break_in_quotes(tmp_path: Path) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text('id,"price\nin euros"\ni0,1.5\n')
+    raw = gather(items=file)
+    assert raw.items is not None
+    assert raw.items.roles == {"price in euros": Role.NUMBER}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (zipped(b"") + b"", "is empty"),
+        (b"PK\x03\x04 not a zip", "cannot be read"),
+        (b"BZh9 not bzip2", "cannot be read"),
+        (b"\xfd7zXZ\0 not xz", "cannot be read"),
+        (b"\x28\xb5\x2f\xfd not zstd", "cannot be read"),
+        (gzip.compress(table().encode())[:-9], "cannot be read"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is a workbook; save its sheet as CSV"),
+        (codecs.BOM_UTF16_LE, "is empty"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_named(content: bytes, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        gather(file, form="csv")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(["a.csv", "b.csv"], "packs 2 files"), (["[Content_Types].xml", "xl/workbook.xml"], "is a workbook")],
+)
+def test_archives_of_several_files_are_refused(names: list[str], message: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "events.csv", "w") as archive:
+        for name in names:
+            archive.writestr(name, "user,item\na,x\n")
+    with pytest.raises(DataError, match=message):
+        gather(tmp_path / "events.csv", form="csv")
+
+
+def test_a_line_that_is_no_utf16_is_told(tmp_path: Path) -> None:
+    lines = table().encode("utf-16").split("\n".encode("utf-16-le"))
+    lines[2] = lines[2][:2] + b"\x00\xd8" + lines[2][2:]
+    (tmp_path / "e.csv").write_bytes("\n".encode("utf-16-le").join(lines))
+    raw = gather(tmp_path / "e.csv")
+    assert raw.malformed["line"].to_list()[0] == 3
+    assert events(raw) == ROWS[:1]
+
+
+def test_a_line_with_nul_is_told(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_bytes(b"user,item\na,x\nb\0,y\n")
+    raw = gather(tmp_path / "e.csv", form="csv")
+    assert raw.malformed.select("line", "reason").rows() == [(3, "holds the character NUL")]
+
+
+NUMBERS = [
+    (["0.5", "1.5", "2.5", "3.5", "4.5", "—"], [0.5, 1.5, 2.5, 3.5, 4.5, None]),
+    (["1", "n/a", "2", "NULL", "-", "nan"], [1, None, 2, None, None, None]),
+    (["1", "2", "100000000000000000000"], [1.0, 2.0, 1e20]),
+    (["1.5", "2,5", "3.5"], None),
+    (["1,5", "2,25", "3"], [1.5, 2.25, 3.0]),
+    (["1.234,5", "2,5"], [1234.5, 2.5]),
+    (["1,234.5", "2.5"], [1234.5, 2.5]),
+    (["1,234,567", "2"], [1234567, 2]),
+    (["1.234.567", "2"], [1234567, 2]),
+    (["1 234", "5"], [1234, 5]),
+    (["1\u202f234,5", "5"], [1234.5, 5.0]),
+    (["1\xa0234", "5"], [1234, 5]),
+    (["1'234.5", "5"], [1234.5, 5.0]),
+    (["1,234", "2,345"], None),
+    (["+1", "-2.", ".5", "1e3"], [1.0, -2.0, 0.5, 1000.0]),
+]
+
+
+@pytest.mark.parametrize(("texts", "values"), NUMBERS)
+def test_numbers_as_people_write_them(texts: list[str], values: list[object] | None, tmp_path: Path) -> None:
+    file = tmp_path / "i.csv"
+    file.write_text("id;price\n" + "".join(f"i{at};{text}\n" for at, text in enumerate(texts)))
+    if values is None:
+        with pytest.raises(DataError, match=r"price '.*' may be .* say --decimal"):
+            gather(items=file)
+        return
+    raw = gather(items=file)
+    assert raw.items is not None
+    assert raw.items.roles == {"price": Role.NUMBER}
+    assert raw.items.frame["price"].to_list() == values
+
+
+@pytest.mark.parametrize(("decimal", "value"), [(",", 1.234), (".", 1234)])
+def test_what_a_comma_means_can_be_said(decimal: str, value: float, tmp_path: Path) -> None:
+    (tmp_path / "i.csv").write_text("id;price\na;1,234\n")
+    raw = gather(items=tmp_path / "i.csv", options=ReadOptions(decimal=decimal))
+    assert raw.items is not None
+    assert raw.items.frame["price"].to_list() == [value]
+
+
+@pytest.mark.parametrize(
+    "texts", [["007", "008"], ["XL", "10", "12"], ["1.2.3", "2.0.1"], ["555-1234", "555-1235"], ["-", "n/a"]]
+)
+def test_codes_are_no_numbers(texts: list[str], tmp_path: Path) -> None:
+    (tmp_path / "i.csv").write_text("id,code\n" + "".join(f"i{at},{text}\n" for at, text in enumerate(texts)))
+    raw = gather(items=tmp_path / "i.csv")
+    assert raw.items is not None
+    assert raw.items.roles["code"] in {Role.TEXT, Role.CATEGORY}
+    assert raw.items.frame["code"].to_list() == texts
+
+
+def test_one_word_among_many_numbers_costs_its_row(tmp_path: Path) -> None:
+    (tmp_path / "i.csv").write_text("id,price\n" + "".join(f"i{at},{at}.5\n" for at in range(6)) + "i6,call us\n")
+    raw = gather(items=tmp_path / "i.csv")
+    assert raw.malformed.select("line", "reason").rows() == [(8, "price 'call us' is not a number")]
+
+
+FORMS = [
+    ("1.0", "1.0", "1", "", 0),  # all of a file: read as whole numbers
+    ("1.0", "x", "1", "'1.0'", 1),
+    ("007", "x", "7", "'007'", 1),
+    ("Ann", "x", "ann", "'Ann'", 1),
+]
+
+
+@pytest.mark.parametrize(("named", "other", "listed", "shown", "warnings"), FORMS)
+def test_ids_that_nearly_meet_are_told_with_both_forms(
+    named: str, other: str, listed: str, shown: str, warnings: int, tmp_path: Path
+) -> None:
+    (tmp_path / "e.csv").write_text(f"user,item,time\n{named},a,1700000000\n{other},b,1700000001\n")
+    (tmp_path / "u.csv").write_text(f"id,age\n{listed},30\nx,31\n")
+    raw = gather(tmp_path / "e.csv", users=tmp_path / "u.csv")
+    _, report = clean(raw)
+    assert len(report.warnings) == warnings
+    if warnings:
+        assert shown in report.warnings[0]
+        assert repr(listed) in report.warnings[0]
+    else:
+        assert any("'1.0' is read as '1'" in note for note in raw.notes)
+
+
+def test_ids_that_do_not_meet_at_all_are_told_with_both_forms(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text("user,item,time\nu-1,a,1700000000\nu-2,b,1700000001\n")
+    (tmp_path / "u.csv").write_text("id,age\n1,30\n2,31\n")
+    _, report = clean(gather(tmp_path / "e.csv", users=tmp_path / "u.csv"))
+    assert report.warnings == (
+        "only 0 of 2 user ids of the interactions have a row among the users; the others are written like 'u-1', "
+        "those of the users like '1'",
+    )
