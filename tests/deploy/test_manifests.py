@@ -86,7 +86,7 @@ def test_the_model_server_serves_the_models_that_are_asked_for(settings: Setting
 
 
 def test_every_variable_that_is_set_is_one_that_something_reads() -> None:
-    read = NAMED | {"CUVEE_CONFIG", "CUVEE_DATA_DIR", "CUVEE_ADDRESS", "PGPASSWORD"}
+    read = NAMED | {"CUVEE_CONFIG", "CUVEE_DATA_DIR", "CUVEE_ADDRESS", "CUVEE_WORKERS", "PGPASSWORD"}
     given = {n for n in IMAGE_ENVIRONMENT if n.startswith("CUVEE_")}
     given |= {n for s in SERVICES.values() for n in s.get("environment", {}) if n.startswith("CUVEE_")}
     given |= {e["name"] for _, c in containers() for e in c.get("env", [])}

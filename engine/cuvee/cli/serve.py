@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cuvee.cli.terminal.failures import exit_code, show
 from cuvee.cli.terminal.options import DEFAULT_CONFIG, ConfigOption, examples, open_settings
+from cuvee.errors import CuveeError, OperatorError
+
+if TYPE_CHECKING:
+    from cuvee.config import Settings
+    from cuvee.registry import Registry
+    from cuvee.serving.workers.worker import Worker
 
 __all__ = ["register"]
 
@@ -23,7 +30,8 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "cuvee serve                                      ./cuvee.toml, where it says",
             "cuvee serve --config deploy/cuvee.toml",
-            "cuvee serve --listen 0.0.0.0:50051 --reuse-port  one of several processes on one port",
+            "cuvee serve --workers 4                          four processes on one port, looked after by a fifth",
+            "cuvee serve --listen 0.0.0.0:50051 --reuse-port  beside another server on the same port",
         )
     )(serve)
 
@@ -36,24 +44,78 @@ def serve(
             "--listen", "-l", help="host:port instead of the configured one; port 0 takes any.", show_default=False
         ),
     ] = None,
-    reuse_port: Annotated[bool, typer.Option("--reuse-port", help="Let several processes share the port.")] = False,
+    reuse_port: Annotated[
+        bool, typer.Option("--reuse-port", help="Let servers that were started apart share the port.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            "-w",
+            min=1,
+            max=256,
+            envvar="CUVEE_WORKERS",
+            help="Processes that answer; by default as many as there are cores.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Load and probe every product, then answer over gRPC until SIGTERM or Ctrl-C.
 
-    What is in flight is finished before the process ends. SIGHUP changes nothing. The log goes to
+    What is in flight is finished before the processes end. SIGHUP changes nothing. The log goes to
     stderr: JSON lines, or plain ones on a terminal.
     """
     if hasattr(signal, "SIGHUP"):  # until the server is up and logs it, it would end the process
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _one_blas_thread()
-    import asyncio
-
     from cuvee.serving import log
-    from cuvee.serving.server import serve as serve_grpc
+    from cuvee.serving.workers.cores import available_cores
 
     settings, registry = open_settings(config)
     log.configure()
-    serving = serve_grpc(settings, registry, listen=listen, reuse_port=reuse_port)
+    where = listen or settings.server.listen
+    # where processes cannot share a port, one is all there can be
+    n = workers or (available_cores() if sys.platform == "linux" and not where.startswith("unix") else 1)
+    if n == 1:
+        _run(settings, registry, where, reuse_port=reuse_port)
+        return
+    if sys.platform != "linux":
+        raise OperatorError("several workers need Linux; give `--workers 1`")
+    _supervise(n, settings, registry, where, reuse_port=reuse_port)
+
+
+def _supervise(n: int, settings: Settings, registry: Registry, listen: str, *, reuse_port: bool) -> None:
+    """Run workers, and exit as they do."""
+    import cuvee.serving.server  # noqa: F401 - what is imported before the fork is shared
+    from cuvee.serving import log
+    from cuvee.serving.workers.port import share
+    from cuvee.serving.workers.supervisor import supervise
+
+    port = share(listen, others=reuse_port)
+
+    def work(worker: Worker) -> int:
+        log.configure(worker.number)
+        try:
+            _run(settings, registry, port.address, reuse_port=True, worker=worker)
+        except CuveeError as problem:
+            show(problem)
+            return exit_code(problem)
+        return 0
+
+    code = supervise(n, work, port.address, settings.server.shutdown_grace)
+    if code:
+        raise typer.Exit(code)
+
+
+def _run(
+    settings: Settings, registry: Registry, listen: str, *, reuse_port: bool, worker: Worker | None = None
+) -> None:
+    """Serve in this process."""
+    import asyncio
+
+    from cuvee.serving.server import serve as serve_grpc
+
+    serving = serve_grpc(settings, registry, listen=listen, reuse_port=reuse_port, worker=worker)
     if sys.platform == "win32":
         asyncio.run(serving)
     else:

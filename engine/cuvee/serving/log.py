@@ -9,8 +9,8 @@ import structlog
 __all__ = ["configure"]
 
 
-def configure() -> None:
-    """Set structlog up for a process that serves. Logs go to stderr.
+def configure(worker: int | None = None) -> None:
+    """Set structlog up for a process that serves. Logs go to stderr, each line with the worker's number if it is one.
 
     Tracebacks come without the values of variables, which would be what users did and who they are.
     """
@@ -23,10 +23,22 @@ def configure() -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            *([] if worker is None else [_of(worker)]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *renderers,
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # a line is one write, so that those of several workers do not run into each other
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _of(worker: int) -> structlog.typing.Processor:
+    """Which process it was: not a context variable, since those do not reach threads."""
+
+    def add(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event.setdefault("worker", worker)
+        return event
+
+    return add

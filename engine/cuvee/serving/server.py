@@ -26,6 +26,7 @@ from cuvee.serving.lists.service import RecommendationServicer
 from cuvee.serving.live.products import Products, Served
 from cuvee.serving.threads import Threads
 from cuvee.serving.with_store import StoreServices
+from cuvee.serving.workers.worker import Worker
 from cuvee.v1 import recommendation_pb2_grpc as rpc
 
 __all__ = ["Ready", "serve"]
@@ -129,6 +130,37 @@ def _hung_up() -> None:
     log.warning("SIGHUP ignored", hint="a new configuration or model is served after a restart: stop it by SIGTERM")
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A server that was not started, and what it is made of."""
+
+    server: grpc.aio.Server
+    guard: Guard
+    stored: StoreServices
+    lists: RecommendationServicer
+    health: Health
+
+
+async def _assembled(
+    settings: Settings, registry: Registry, products: Products, *, reuse_port: bool, once: bool
+) -> _Parts:
+    """All services on one server. ``once``: this process does what only one of several workers does."""
+    config = settings.server
+    guard = Guard(config.limits.deadline, settings.privacy.pseudonyms)
+    server = grpc.aio.server(interceptors=[guard], options=_options(config, reuse_port=reuse_port))
+    stored = StoreServices(settings, registry, products, guard.leaving, prunes=once)
+    lists = RecommendationServicer(settings, registry, products, stored.users, stored.exposures, stored.growth)
+    stored.attach(server)
+    rpc.add_RecommendationServiceServicer_to_server(lists, server)
+    state = Health(settings.products)
+    await state.attach(server)
+    if config.reflection:
+        reflection.enable_server_reflection(
+            [SERVICE, *stored.names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+        )
+    return _Parts(server, guard, stored, lists, state)
+
+
 async def serve(
     settings: Settings,
     registry: Registry,
@@ -136,6 +168,7 @@ async def serve(
     listen: str | None = None,
     reuse_port: bool = False,
     ready: Callable[[Ready], None] | None = None,
+    worker: Worker | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight.
 
@@ -146,28 +179,28 @@ async def serve(
         reuse_port: let several processes share the port (SO_REUSEPORT). Otherwise a port that is
             taken is an error.
         ready: told when every product is loaded and probed.
+        worker: this process is one of several on one port. It listens only when it is ready, as callers are spread
+            over all that listen.
 
     Raises:
         OperatorError: the port is taken, or a product cannot be loaded.
     """
     config = settings.server
     products = Products(settings.products)
-    guard = Guard(config.limits.deadline, settings.privacy.pseudonyms)
-    server = grpc.aio.server(interceptors=[guard], options=_options(config, reuse_port=reuse_port))
-    stored = StoreServices(settings, registry, products, guard.leaving)
-    servicer = RecommendationServicer(settings, registry, products, stored.users, stored.exposures, stored.growth)
-    stored.attach(server)
-    rpc.add_RecommendationServiceServicer_to_server(servicer, server)
-    state = Health(settings.products)
-    await state.attach(server)
-    if config.reflection:
-        reflection.enable_server_reflection(
-            [SERVICE, *stored.names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
-        )
-    address = _bind(server, listen or config.listen, settings)
+    once = worker is None or worker.first
+    parts = await _assembled(settings, registry, products, reuse_port=reuse_port, once=once)
+    server, guard, stored, state = parts.server, parts.guard, parts.stored, parts.health
+    where = listen or config.listen
+
+    async def begin() -> str:
+        address = _bind(server, where, settings)
+        await server.start()
+        log.info("listening", address=address)
+        return address
+
     stop = _stop_on_signals()
-    await server.start()
-    log.info("listening", address=address)
+    address = await begin() if worker is None else where
+    living = asyncio.ensure_future(worker.live(stop)) if worker is not None else None
     ends = time.monotonic()
     stopping = asyncio.ensure_future(stop.wait())
     preparing = asyncio.ensure_future(_prepare(settings, registry, products, state, stored))
@@ -177,6 +210,9 @@ async def serve(
         if preparing.done():
             preparing.result()
             await state.all_serving()
+            if worker is not None:
+                address = await begin()
+                worker.ready()
             said = Ready(address, tuple(settings.products))
             log.info("ready", address=said.address, products=said.products, revision=settings.revision)
             if ready is not None:
@@ -191,9 +227,11 @@ async def serve(
         preparing.cancel()
         following.cancel()
         stopping.cancel()
+        if living is not None:
+            living.cancel()
         await server.stop(max(ends - time.monotonic(), 0))
         await stored.drain(min(config.shutdown_grace, 2.0))
-        servicer.close()
+        parts.lists.close()
         stored.close()
         for served in products.served.values():
             if served is not None:

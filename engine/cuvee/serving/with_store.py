@@ -36,8 +36,18 @@ PRUNE = 3600.0
 class StoreServices:
     """The store of a server, and who asks it."""
 
-    def __init__(self, settings: Settings, registry: Registry, products: Products, leaving: asyncio.Event) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        products: Products,
+        leaving: asyncio.Event,
+        *,
+        prunes: bool = True,
+    ) -> None:
         """Open the configured store; where ``store.url`` is empty, nothing here does anything.
+
+        ``prunes``: old events are deleted by this process; of several workers one does that.
 
         Raises:
             OperatorError: it cannot be one of ours, or its tables are of another version.
@@ -49,6 +59,7 @@ class StoreServices:
         """Full names of the services."""
         self._products = tuple(products.served)
         self._configured = settings.products
+        self._prunes = prunes
         self._store = open_store(settings)
         if self._store is None:
             return
@@ -94,7 +105,7 @@ class StoreServices:
 
     async def _keep_pruning(self) -> None:
         """Page by page, so that others get their turns between."""
-        while self._store is not None:
+        while self._prunes and self._store is not None:
             pages = prune(self._store, self._configured)
             try:
                 while (page := await self._calls.ask(lambda: next(pages, None))) is not None:  # noqa: B023

@@ -69,7 +69,7 @@ def run_server(
     wait_until: str = "ready",
     seconds: float = 120.0,
 ) -> Iterator[RunningServer]:
-    """Run ``cuvee serve`` on a free port, and stop it at the end.
+    """Run ``cuvee serve`` on a free port, in one process unless ``options`` say otherwise, and stop it at the end.
 
     Args:
         config: a ``cuvee.toml`` whose products were fitted.
@@ -83,6 +83,7 @@ def run_server(
         TimeoutError: it took longer; with its log.
     """
     command = [sys.executable, "-m", "cuvee.cli", "serve", "--config", str(config), "--listen", "127.0.0.1:0"]
+    command += ["--workers", "1"]
     with tempfile.TemporaryDirectory(prefix="cuvee-server-") as folder:
         log_file = Path(folder) / "log"
         with log_file.open("wb") as log:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,7 +45,7 @@ class Bench:
         label: str,
         *,
         users: range | None = None,
-        options: Sequence[str] = (),
+        workers: int = 1,
         cores: frozenset[int] = CORES.server,
         callers_on: frozenset[int] = CORES.callers,
     ) -> Iterator[Asked]:
@@ -53,7 +53,9 @@ class Bench:
         product = fitted(label)
         bodies = KEPT / "requests" / f"{label}.bin"
         write_requests(product, bodies, users=users, n=5_000 if self.quick else 50_000)
-        with serving(product, cores=cores, options=options) as server:
+        options = ("--workers", str(workers))
+        ready = "ready" if workers == 1 else "workers ready"
+        with serving(product, cores=cores, options=options, until=ready) as server:
             real = Target(server.address, METHOD, bodies)
             first = drive(real, callers=2, seconds=1, warm_up=2, cores=callers_on, look=True)
             with echo(round(first.n_bytes) or 2500, cores=cores) as address:

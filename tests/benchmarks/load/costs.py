@@ -74,7 +74,7 @@ def _ended(pid: int, until: float) -> tuple[int, int]:
 def memory(bench: Bench) -> None:
     """What a worker has beyond mapped files after some requests; what a second one adds."""
     for label in ("four",) if bench.quick else ("six", "1M"):
-        with bench.asked(label, options=("--workers", "2"), cores=CORES.all) as asked:
+        with bench.asked(label, workers=2, cores=CORES.all) as asked:
             asked.cuvee(callers=32, connections=64)
             first, second = (memory_of(pid) for pid in _workers(asked.server.process.pid))
             found = f"{first.own / MB:.0f} MB"

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,18 +80,19 @@ def serving(
     *,
     cores: frozenset[int] = CORES.server,
     options: Sequence[str] = (),
+    until: str = "ready",
     seconds: float = 300.0,
 ) -> Iterator[RunningServer]:
     """Cuvée's server, ready, and the model server on the callers' cores where the product has a deep model."""
     port = _free_port()
     settings = {**product.settings, "CUVEE_MODEL_SERVER": f"127.0.0.1:{port}", "OPENBLAS_NUM_THREADS": "1"}
-    with _model_server(product, port, settings), pinned(cores):
-        running = run_server(product.config, environment=settings, options=options, seconds=seconds)
-        server = running.__enter__()
-    try:
+    with ExitStack() as running:
+        running.enter_context(_model_server(product, port, settings))
+        with pinned(cores):
+            server = running.enter_context(
+                run_server(product.config, environment=settings, options=options, wait_until=until, seconds=seconds)
+            )
         yield server
-    finally:
-        running.__exit__(None, None, None)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from load.bench import Bench
 from load.driving import Run
 from load.processes import CORES
 from load.report import Curve, Row, in_words, plot
+from load.requests import Answers
 from load.synthetic import LONG, SHORT
 
 __all__ = ["goodput", "history", "open_loop", "size", "throughput", "workers"]
@@ -19,9 +20,15 @@ OF_PEAK = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
 def _figures(**runs: Run) -> dict[str, object]:
     return {
         name: {"rate": run.rate, "p50_ms": run.p50, "p99_ms": run.p99, "statuses": run.statuses, "busy": run.busy}
-        | ({"degraded": run.answers.degraded / max(run.answers.n, 1)} if run.answers else {})
+        | (_looked_at(run.answers) if run.answers else {})
         for name, run in runs.items()
     }
+
+
+def _looked_at(answers: Answers) -> dict[str, object]:
+    """Shares of those that were looked at."""
+    n = max(answers.n, 1)
+    return {"looked_at": answers.n, "whole": answers.whole / n, "degraded": answers.degraded / n}
 
 
 def _callers(n: int) -> str:
@@ -119,8 +126,7 @@ def workers(bench: Bench) -> None:
     """One worker and two, on all cores, with the callers beside them; the ratio is of rates."""
     found = []
     for n in (1, 2):
-        options = ("--workers", str(n))
-        with bench.asked("four", options=options, cores=CORES.all, callers_on=CORES.all) as asked:
+        with bench.asked("four", workers=n, cores=CORES.all, callers_on=CORES.all) as asked:
             found.append(asked.cuvee(callers=64, connections=64))
     one, two = found
     note = f"{os.cpu_count()} cores, callers beside"

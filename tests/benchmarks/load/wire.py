@@ -28,6 +28,7 @@ END_STREAM = ACK = 1
 END_HEADERS = 4
 WIDE_OPEN = 2**31 - 1
 FIRST_WINDOW = 65_535
+LARGEST_FRAME = 16_384
 
 
 @dataclass(slots=True)
@@ -55,7 +56,10 @@ def _text(value: str) -> bytes:
 
 
 class Connection:
-    """One connection; calls run beside each other on it. Sockets do not block, and the caller polls."""
+    """One connection; calls run beside each other on it. Sockets do not block, and the caller polls.
+
+    A message of ours may have 65,530 bytes, as a stream's own window is not looked at.
+    """
 
     def __init__(self, address: str, path: str, deadline: float) -> None:
         host, _, port = address.rpartition(":")
@@ -100,6 +104,8 @@ class Connection:
 
     def send(self, body: bytes, due: float | None = None) -> None:
         """Begin a call; ``flush`` puts it on the wire. Its time counts from ``due`` where that is given."""
+        if len(body) + 5 > FIRST_WINDOW:
+            raise ValueError(f"{len(body)} bytes are too many for this small client")
         call = Answer(time.perf_counter() if due is None else due)
         if self._waiting or self._window < len(body) + 5:
             self._waiting.append((body, call))
@@ -111,7 +117,10 @@ class Connection:
         self._window -= len(body) + 5
         self._calls[self._stream] = call
         self._out += _frame(HEADERS, END_HEADERS, self._stream, self._headers)
-        self._out += _frame(DATA, END_STREAM, self._stream, b"\0" + struct.pack(">I", len(body)) + body)
+        message = b"\0" + struct.pack(">I", len(body)) + body
+        for at in range(0, len(message), LARGEST_FRAME):
+            last = at + LARGEST_FRAME >= len(message)
+            self._out += _frame(DATA, END_STREAM * last, self._stream, message[at : at + LARGEST_FRAME])
 
     def flush(self) -> None:
         """Send what there is, as far as the socket takes it."""

@@ -1,0 +1,244 @@
+"""The process that looks after workers: starts them, replaces those that die or hang, ends them all.
+
+It loads no model, makes no gRPC object and starts no thread, so that it can fork at any time: what it has
+imported is shared by all workers, and whoever takes a dead one's place is there soon. The only threads beside its own
+are those that Polars starts when it is imported: jemalloc's, which is made for forks, and one that cleans up files
+of sorts larger than memory, which there are none of here. Its pool of threads begins with the first query, in a worker.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import FrameType
+
+import structlog
+
+from cuvee.serving.workers.worker import READY, Worker
+
+__all__ = ["supervise"]
+
+log = structlog.get_logger(__name__)
+
+HUNG = 10.0
+"""Seconds without a sign of life after which a worker is killed."""
+LATE = 2.0
+"""Seconds by which this process's own look may be late: then it was stopped itself, and judges nobody by that."""
+SETTLED = 60.0
+"""Seconds after which a worker's life was no short one."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
+"""Seconds before a worker is replaced; doubled with each short life in a row."""
+KILL_AFTER = 5.0
+"""Seconds beyond the grace that workers have to end."""
+HANGUP = "a new configuration or model is served after a restart: stop it by SIGTERM"
+
+
+@dataclass
+class _Running:
+    """A worker as its supervisor sees it."""
+
+    number: int
+    pid: int
+    says: int
+    """The pipe that it speaks into; at its end when it is dead."""
+    keeps: int
+    """The pipe that ends with this process."""
+    since: float
+    beat: float
+    """When it last gave a sign of life."""
+    ready: bool = False
+
+
+def supervise(n: int, work: Callable[[Worker], int], address: str, grace: float) -> int:
+    """Run workers until SIGTERM or SIGINT, then let each finish what is in flight.
+
+    Args:
+        n: how many.
+        work: what a worker does in its own process; its exit code.
+        address: what they listen on, for the log.
+        grace: seconds that they take to end at most.
+
+    Returns:
+        The exit code: 0, or that of a worker that could not start at all.
+    """
+    gc.collect()
+    gc.freeze()  # what is collected no more is written to no more, so its pages stay shared
+    return _Supervisor(n, work, address, grace).run()
+
+
+class _Supervisor:
+    def __init__(self, n: int, work: Callable[[Worker], int], address: str, grace: float) -> None:
+        self._work, self._address, self._grace = work, address, grace
+        self._running: dict[int, _Running] = {}
+        self._due = {1: 0.0, **dict.fromkeys(range(2, n + 1), math.inf)}
+        """When the workers that do not run are to be started. The others wait for the first, so that what it
+        cannot load is told once, and what it has read they find in memory."""
+        self._short = dict.fromkeys(self._due, 0)
+        """Short lives in a row."""
+        self._began = False
+        """All were ready once."""
+        self._stopping = False
+        self._code = 0
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._woken, False)
+
+    def run(self) -> int:
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._told_to_stop)
+        signal.signal(signal.SIGHUP, lambda *_: log.warning("SIGHUP ignored", hint=HANGUP))
+        sent = killed = False
+        ends = looked = time.monotonic()
+        while self._running or not self._stopping:
+            now = time.monotonic()
+            if self._stopping and not sent:
+                log.info("stopping", workers=len(self._running), grace=self._grace)
+                sent, ends = True, now + self._grace + KILL_AFTER
+                self._send(signal.SIGTERM)
+            if sent and not killed and now > ends:
+                log.warning("workers do not end and are killed", workers=sorted(self._running))
+                killed = True
+                self._send(signal.SIGKILL)
+            if not self._stopping:
+                self._start_due(now)
+            self._listen()
+            now = time.monotonic()
+            if now - looked > LATE:
+                for running in self._running.values():
+                    running.beat = now
+            looked = now
+            if not self._stopping:
+                self._kill_hung(now)
+        log.info("stopped")
+        return self._code
+
+    def _told_to_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _send(self, number: signal.Signals) -> None:
+        for running in self._running.values():
+            with suppress(ProcessLookupError):
+                os.kill(running.pid, number)
+            # one that was stopped (SIGSTOP) hears nothing else
+            if number is signal.SIGTERM:
+                os.kill(running.pid, signal.SIGCONT)
+
+    def _start_due(self, now: float) -> None:
+        for number in [number for number, due in self._due.items() if due <= now]:
+            del self._due[number]
+            self._start(number)
+
+    def _start(self, number: int) -> None:
+        says, hears = os.pipe()
+        supervisor, keeps = os.pipe()
+        os.set_blocking(hears, False)
+        os.set_blocking(says, False)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            self._become(Worker(number, hears, supervisor), says, keeps)
+        os.close(hears)
+        os.close(supervisor)
+        now = time.monotonic()
+        self._running[number] = _Running(number, pid, says, keeps, now, now)
+        log.info("worker started", worker=number, pid=pid)
+
+    def _become(self, worker: Worker, *ends: int) -> None:
+        """The other side of the fork: works, and never comes back."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            siblings = [end for running in self._running.values() for end in (running.says, running.keeps)]
+            for end in (*ends, *siblings, self._woken, self._wake):
+                os.close(end)
+            code = self._work(worker)
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(bool(ended.code))
+        except Exception:
+            log.exception("worker failed")
+        finally:
+            with suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+    def _listen(self) -> None:
+        """Wait a moment for what workers say, and for signals; bury the dead."""
+        now = time.monotonic()
+        pause = min([0.5, *(max(due - now, 0.0) for due in self._due.values())]) if not self._stopping else 0.2
+        speakers = {running.says: running for running in self._running.values()}
+        heard, _, _ = select.select([self._woken, *speakers], [], [], pause)
+        for end in heard:
+            try:
+                said = os.read(end, 4096)
+            except BlockingIOError:
+                continue
+            if end == self._woken:
+                continue
+            running = speakers[end]
+            if not said:
+                self._bury(running)
+                continue
+            running.beat = time.monotonic()
+            if READY in said:
+                self._is_ready(running)
+
+    def _is_ready(self, running: _Running) -> None:
+        running.ready = True
+        seconds = round(time.monotonic() - running.since, 3)
+        log.info("worker ready", worker=running.number, pid=running.pid, seconds=seconds)
+        self._due = {number: 0.0 if due == math.inf else due for number, due in self._due.items()}
+        if not self._began and not self._due and all(one.ready for one in self._running.values()):
+            self._began = True
+            log.info("workers ready", address=self._address, workers=len(self._running))
+
+    def _bury(self, running: _Running) -> None:
+        _, status = os.waitpid(running.pid, 0)
+        os.close(running.says)
+        os.close(running.keeps)
+        del self._running[running.number]
+        code = os.waitstatus_to_exitcode(status)
+        if self._stopping:
+            log.info("worker ended", worker=running.number, pid=running.pid, how=_in_words(code))
+            return
+        if not self._began:
+            log.error("worker could not start", worker=running.number, pid=running.pid, how=_in_words(code))
+            self._code = code if code > 0 else 1
+            self._stopping = True
+            return
+        lived = time.monotonic() - running.since
+        short = self._short[running.number] = 0 if lived > SETTLED else self._short[running.number] + 1
+        pause = min(FIRST_PAUSE * 2 ** max(short - 1, 0), LONGEST_PAUSE)
+        self._due[running.number] = time.monotonic() + pause
+        log.warning(
+            "worker ended, and is replaced",
+            worker=running.number,
+            pid=running.pid,
+            how=_in_words(code),
+            lived=round(lived, 1),
+            pause=round(pause, 1),
+        )
+
+    def _kill_hung(self, now: float) -> None:
+        for running in self._running.values():
+            if now - running.beat > HUNG:
+                log.warning("worker hangs, and is killed", worker=running.number, pid=running.pid, silent=HUNG)
+                running.beat = now  # until its end is seen
+                os.kill(running.pid, signal.SIGKILL)
+
+
+def _in_words(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
