@@ -9,21 +9,21 @@ import hashlib
 import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_serializer, field_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_serializer, field_validator
 
 from cuvee.environment import from_environment
 from cuvee.errors import ConfigError, Mistake
-from cuvee.product import RESERVED, Duration, Name, Product, Table
+from cuvee.mistakes import UNREAD, Mistakes
+from cuvee.product import RESERVED, Duration, Name, Product, RuleUse, Table
 from cuvee.pseudonyms import LEAST_KEY, Pseudonyms
 from cuvee.recommender import RecommenderConfig
 from cuvee.registry import Registry
 
-__all__ = ["Instance", "Settings", "StoreConfig", "load_settings"]
+__all__ = ["Instance", "Settings", "StoreConfig", "load_settings", "read_settings"]
 
 
 class Tls(Table):
@@ -172,46 +172,7 @@ class Settings(Table):
         return self.artifacts if "://" in self.artifacts else str((self.root / self.artifacts).resolve())
 
 
-class _Collector:
-    """Gathers mistakes, so that one run shows them all."""
-
-    def __init__(self) -> None:
-        self.mistakes: list[Mistake] = []
-
-    def add(self, file: Path, path: str, message: str) -> None:
-        self.mistakes.append(Mistake(str(file), path, message))
-
-    def invalid(self, file: Path, prefix: str, problem: ValidationError) -> None:
-        errors = problem.errors()
-        for error in errors:
-            # a list is "too short" as well when its only element is wrong
-            inside = [e for e in errors if len(e["loc"]) > len(error["loc"])]
-            if error["type"] == "too_short" and any(e["loc"][: len(error["loc"])] == error["loc"] for e in inside):
-                continue
-            loc = ".".join(str(p) for p in (prefix, *error["loc"]) if str(p))
-            message = error["msg"].removeprefix("Value error, ")
-            if error["type"] == "extra_forbidden":
-                message = "unknown key; see `cuvee check --help` and the plugin's README for those that exist"
-            self.add(file, loc, message)
-
-    def parse(self, file: Path) -> dict[str, Any] | None:
-        """A file's tables; None where it cannot be read, which is noted."""
-        try:
-            return tomllib.loads(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as problem:
-            self.add(file, "", f"cannot be read: {problem}")
-        except tomllib.TOMLDecodeError as problem:
-            self.add(file, "", f"not TOML: {problem}")
-        return None
-
-    def refuse(self, file: Path, values: dict[str, Any], name: str, message: str) -> None:
-        """Take out a key that a file may not set."""
-        if name in values:
-            del values[name]
-            self.add(file, name, f"unknown key; {message}")
-
-
-def _instances(table: object, file: Path, registry: Registry, found: _Collector) -> dict[str, Instance]:
+def _instances(table: object, file: Path, registry: Registry, found: Mistakes) -> dict[str, Instance]:
     instances: dict[str, Instance] = {}
     if not isinstance(table, dict):
         found.add(file, "recommenders", "must be a table of tables")
@@ -229,17 +190,17 @@ def _instances(table: object, file: Path, registry: Registry, found: _Collector)
         if registered is None:
             found.add(file, f"{path}.plugin", _unknown("recommender", raw["plugin"], registry))
             continue
-        try:
-            config = registered.component.Config.model_validate(keys, context={"root": file.parent.resolve()})
-            instances[name] = Instance(name=name, plugin=raw["plugin"], config=config)
-        except ValidationError as problem:
-            found.invalid(file, path, problem)
+        context = {"root": file.parent.resolve()}
+        config = found.read(registered.component.Config, keys, file, path, context=context)
+        if config is None:
+            continue
+        made = found.read(Instance, {}, file, path, fixed={"name": name, "plugin": raw["plugin"], "config": config})
+        if made is not None:
+            instances[name] = made
     return instances
 
 
-def _with_vectors(
-    instances: dict[str, Instance], known: set[str], file: Path, found: _Collector
-) -> dict[str, Instance]:
+def _with_vectors(instances: dict[str, Instance], known: set[str], file: Path, found: Mistakes) -> dict[str, Instance]:
     """The same instances, those that need the vectors of others with the digests of these."""
     ready: dict[str, Instance] = {}
 
@@ -274,21 +235,21 @@ def _unknown(kind: str, name: str, registry: Registry) -> str:
     return f"no installed plugin registers the {kind} {name!r}; there are: {there or 'none'}{broken}"
 
 
-def _check_sources(product: Product, file: Path, known: set[str], found: _Collector) -> None:
+def _check_sources(product: Product, file: Path, known: set[str], found: Mistakes) -> None:
     """Every name of a recommender must be one of cuvee.toml's."""
     used = [s.use for s in product.sources]
     there = ", ".join(sorted(known)) or "none"
     named = [*((f"sources.{at}.use", name) for at, name in enumerate(used))]
     named += [(f"fallback.chain.{at}", name) for at, name in enumerate(product.fallback.chain)]
     for path, name in named:
-        if name not in known:
+        if name not in known and name != UNREAD:
             found.add(file, path, f"there is no [recommenders.{name}] in cuvee.toml; there are: {there}")
     for at, name in enumerate(used):
-        if name in used[:at]:
+        if name in used[:at] and name != UNREAD:
             found.add(file, f"sources.{at}.use", f"{name!r} is listed twice")
 
 
-def _check_weights(product: Product, file: Path, found: _Collector) -> None:
+def _check_weights(product: Product, file: Path, found: Mistakes) -> None:
     """Every table of weights must name a segment, and sources of the product."""
     used = {s.use for s in product.sources}
     for segment, table in product.blend.weights.items():
@@ -296,20 +257,21 @@ def _check_weights(product: Product, file: Path, found: _Collector) -> None:
         if segment not in product.blend.segments and segment != "similar":
             there = ", ".join(product.blend.segments)
             found.add(file, path, f"there is no such segment; there are: {there}, similar")
-        for name in table.keys() - used:
-            found.add(file, f"{path}.{name}", "is not one of the product's sources")
+        for name in sorted(table.keys() - used) if UNREAD not in used else ():
+            there = ", ".join(s.use for s in product.sources)
+            found.add(file, f"{path}.{name}", f"is not one of the product's sources; there are: {there}")
         if not any(table.values()):
             found.add(file, path, "needs a weight above 0")
 
 
-def _check_components(product: Product, file: Path, registry: Registry, found: _Collector) -> Product:
+def _check_components(product: Product, file: Path, registry: Registry, found: Mistakes) -> Product:
     """Calibrator, blender and rules must be installed, and their keys be theirs.
 
     Gives the product with its blender's options completed.
     """
     context = {
         "root": file.parent.resolve(), "calibrate": product.blend.calibrate, "missing": product.blend.missing,
-        "sources": [s.use for s in product.sources],
+        "sources": [s.use for s in product.sources if s.use != UNREAD],
     }  # fmt: skip
     if product.blend.calibrate not in registry.calibrators:
         found.add(file, "blend.calibrate", _unknown("calibrator", product.blend.calibrate, registry))
@@ -318,16 +280,20 @@ def _check_components(product: Product, file: Path, registry: Registry, found: _
         (f"rules.{at}.use", "rule", r.use, "Config", f"rules.{at}", r.options) for at, r in enumerate(product.rules)
     ]
     for path, kind, name, model, table, options in named:
+        if name == UNREAD:
+            continue
         registered = getattr(registry, f"{kind}s").get(name)
         if registered is None:
             found.add(file, path, _unknown(kind, name, registry))
             continue
-        try:
-            checked = getattr(registered.component, model).model_validate(options, context=context)
-        except ValidationError as problem:
-            found.invalid(file, table, problem)
-            continue
-        if path == "blend.method":
+        before = len(found.found)
+        checked = found.read(getattr(registered.component, model), options, file, table, context=context)
+        if checked is not None and kind == "rule" and len(found.found) > before:
+            # without what is wrong, so that the rest of the rule can be held against a catalogue
+            kept = RuleUse.model_validate({**checked.model_dump(exclude_unset=True), "use": name})
+            rules = [kept if f"rules.{at}" == table else use for at, use in enumerate(product.rules)]
+            product = product.model_copy(update={"rules": tuple(rules)})
+        if checked is not None and path == "blend.method":
             # with what they name beside the file read, so that a product is whole and its revision tells
             whole = checked.model_dump(mode="json", exclude_unset=True)
             product = product.model_copy(update={"blend": product.blend.model_copy(update={"options": whole})})
@@ -340,40 +306,54 @@ def load_settings(file: Path, registry: Registry) -> Settings:
     Raises:
         ConfigError: with every mistake of every file.
     """
-    found = _Collector()
+    settings, mistakes = read_settings(file, registry)
+    if mistakes or settings is None:
+        raise ConfigError(mistakes)
+    return settings
+
+
+def read_settings(file: Path, registry: Registry) -> tuple[Settings | None, list[Mistake]]:
+    """What ``cuvee.toml`` and ``products/*.toml`` say, and every mistake in them.
+
+    With mistakes the settings are what is left without what is wrong: good for looking for more of
+    them (a filter that does not fit the catalogue), and for nothing else. None where nothing is left.
+    """
+    found = Mistakes()
     if not file.is_file():
-        raise ConfigError([Mistake(str(file), "", "does not exist; pass --config, or copy deploy/cuvee.toml here")])
+        found.add(file, "", "does not exist; pass --config, or copy deploy/cuvee.toml here")
+        return None, found.found
     parsed = found.parse(file)
     raw = from_environment(parsed or {}, os.environ, lambda path, message: found.add(file, path, message))
     found.refuse(file, raw, "root", "relative paths start at the folder of this file")
     instances = _instances(raw.pop("recommenders", {}), file, registry, found)
-    known = {*instances, *(m.path.split(".")[1] for m in found.mistakes if m.path.startswith("recommenders."))}
+    known = {*instances, *(m.path.split(".")[1] for m in found.found if m.path.startswith("recommenders."))}
     instances = _with_vectors(instances, known, file, found)
     folder = file.parent / str(raw.pop("products", "products"))
     products: dict[str, Product] = {}
     for path in sorted(folder.glob("*.toml")):
-        values = found.parse(path)
-        if values is None:
-            continue
-        found.refuse(path, values, "name", "a product is named as its file")
-        try:
-            product = Product.model_validate({"name": path.stem, "dataset": path.stem, **values})
-        except ValidationError as problem:
-            found.invalid(path, "", problem)
-            continue
-        products[product.name] = product
-        if parsed is not None:
-            _check_sources(product, path, known, found)
-        _check_weights(product, path, found)
-        products[product.name] = _check_components(product, path, registry, found)
-    if not products and not found.mistakes:
+        product = _product(path, registry, known if parsed is not None else None, found)
+        if product is not None:
+            products[product.name] = product
+    if not products and not found.found:
         found.add(folder, "", "holds no product: add <name>.toml; deploy/products/movies.toml is an example")
-    if parsed is None:
-        raise ConfigError(found.mistakes)
-    try:
-        settings = Settings(root=file.parent.resolve(), recommenders=instances, products=products, **raw)
-    except ValidationError as problem:
-        found.invalid(file, "", problem)
-    if found.mistakes:
-        raise ConfigError(found.mistakes)
-    return settings
+    fixed = {"root": file.parent.resolve(), "recommenders": instances, "products": products}
+    settings = found.read(Settings, raw, file, fixed=fixed, listed=("recommenders", "products"))
+    return settings, found.found
+
+
+def _product(file: Path, registry: Registry, known: set[str] | None, found: Mistakes) -> Product | None:
+    """A product's file; None where nothing can be made of it. ``known``: the recommenders, if they could be read."""
+    values = found.parse(file)
+    if values is None:
+        return None
+    found.refuse(file, values, "name", "a product is named as its file")
+    defaults = {"dataset": file.stem}
+    product = found.read(Product, values, file, fixed={"name": file.stem}, defaults=defaults)
+    if product is None:  # a file's name that is none is no reason to leave the rest unread
+        product = found.read(Product, values, file, fixed={"name": "unnamed"}, defaults=defaults)
+    if product is None:
+        return None
+    if known is not None:
+        _check_sources(product, file, known, found)
+    _check_weights(product, file, found)
+    return _check_components(product, file, registry, found)

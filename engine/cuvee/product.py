@@ -95,13 +95,14 @@ class BlendConfig(Table):
     max_candidates: int = Field(2000, ge=1, le=100_000)
     """Cap of the union of candidates, per query."""
 
-    @model_validator(mode="after")
-    def _from_zero(self) -> BlendConfig:
-        if 0 not in self.segments.values():
-            raise ValueError("segments: one must start at 0 events")
-        if len(set(self.segments.values())) != len(self.segments):
-            raise ValueError("segments: two start at the same number of events")
-        return self
+    @field_validator("segments")
+    @classmethod
+    def _from_zero(cls, segments: dict[str, int]) -> dict[str, int]:
+        if 0 not in segments.values():
+            raise ValueError("one must start at 0 events")
+        if len(set(segments.values())) != len(segments):
+            raise ValueError("two start at the same number of events")
+        return segments
 
 
 class RuleUse(Table):

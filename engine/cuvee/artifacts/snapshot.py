@@ -20,10 +20,11 @@ from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.explore import Explorer
 from cuvee.ranking.facts import ItemFacts
 from cuvee.ranking.plan import Plan, Source
-from cuvee.recommender import Recommender
+from cuvee.recommender import Bools, Recommender
 from cuvee.registry import Registry
+from cuvee.rules import Rule
 
-__all__ = ["Snapshot", "compile_plan", "explorer_of", "grown", "load_snapshot"]
+__all__ = ["Snapshot", "compile_plan", "explorer_of", "grown", "load_snapshot", "rules_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -65,20 +66,7 @@ def compile_plan(
     """
     timeouts = {s.use: s.timeout for s in product.sources}
     blender = registry.blenders[product.blend.method].component
-    rules, eligible, mistakes = [], None, []
-    for at, use in enumerate(product.rules):
-        component = registry.rules[use.use].component
-        try:
-            rule = component(component.Config.model_validate(use.options), catalog)
-            mask = rule.eligible()
-        except RequestError as problem:
-            mistakes.append(Mistake(f"products/{product.name}.toml", f"rules.{at}", str(problem)))
-            continue
-        rules.append(rule)
-        if mask is not None:
-            eligible = mask if eligible is None else eligible & mask
-    if mistakes:
-        raise ConfigError(mistakes)
+    rules, eligible = rules_of(product, registry, catalog)
     return Plan(
         product=product.name,
         catalog=catalog,
@@ -96,6 +84,31 @@ def compile_plan(
         passage=product.blend.passage,
         facts=facts,
     )
+
+
+def rules_of(product: Product, registry: Registry, catalog: Catalog) -> tuple[list[Rule[Any]], Bools | None]:
+    """A product's rules over a catalogue, and which items they let show to anyone: bool[N], None for all.
+
+    Raises:
+        ConfigError: with every rule that does not fit the catalogue.
+    """
+    rules: list[Rule[Any]] = []
+    eligible: Bools | None = None
+    mistakes = []
+    for at, use in enumerate(product.rules):
+        component = registry.rules[use.use].component
+        try:
+            rule = component(component.Config.model_validate(use.options), catalog)
+            mask = rule.eligible()
+        except RequestError as problem:
+            mistakes.append(Mistake(f"products/{product.name}.toml", f"rules.{at}", str(problem)))
+            continue
+        rules.append(rule)
+        if mask is not None:
+            eligible = mask if eligible is None else eligible & mask
+    if mistakes:
+        raise ConfigError(mistakes)
+    return rules, eligible
 
 
 def explorer_of(product: Product, data: Dataset, version: str) -> Explorer | None:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from cuvee.cli.terminal.options import DEFAULT_CONFIG, ConfigOption, JsonOption, examples, open_settings
+from cuvee.cli.terminal.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    examples,
+    open_registry,
+    product_file,
+)
 
 if TYPE_CHECKING:
     from cuvee.config import Settings
@@ -31,7 +39,8 @@ def register(app: typer.Typer) -> None:
 def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Validate the configuration and print what it comes to, defaults and all.
 
-    Every mistake of every file is reported at once, with its path, and the exit code is 2.
+    Every mistake of every file is reported at once, with its path, rules that do not fit the
+    catalogue among them, and the exit code is 2.
     Models that are missing, or were fitted under another configuration, are warned of.
     """
     from rich.console import Console
@@ -40,7 +49,7 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
 
     from cuvee.cli.terminal.tables import print_json
 
-    settings, registry = open_settings(config)
+    settings, registry = _checked(config)
     effective = settings.effective()
     warnings = list(warnings_of(settings, registry))
     if as_json:
@@ -60,6 +69,38 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
     told.print(
         Text.assemble(("ok: ", "bold green"), f"{config}: {products}, {recommenders}, revision {settings.revision}")
     )
+
+
+def _checked(config: Path) -> tuple[Settings, Registry]:
+    """The configuration, after looking for mistakes in it, and in its rules over the catalogues.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    from pydantic import ValidationError
+
+    from cuvee.artifacts.snapshot import rules_of
+    from cuvee.config import read_settings
+    from cuvee.data.imported import imported_data
+    from cuvee.errors import ConfigError, CuveeError, Mistake
+
+    registry = open_registry()
+    settings, mistakes = read_settings(config, registry)
+    for name, product in settings.products.items() if settings is not None else ():
+        for at, use in enumerate(product.rules):
+            if settings is None or use.use not in registry.rules:
+                continue
+            alone = product.model_copy(update={"rules": (use,)})
+            try:
+                rules_of(alone, registry, imported_data(settings, name).catalog)
+            except ConfigError as problem:
+                file = str(product_file(config, name))
+                mistakes += [Mistake(file, f"rules.{at}", m.message) for m in problem.mistakes]
+            except (CuveeError, ValidationError):  # without a catalogue, or with a mistake that is told already
+                continue
+    if mistakes or settings is None:
+        raise ConfigError(mistakes)
+    return settings, registry
 
 
 def warnings_of(settings: Settings, registry: Registry) -> Iterator[str]:

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from cuvee.config import Settings
     from cuvee.registry import Registry
 
-__all__ = ["ConfigOption", "JsonOption", "ProductArgument", "check_product", "examples", "open_settings"]
+__all__ = [
+    "ConfigOption",
+    "JsonOption",
+    "ProductArgument",
+    "check_product",
+    "examples",
+    "open_registry",
+    "open_settings",
+    "product_file",
+]
 
 ConfigOption = Annotated[
     Path,
@@ -31,6 +40,23 @@ def examples(*lines: str) -> str:
     return "\n".join(["[bold]Examples[/bold]", *(f"  [cyan]{escape(line)}[/cyan]" for line in lines)])
 
 
+def open_registry() -> Registry:
+    """Load the installed plugins.
+
+    Raises:
+        PluginError: two plugins register one name.
+    """
+    import sys
+
+    import structlog
+
+    from cuvee.registry import Registry
+
+    # stdout belongs to the command's own answer
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    return Registry.load()
+
+
 def open_settings(config: Path) -> tuple[Settings, Registry]:
     """Load the installed plugins and the whole configuration.
 
@@ -38,17 +64,18 @@ def open_settings(config: Path) -> tuple[Settings, Registry]:
         ConfigError: with every mistake.
         PluginError: two plugins register one name.
     """
-    import sys
-
-    import structlog
-
     from cuvee.config import load_settings
-    from cuvee.registry import Registry
 
-    # stdout belongs to the command's own answer
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    registry = Registry.load()
+    registry = open_registry()
     return load_settings(config, registry), registry
+
+
+def product_file(config: Path, product: str) -> Path:
+    """Where a product's file lies, beside a configuration that can be read."""
+    import tomllib
+
+    folder = tomllib.loads(config.read_text(encoding="utf-8")).get("products", "products")
+    return config.parent / str(folder) / f"{product}.toml"
 
 
 def check_product(settings: Settings, name: str) -> str:

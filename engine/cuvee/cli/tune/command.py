@@ -17,6 +17,7 @@ from cuvee.cli.terminal.options import (
     check_product,
     examples,
     open_settings,
+    product_file,
 )
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def tune(
     measure = Measure(metric.value if metric else table.tune.metric, k or table.tune.k)
     out = out or settings.data_dir.parent / "tuning" / f"{product}{'.new-items' if new_items else ''}.toml"
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
-    file = _product_file(config, product)
+    file = product_file(config, product)
     if new_items:
         data = training_data(settings, product)
         _warn_of_times(settings, product, data)
@@ -268,13 +269,6 @@ def _apply(file: Path, text: str, config: Path) -> None:
     except ConfigError:
         write_whole(file, before)
         raise
-
-
-def _product_file(config: Path, product: str) -> Path:
-    import tomllib
-
-    folder = tomllib.loads(config.read_text(encoding="utf-8")).get("products", "products")
-    return config.parent / str(folder) / f"{product}.toml"
 
 
 def _show(found: Tuning, patch: Patch, written: list[Path], *, applied: bool) -> None:

@@ -80,7 +80,7 @@ def model_server(
         )
     from cuvee_tfserving.model_server.configuration import Model, read_models  # noqa: PLC0415 - needs TensorFlow
     from cuvee_tfserving.model_server.refusals import Refused  # noqa: PLC0415
-    from cuvee_tfserving.model_server.server import Options, serve  # noqa: PLC0415
+    from cuvee_tfserving.model_server.server import CannotListen, Options, serve  # noqa: PLC0415
 
     if model_config_file is not None:
         try:
@@ -97,4 +97,8 @@ def model_server(
         threads=threads or max(1, (os.cpu_count() or 2) // 2),
         parent=os.getppid() if with_parent else None,
     )
-    serve(models, model_config_file, options)
+    try:
+        serve(models, model_config_file, options)
+    except CannotListen as problem:
+        typer.echo(f"error: {problem}", err=True)
+        raise typer.Exit(2) from None

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from cuvee.errors import OperatorError
 
 from cuvee_tfserving.model_server.batching import Batcher
 from cuvee_tfserving.model_server.configuration import Model, read_models
@@ -22,7 +21,7 @@ from cuvee_tfserving.model_server.servable import Servable
 from cuvee_tfserving.model_server.services import ModelService, PredictionService
 from cuvee_tfserving.protos import add_ModelServiceServicer_to_server, add_PredictionServiceServicer_to_server
 
-__all__ = ["Options", "serve"]
+__all__ = ["CannotListen", "Options", "serve"]
 
 CALLS = 64
 """Calls that are worked on or wait for their batch."""
@@ -32,6 +31,10 @@ PARENT_EVERY = 1.0
 """Seconds between two looks whether the parent is still there."""
 GRACE = 10.0
 """Seconds for calls in flight when the server is told to end."""
+
+
+class CannotListen(Exception):
+    """The address is taken, or none of this machine's."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def serve(models: Sequence[Model], config_file: Path | None, options: Options) -
     Listens at once and says NOT_FOUND while models are loading. SIGHUP reads ``config_file`` again.
 
     Raises:
-        OperatorError: the address cannot be listened on.
+        CannotListen: the address cannot be listened on.
     """
     ending, again = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,7 +84,7 @@ def serve(models: Sequence[Model], config_file: Path | None, options: Options) -
     try:
         port = server.add_insecure_port(options.listen)
     except RuntimeError:
-        raise OperatorError(
+        raise CannotListen(
             f"cannot listen on {options.listen}: is another server there already? Stop it, or give another --port "
             "or --host"
         ) from None

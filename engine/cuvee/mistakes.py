@@ -1,0 +1,227 @@
+"""Reading tables into models so that every mistake is found, and not the first of each kind alone.
+
+A table with a mistake is validated again without the keys that are wrong, until what is left is
+right: a misspelt key hides nothing of what else can be said of the table, nor of what depends on it.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from cuvee.errors import Mistake
+
+__all__ = ["UNREAD", "Mistakes"]
+
+UNREAD = ""
+"""The ``use`` of an entry of ``sources`` or ``rules`` that could not be read: its mistake is noted already."""
+ENTRIES = ("sources", "rules")
+"""Lists of tables whose places later mistakes name: a wrong entry is not taken out, but becomes :data:`UNREAD`."""
+ROUNDS = 50
+
+M = TypeVar("M", bound=BaseModel)
+Place = tuple[int | str, ...]
+
+
+class Mistakes:
+    """Gathers mistakes, so that one run shows them all."""
+
+    def __init__(self) -> None:
+        self.found: list[Mistake] = []
+
+    def add(self, file: Path, path: str, message: str) -> None:
+        """Note a mistake at a path of a file; one that is noted already is not noted again."""
+        mistake = Mistake(str(file), path, message)
+        if mistake not in self.found:
+            self.found.append(mistake)
+
+    def parse(self, file: Path) -> dict[str, Any] | None:
+        """A file's tables; None where it cannot be read, which is noted."""
+        try:
+            return tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as problem:
+            self.add(file, "", f"cannot be read: {problem}")
+        except tomllib.TOMLDecodeError as problem:
+            self.add(file, "", f"not TOML: {problem}")
+        return None
+
+    def refuse(self, file: Path, values: dict[str, Any], name: str, message: str) -> None:
+        """Take out a key that a file may not set."""
+        if name in values:
+            del values[name]
+            self.add(file, name, f"unknown key; {message}")
+
+    def read(
+        self,
+        model: type[M],
+        values: Mapping[str, Any],
+        file: Path,
+        prefix: str = "",
+        *,
+        context: Mapping[str, Any] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        listed: tuple[str, ...] = (),
+    ) -> M | None:
+        """The model of a table, made without what is wrong in it, which is noted; None where it cannot be made.
+
+        Args:
+            model: what the table holds.
+            values: as they stand in the file.
+            file: whose table it is.
+            prefix: the table's path in the file.
+            context: for the model's validators.
+            fixed: fields that the file does not set.
+            defaults: fields for a file that does not set them.
+            listed: which of the fixed fields a list of the known keys names all the same.
+        """
+        left = copy.deepcopy(dict(values))
+        hidden = tuple(name for name in fixed or () if name not in listed)
+        noted: set[Place] = set()
+        for _ in range(ROUNDS):
+            try:
+                return model.model_validate({**(defaults or {}), **left, **(fixed or {})}, context=dict(context or {}))
+            except ValidationError as problem:
+                errors = problem.errors()
+            taken: list[Place] = []
+            for path, message, error in _told(errors, model, hidden):
+                if path not in noted:  # else it is what follows from taking it out
+                    self.add(file, ".".join(str(part) for part in (prefix, *path) if str(part)), message)
+                noted.add(path)
+                place = _place(left, path, error)
+                if place is None:
+                    return None
+                taken.append(place)
+            for place in taken:
+                _take_out(left, place)
+        return None
+
+
+def _told(
+    errors: list[ErrorDetails], model: type[BaseModel], hidden: tuple[str, ...]
+) -> Iterator[tuple[Place, str, str]]:
+    """Path, message and kind of each mistake: one for each value, whatever pydantic tried with it."""
+    # what a default is computed from is wrong: that is noted where it stands
+    rest = [e for e in errors if e["type"] != "default_factory_not_called"]
+    said: dict[Place, list[ErrorDetails]] = {}
+    for error in rest:
+        inside = [
+            e for e in rest if len(e["loc"]) > len(error["loc"]) and e["loc"][: len(error["loc"])] == error["loc"]
+        ]
+        if error["type"] == "too_short" and inside:  # for its only element is wrong
+            continue
+        said.setdefault(_named(error["loc"], model), []).append(error)
+    for path, kinds in said.items():
+        message = "; or ".join(dict.fromkeys(_message(e, model, path, hidden) for e in kinds))
+        yield path, message, kinds[0]["type"]
+
+
+def _message(error: ErrorDetails, model: type[BaseModel], path: Place, hidden: tuple[str, ...]) -> str:
+    if error["type"] != "extra_forbidden":
+        return error["msg"].removeprefix("Value error, ")
+    keys = [name for name in _fields(model, path[:-1]) if name not in hidden]
+    near = difflib.get_close_matches(str(path[-1]), keys, 1)
+    meant = f"; is {near[0]!r} meant?" if near else ""
+    return f"unknown key{meant} There are: {', '.join(keys)}" if meant else f"unknown key; there are: {', '.join(keys)}"
+
+
+def _fields(model: type[BaseModel], path: Place) -> list[str]:
+    """The keys of the table at a path."""
+    at: Any = model
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = at.model_fields.get(part) if _is_model(at) else None
+        if field is None:
+            return []
+        at = next(iter(_models(field.annotation)), None)
+    return list(at.model_fields) if _is_model(at) else []
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _models(kind: Any) -> Iterator[type[BaseModel]]:
+    """The models in an annotation, such as that of ``tuple[SourceUse, ...]``."""
+    if _is_model(kind):
+        yield kind
+    for one in get_args(kind):
+        yield from _models(one)
+
+
+def _named(loc: Place, model: type[BaseModel]) -> Place:
+    """A location as it stands in the file: without what pydantic adds for the kinds that a value may have."""
+    at: Any = model
+    path: list[int | str] = []
+    for part in loc:
+        if part == "[key]":
+            break
+        if isinstance(part, int):
+            path.append(part)
+        elif _is_model(at):
+            path.append(part)
+            field = at.model_fields.get(part)
+            at = field.annotation if field is not None else None
+            if at is not None and not _takes_keys(at):
+                at = next(_models(at), at)
+        elif at is None or _takes_keys(at):
+            path.append(part)
+            at = next(_models(at), _value_of(at)) if at is not None else None
+        else:  # the name of a kind: "constrained-int", "literal[...]", "function-after[...]"
+            break
+    return tuple(path)
+
+
+def _takes_keys(kind: Any) -> bool:
+    """Whether a value of an annotation is a table with any keys."""
+    return not _is_model(kind) and any(name in str(kind) for name in ("dict", "Mapping"))
+
+
+def _value_of(kind: Any) -> Any:
+    """The annotation of a table's values."""
+    arguments = get_args(kind)
+    return arguments[-1] if arguments else None
+
+
+def _place(values: Mapping[str, Any], path: Place, error: str) -> Place | None:
+    """What to take out so that the rest may be tried: the value, or the table that lacks it; None for nothing."""
+    depth, at = 0, values
+    while depth < len(path):
+        part = path[depth]
+        inside = (
+            part in at if isinstance(at, dict) else isinstance(at, list) and isinstance(part, int) and part < len(at)
+        )
+        if not inside:
+            break
+        depth, at = depth + 1, at[part]  # type: ignore[index]
+    if not depth:
+        return path[:1] if error == "missing" and path[0] in ENTRIES else None
+    place = path[:depth]
+    if isinstance(place[-1], int) and not (depth == 2 and place[0] in ENTRIES):
+        place = place[:-1]  # lists are right or wrong as a whole
+    return place
+
+
+def _take_out(values: dict[str, Any], place: Place) -> None:
+    """Take out what is wrong; entries of :data:`ENTRIES`, and all of them, become :data:`UNREAD` instead."""
+    *above, last = place
+    at: Any = values
+    for part in above:
+        if (isinstance(at, dict) and part not in at) or not isinstance(at, dict | list):
+            return  # gone with what is around it
+        at = at[part]  # type: ignore[index]
+    unread = {"use": UNREAD}
+    if isinstance(at, list):
+        at[int(last)] = unread
+    elif not above and last in ENTRIES:
+        at[last] = [unread]
+    elif isinstance(at, dict):
+        at.pop(last, None)
