@@ -18,11 +18,12 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from cuvee import Candidates, Catalog, Dataset, load_arrays, save_arrays
+from cuvee import Candidates, Catalog, Dataset, Ragged, load_arrays, save_arrays
 from cuvee.recommender import Activity, Progress, Queries, Recommender, Serves
 
 from cuvee_popular.config import PopularConfig
 from cuvee_popular.counts import Counts
+from cuvee_popular.order import Order
 from cuvee_popular.popularity import log_lift, log_share
 from cuvee_popular.segments import Segments
 
@@ -30,6 +31,8 @@ __all__ = ["Popular"]
 
 BLOCK = 256
 """Rows scored densely at a time, so that a batch of thousands needs no B x N matrix."""
+WALK = 4_096
+"""Items scored at first; of a curve of popularity that is usual, more than are needed."""
 NOTABLE = np.log(1.1)
 """The lift from which a segment or a trend is worth a word."""
 
@@ -51,6 +54,8 @@ class Popular(Recommender[PopularConfig]):
     """float32[n], or empty where the config leaves the trend out: the weighted log lift."""
     lifts: npt.NDArray[np.float32]
     """float32[S, n]: the weighted log lift of each item in each segment; row 0 is zero."""
+    order: Order
+    """The items by what all users have of a score."""
 
     @classmethod
     def fit(cls, data: Dataset, config: PopularConfig, progress: Progress) -> Self:
@@ -64,7 +69,7 @@ class Popular(Recommender[PopularConfig]):
 
     def save(self, directory: Path) -> None:
         """Write the tables and the counts that they are made of, an array each, and ``segments.json``."""
-        tables = {"share": self.share, "trend": self.trend, "lifts": self.lifts}
+        tables = {"share": self.share, "trend": self.trend, "lifts": self.lifts, **self.order.arrays()}
         save_arrays(directory, {**tables, **self.fitted.arrays()})
         (directory / "segments.json").write_text(json.dumps(self.segments.to_json(), indent=1))
 
@@ -73,27 +78,49 @@ class Popular(Recommender[PopularConfig]):
         """Read; weights and segments are those of the fit."""
         del catalog  # items newer than the model have no events in it
         tables = load_arrays(directory, "share", "trend", "lifts")
+        order = Order.from_arrays(load_arrays(directory, *(field.name for field in fields(Order))))
         segments = Segments.from_json(json.loads((directory / "segments.json").read_text()))
         fitted = Counts.from_arrays(load_arrays(directory, *(field.name for field in fields(Counts))))
-        return cls(config, segments, fitted, tables["share"], tables["trend"], tables["lifts"])
+        return cls(config, segments, fitted, tables["share"], tables["trend"], tables["lifts"], order)
 
     def updated(self, activity: Activity) -> Self:
         """As a fit on all of the events would have it: the present is the last one, and new items have shares, too."""
         counts = self.fitted.and_since(activity, self.segments, self.config)
-        share, trend, lifts = _tables(counts, self.segments, self.config)
-        return replace(self, share=share, trend=trend, lifts=lifts)
+        share, trend, lifts, order = _tables(counts, self.segments, self.config)
+        return replace(self, share=share, trend=trend, lifts=lifts, order=order)
 
     def candidates(self, queries: Queries, k: int) -> Candidates:
-        """The k most popular for each user's segments."""
-        every = np.arange(len(self.share), dtype=np.int32)
+        """The k most popular for each user's segments.
+
+        Walks down the items by what all users have of a score, as far as segments could still lift
+        one into the list.
+        """
+        k = min(k, len(self.share))
         blocks = []
         for start in range(0, len(queries), BLOCK):
             asked = queries.select(np.arange(start, min(start + BLOCK, len(queries))))
-            scores = self.score(asked, np.broadcast_to(every, (len(asked), len(every))))
-            blocks.append(Candidates.top(scores, k, asked))
+            blocks.append(self._walked(asked, k))
         if not blocks:
-            return Candidates.empty(0, min(k, len(every)))
+            return Candidates.empty(0, k)
         return Candidates(np.concatenate([b.items for b in blocks]), np.concatenate([b.scores for b in blocks]))
+
+    def _walked(self, queries: Queries, k: int) -> Candidates:
+        """The k best of a batch, as :meth:`cuvee.Candidates.top` would have them of all scores."""
+        rows = self.segments.of_profiles(queries.profiles)
+        lifted = self.order.most[rows].sum(axis=1)
+        free = replace(queries, excluded=Ragged.of([()] * len(queries)), eligible=None)
+        # what is excluded takes up places, too
+        length = max(WALK, 2 * (k + int(queries.excluded.lengths.max(initial=0))))
+        while True:
+            items, left = self.order.first(length, queries.eligible)
+            scores = self.score(queries, np.broadcast_to(items, (len(queries), len(items))))
+            _forbid(scores, items, queries.excluded)
+            found = Candidates.top(scores, k, free)
+            listed = Candidates(np.where(found.items >= 0, items[found.items], np.int32(-1)), found.scores)
+            full = listed.scores.shape[1] == k and (listed.scores[:, -1] > left + lifted).all() if k else True
+            if full or left == -np.inf:
+                return _padded(listed, k)
+            length *= 4
 
     def score(self, queries: Queries, items: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """float32[B, M]: a log probability, give or take a constant of the segments."""
@@ -134,15 +161,36 @@ class Popular(Recommender[PopularConfig]):
 
 def _tables(
     counts: Counts, segments: Segments, config: PopularConfig
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Share, trend and lifts."""
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32], Order]:
+    """Share, trend and lifts, and the items by the first two."""
     trend = np.empty(0)
     if config.trending:
         window = counts.window
         expected = counts.plain * (window.sum() / max(counts.plain.sum(), 1e-12))
         trend = config.trending * log_lift(window, expected, config.smoothing)
-    share = log_share(counts.recent, counts.plain)
-    return share.astype(np.float32), trend.astype(np.float32), _segment_lifts(counts.segments, segments, config)
+    share = log_share(counts.recent, counts.plain).astype(np.float32)
+    rising = trend.astype(np.float32)
+    lifts = _segment_lifts(counts.segments, segments, config)
+    return share, rising, lifts, Order.of(share + rising if len(rising) else share, lifts)
+
+
+def _forbid(scores: npt.NDArray[np.float32], items: npt.NDArray[np.int32], excluded: Ragged) -> None:
+    """Take out of float32[B, m], the scores of rising items int32[m], what each row excludes."""
+    if not len(items):
+        return
+    at = np.minimum(np.searchsorted(items, excluded.items), len(items) - 1)
+    there = items[at] == excluded.items
+    scores[excluded.rows[there], at[there]] = -np.inf
+
+
+def _padded(listed: Candidates, k: int) -> Candidates:
+    """With -1 and NaN up to k columns."""
+    b, m = listed.items.shape
+    if m == k:
+        return listed
+    padded = Candidates.empty(b, k)
+    padded.items[:, :m], padded.scores[:, :m] = listed.items, listed.scores
+    return padded
 
 
 def _segment_lifts(counted: npt.NDArray[Any], segments: Segments, config: PopularConfig) -> npt.NDArray[np.float32]:
