@@ -1,7 +1,8 @@
 """Neighbors keeps the contract, in each of its models."""
 
+import pytest
 from cuvee.testing import RecommenderContract
-from cuvee_neighbors import Neighbors
+from cuvee_neighbors import Neighbors, item_weights, recommender, user_knn
 
 
 class TestNeighbors(RecommenderContract):
@@ -15,7 +16,28 @@ class TestNeighbors(RecommenderContract):
         {"model": "user_knn", "similarity": "jaccard", "shrink": 1, "neighbours": 5, "half_life": 10},
         {"model": "item_knn", "vectors_of": "another", "neighbours": 10},
         {"model": "user_knn", "vectors_of": "another", "neighbours": 10},
+        {"exact_items": 0, "rank": 8, "neighbours": 50},
+        {"model": "item_knn", "spoken_for": 5},
     )
+
+
+class TestLarge(RecommenderContract):
+    """The same where every catalogue counts as a large one."""
+
+    recommender = Neighbors
+    configs = (
+        {"exact_items": 0, "rank": 8},
+        {"model": "item_knn"},
+        {"model": "user_knn"},
+        {"model": "transitions"},
+        {"model": "item_knn", "vectors_of": "another", "neighbours": 10},
+        {"model": "user_knn", "vectors_of": "another", "neighbours": 10},
+    )
+
+    @pytest.fixture(autouse=True)
+    def _all_are_large(self, monkeypatch):
+        for module in (item_weights, user_knn, recommender):
+            monkeypatch.setattr(module, "LARGE", 0)
 
 
 class TestTransitions(RecommenderContract):

@@ -189,6 +189,7 @@ def test_half_life_may_be_none_in_toml():
     assert NeighborsConfig(model="user_knn").neighbours == 50
 
 
-def test_ease_refuses_what_would_not_fit(board):
-    with pytest.raises(ValueError, match="raise max_items above 41, or choose item_knn"):
-        fit(board, max_items=40)
+@pytest.mark.parametrize("more", [{"near": 5.0}, {"features": {"genres": 2.0}}], ids=["near", "features"])
+def test_ease_of_pairs_that_are_not_counted_needs_the_exact_matrix(board, more):
+    with pytest.raises(ValueError, match="raise exact_items to 41, or leave them out"):
+        fit(board, exact_items=40, **more)

@@ -6,14 +6,22 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from cuvee.recommender import RecommenderConfig
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 __all__ = ["ModelName", "NeighborsConfig"]
 
 ModelName: TypeAlias = Literal["ease", "item_knn", "user_knn", "transitions"]
 
 _HALF_LIFE: Mapping[str, float] = {"ease": 4.0, "item_knn": 2.0, "user_knn": 3.0, "transitions": 2.0}
-_NEIGHBOURS: Mapping[str, int] = {"ease": 1, "item_knn": 100, "user_knn": 50, "transitions": 200}
+_NEIGHBOURS: Mapping[str, int] = {"ease": 1_000, "item_knn": 100, "user_knn": 50, "transitions": 200}
 _LIKES_HALF_LIFE: Mapping[str, float] = {"user_knn": 30.0}
 _ON_VECTORS: Mapping[str, Mapping[str, float]] = {
     "half_life": {"user_knn": 2.0},
@@ -25,8 +33,9 @@ _READ_BY: Mapping[str, tuple[ModelName, ...]] = {
     "l2": ("ease",),
     "near": ("ease",),
     "features": ("ease",),
-    "max_items": ("ease",),
-    "neighbours": ("item_knn", "user_knn", "transitions"),
+    "exact_items": ("ease",),
+    "rank": ("ease",),
+    "spoken_for": ("item_knn",),
     "likes_half_life": ("user_knn",),
     "shrink": ("item_knn", "user_knn"),
     "similarity": ("item_knn", "user_knn"),
@@ -67,12 +76,18 @@ class NeighborsConfig(RecommenderConfig):
     features: dict[str, PositiveFloat] = Field(default_factory=dict)
     """ease: columns of labels of the items (``{ tags = 20 }``): two items with the same labels count as
     liked together by so many users more."""
-    max_items: PositiveInt = 20_000
-    """ease: the largest catalogue that it is fitted on. The matrix is dense: 20,000 items make
-    1.6 GB of it."""
+    exact_items: NonNegativeInt = 20_000
+    """ease: up to so many items all weights are computed and kept, which is a dense matrix (20,000 items
+    make 1.6 GB of it). Larger catalogues keep the largest weights of each item of a history, of pairs
+    that somebody likes both of; :mod:`cuvee_neighbors.ease_pruned` says how they are found."""
+    rank: PositiveInt = 256
+    """ease above ``exact_items``: how many eigenvalues are exact; more cost more and miss less."""
     neighbours: PositiveInt = Field(default_factory=lambda given: int(_default("neighbours", _NEIGHBOURS, given, 50)))
-    """item_knn: entries kept for each item proposed; transitions: for each item of the history;
-    user_knn: users asked. By default 100 (on vectors 200), 200 and 50."""
+    """item_knn: entries kept for each item proposed; transitions, and ease above ``exact_items``: for each
+    item of the history; user_knn: users asked. By default 100 (on vectors 200), 200, 1,000 and 50."""
+    spoken_for: PositiveInt = 5_000
+    """item_knn: the most items that an item of the history speaks for, those it is most like. In a large
+    catalogue what everybody likes would else be looked up with tens of thousands of neighbours."""
     likes_half_life: PositiveFloat | None = Field(
         default_factory=lambda given: _default("likes_half_life", _LIKES_HALF_LIFE, given, 30.0)
     )

@@ -20,6 +20,8 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[Any]
 Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 
+LARGE = 20_000
+"""Catalogues of more items are scored sparsely: dense rows would be mostly zeros."""
 FEW = 16
 """Up to a sixteenth of the columns, gathering them is cheaper than making whole rows."""
 
@@ -40,6 +42,13 @@ class ItemWeights:
         del users  # whose history it is changes nothing
         product = history @ self.weights
         return product.toarray() if sparse.issparse(product) else np.asarray(product)
+
+    def sparse_scores(self, history: Matrix, users: Ints) -> Matrix | None:
+        """The same, sparse, where the weights are and the catalogue is large; None where not."""
+        del users
+        if isinstance(self.weights, np.ndarray) or self.n_items <= LARGE:
+            return None
+        return sparse.csr_array(history @ self.weights)
 
     def at(self, history: Matrix, users: Ints, items: Ints) -> Floats:
         """float32[B, M]: the scores of valid items, int[B, M]."""

@@ -30,15 +30,18 @@ def blocks_of(sizes: Ints, entries: int | None = None) -> Iterator[slice]:
         start = stop
 
 
-def keep_largest(rows: Matrix, k: int) -> Matrix:
-    """The k largest entries of each row; of equal ones those of the lowest columns. Rows keep their order."""
+def keep_largest(rows: Matrix, k: int, *, by_size: bool = False) -> Matrix:
+    """The k largest entries of each row, of equal ones those of the lowest columns; ``by_size`` passes over the sign.
+
+    Rows keep their order.
+    """
     lengths = np.diff(rows.indptr)
     long = np.flatnonzero(lengths > k)
     if not len(long):
         return rows
     kept = np.ones(len(rows.data), np.bool_)
     for start, stop in zip(rows.indptr[long].tolist(), rows.indptr[long + 1].tolist(), strict=True):
-        values = rows.data[start:stop]
+        values = np.abs(rows.data[start:stop]) if by_size else rows.data[start:stop]
         least = np.partition(values, len(values) - k)[len(values) - k]
         mine = values > least
         equal = np.flatnonzero(values == least)

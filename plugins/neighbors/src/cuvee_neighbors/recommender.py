@@ -20,11 +20,14 @@ from scipy import sparse
 
 from cuvee_neighbors.config import NeighborsConfig
 from cuvee_neighbors.ease import fit_ease, nearby, together
+from cuvee_neighbors.ease_pruned import fit_ease_pruned
 from cuvee_neighbors.features import likeness
 from cuvee_neighbors.item_knn import fit_item_knn
-from cuvee_neighbors.item_weights import ItemWeights
+from cuvee_neighbors.item_weights import LARGE, ItemWeights
 from cuvee_neighbors.on_vectors import VectorUsers, as_known, fit_item_knn_on_vectors
+from cuvee_neighbors.pruned import keep_largest
 from cuvee_neighbors.similarity import narrow
+from cuvee_neighbors.sparse_scores import best, looked_up
 from cuvee_neighbors.transitions import fit_transitions
 from cuvee_neighbors.user_knn import UserNeighbours
 
@@ -37,6 +40,8 @@ Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 
 CELLS = 4_000_000
 """Scores computed densely at a time (16 MB), so that a batch of thousands needs no B x N matrix."""
+SPARSE_ROWS = 64
+"""Rows scored sparsely at a time."""
 REASONS = {
     "ease": "because you liked {}",
     "item_knn": "because you liked {}",
@@ -56,6 +61,9 @@ class Model(Protocol):
 
     def scores(self, history: Matrix, users: Ints) -> Floats:
         """float32[B, N]: the scores of all items."""
+
+    def sparse_scores(self, history: Matrix, users: Ints) -> Matrix | None:
+        """The same, sparse, with 0 for items that are not there; None for models and catalogues that are dense."""
 
     def at(self, history: Matrix, users: Ints, items: Ints) -> Floats:
         """float32[B, M]: the scores of given items."""
@@ -125,6 +133,11 @@ class Neighbors(Recommender[NeighborsConfig]):
         """The k items of which the history speaks best; only such as it speaks for."""
         answer = Candidates.empty(len(queries), min(k, len(self.known)))
         for rows, history in self._blocks(queries):
+            few = self.model.sparse_scores(history, queries.users[rows])
+            if few is not None:
+                found = best(few, k, queries.select(rows), self.known)
+                answer.items[rows], answer.scores[rows] = found.items, found.scores
+                continue
             scores = self.model.scores(history, queries.users[rows])
             scores[:, ~self.known] = -np.inf
             scores[scores <= 0] = -np.inf
@@ -141,8 +154,11 @@ class Neighbors(Recommender[NeighborsConfig]):
         at = np.where(inside, items, 0)
         inside &= self.known[at]
         for rows, history in self._blocks(queries):
-            found = self.model.at(history, queries.users[rows], at[rows])
-            scores[rows] = np.where(inside[rows], found, np.float32(np.nan))
+            few = self.model.sparse_scores(history, queries.users[rows])
+            told = (
+                looked_up(few, at[rows]) if few is not None else self.model.at(history, queries.users[rows], at[rows])
+            )
+            scores[rows] = np.where(inside[rows], told, np.float32(np.nan))
         return scores
 
     def explain(self, queries: Queries, items: Ints) -> Sequence[str | None]:
@@ -174,7 +190,7 @@ class Neighbors(Recommender[NeighborsConfig]):
         n = len(self.known)
         usable = _usable(queries.histories, self._readable)
         served = np.flatnonzero(usable.lengths)
-        block = max(1, CELLS // max(n, 1))
+        block = SPARSE_ROWS if n > LARGE else max(1, CELLS // max(n, 1))
         for start in range(0, len(served), block):
             rows = served[start : start + block]
             history = narrow(usable.select(rows).matrix(n, self.config.half_life))
@@ -228,12 +244,16 @@ def _fit_model(data: Dataset, config: NeighborsConfig, known: Bools, progress: P
         return UserNeighbours.fit(liked, config.neighbours, config.similarity, config.shrink)
     if config.model == "item_knn":
         done = lambda items: progress(items / n, 1)  # noqa: E731 (one line, said where it is used)
-        return ItemWeights(narrow(fit_item_knn(liked, config.neighbours, config.similarity, config.shrink, done)))
-    if n > config.max_items:
-        raise ValueError(
-            f"ease holds a dense matrix of {n} x {n} items ({n * n * 4 / 1e9:.1f} GB); raise max_items above {n}, "
-            "or choose item_knn"
-        )
+        alike = fit_item_knn(liked, config.neighbours, config.similarity, config.shrink, done)
+        return ItemWeights(narrow(keep_largest(alike, config.spoken_for)))
+    if n > config.exact_items:
+        if config.near is not None or config.features:
+            raise ValueError(
+                f"near and features need all pairs of {n} items ({n * n * 4 / 1e9:.1f} GB); raise exact_items to {n}, "
+                "or leave them out"
+            )
+        done = lambda items: progress(items / n, 1)  # noqa: E731 (one line, said where it is used)
+        return ItemWeights(narrow(fit_ease_pruned(liked, config.l2, config.rank, config.neighbours, done)))
     pairs = together(liked) if config.near is None else nearby(data.events, n, config.near)
     if config.features:
         pairs += likeness(data.catalog.items, config.features)

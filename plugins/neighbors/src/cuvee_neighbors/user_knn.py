@@ -17,6 +17,8 @@ import numpy.typing as npt
 from cuvee import load_arrays, save_arrays
 from scipy import sparse
 
+from cuvee_neighbors.item_weights import LARGE
+from cuvee_neighbors.pruned import keep_largest
 from cuvee_neighbors.similarity import compare, keep_top
 
 __all__ = ["UserNeighbours", "ones_of"]
@@ -69,13 +71,28 @@ class UserNeighbours:
         ``history`` is float32[B, N]; ``users``, int[B], says whose it is: nobody is his own
         neighbour.
         """
-        common = (history @ self.liked_by).toarray()
+        lengths = np.asarray(history.multiply(history).sum(axis=1), np.float32).ravel()
+        found = sparse.csr_array(history @ self.liked_by)
+        if found.shape[1] > LARGE:
+            return self._nearest_of_many(found, lengths, users)
+        common = found.toarray()
         own = np.flatnonzero((users >= 0) & (users < common.shape[1]))
         common[own, users[own]] = 0
-        lengths = np.asarray(history.multiply(history).sum(axis=1), np.float32).ravel()
         near = keep_top(compare(common, lengths[:, None], self._sizes, self.similarity, self.shrink), self.neighbours)
         totals = np.asarray(near.sum(axis=1), np.float32).ravel()
         near.data /= np.repeat(totals, np.diff(near.indptr))
+        return near
+
+    def _nearest_of_many(self, common: Matrix, lengths: Floats, users: Ints) -> Matrix:
+        """The same of sparse inner products, float32[B, U]."""
+        row = np.repeat(np.arange(len(users)), np.diff(common.indptr))
+        alike = compare(common.data, lengths[row], self._sizes[common.indices], self.similarity, self.shrink)
+        alike[common.indices == users[row]] = 0
+        common.data = alike
+        common.eliminate_zeros()
+        near = keep_largest(common, self.neighbours)
+        totals = np.bincount(np.repeat(np.arange(len(users)), np.diff(near.indptr)), near.data, len(users))
+        near.data /= np.repeat(totals, np.diff(near.indptr)).astype(np.float32)
         return near
 
     def scores(self, history: Matrix, users: Ints) -> Floats:
@@ -86,6 +103,10 @@ class UserNeighbours:
             for at in range(0, len(users), block)
         ]
         return np.concatenate(parts) if parts else np.empty((0, self.n_items), np.float32)
+
+    def sparse_scores(self, history: Matrix, users: Ints) -> Matrix | None:
+        """The same, sparse, where the catalogue is large; None where not."""
+        return sparse.csr_array(self.nearest(history, users) @ self.liked) if self.n_items > LARGE else None
 
     def at(self, history: Matrix, users: Ints, items: Ints) -> Floats:
         """float32[B, M]: the scores of valid items, int[B, M]."""

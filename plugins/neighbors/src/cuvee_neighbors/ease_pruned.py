@@ -1,0 +1,94 @@
+"""EASE for catalogues whose N x N matrix does not fit: the weights of pairs that somebody likes both of.
+
+EASE's weights are those of F = G (G + l2 I)^-1, with G = X'X: ``W(i, j) = F(i, j) / (1 - F(j, j))``, since
+F = I - l2 P. F has G's eigenvectors, and w / (w + l2) in place of its eigenvalues w. That is done exactly
+for the r largest; the many small ones are left where G has them, but for one factor::
+
+    F ~ c G - V diag(c w - w / (w + l2)) V'        c = 1 / (w_r + l2)
+
+G is sparse and V thin, so each F(i, j) is a count and a product of r numbers, computed only where G is
+not 0, in blocks of rows; of each row the largest weights are kept. The small eigenvalues are what tells
+items apart that few like: without them (a low rank alone) a tenth of NDCG was lost on MovieLens 1M.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from cuvee_neighbors.pruned import blocks_of, keep_largest, stacked
+
+__all__ = ["fit_ease_pruned", "largest_directions"]
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
+
+SPARE = 32
+"""Directions beyond those that are kept, which make these better."""
+ROUNDS = 6
+"""Of the subspace iteration."""
+WIDER = 2
+"""So many times the entries that are kept are looked at, the most alike by cosine."""
+
+
+def largest_directions(liked: Matrix, rank: int) -> tuple[Floats, Floats]:
+    """float32[N, r] and float32[r]: eigenvectors of X'X and its largest eigenvalues, falling.
+
+    By subspace iteration from a fixed start (Halko, Martinsson and Tropp 2011); r is ``rank``, or less for a
+    smaller matrix.
+    """
+    n = liked.shape[1]
+    width = min(rank + SPARE, *liked.shape)
+    basis = np.random.default_rng(0).standard_normal((n, width), np.float32)
+    back = sparse.csr_array(liked.T.tocsr())
+    for _ in range(ROUNDS):
+        basis = np.linalg.qr(np.asarray(back @ (liked @ basis), np.float32))[0]
+    seen = np.asarray(liked @ basis, np.float32)
+    values, turns = np.linalg.eigh((seen.T @ seen).astype(np.float64))
+    kept = slice(None, -1 - min(rank, width), -1)
+    vectors: Floats = basis @ turns[:, kept].astype(np.float32)
+    return vectors, np.maximum(values[kept], 0).astype(np.float32)
+
+
+def fit_ease_pruned(
+    liked: Matrix, l2: float, rank: int, neighbours: int, done: Callable[[int], None] = lambda _: None
+) -> Matrix:
+    """The weights that predict one liked item from the others, of the pairs that matter.
+
+    Args:
+        liked: float32[U, N], 1 where a user likes an item.
+        l2: the ridge, in events.
+        rank: eigenvalues that are treated exactly.
+        neighbours: weights kept of each item of a history, the largest by size.
+        done: told the number of items done.
+
+    Returns:
+        float32[N, N], sparse, zero diagonal: row i says how much item i speaks for each item.
+    """
+    n = liked.shape[1]
+    vectors, values = largest_directions(liked, rank)
+    slope = np.float32(1 / (float(values.min(initial=np.inf)) + l2)) if len(values) else np.float32(1 / l2)
+    thin: Floats = vectors * np.sqrt(np.maximum(slope * values - values / (values + np.float32(l2)), 0))
+    by_item = sparse.csr_array(liked.T.tocsr())
+    counts = np.diff(by_item.indptr).astype(np.float32)
+    left = 1 - (slope * counts - (thin * thin).sum(axis=1))
+    rarity = 1 / np.sqrt(np.maximum(counts, 1))
+    work = np.asarray(by_item @ np.diff(liked.indptr), np.int64)
+    parts = []
+    for mine in blocks_of(work):
+        common = sparse.csr_array(by_item[mine] @ liked)
+        common.data *= rarity[common.indices]
+        common.data[np.repeat(np.arange(mine.start, mine.stop), np.diff(common.indptr)) == common.indices] = 0
+        common.eliminate_zeros()
+        common = keep_largest(common, WIDER * neighbours)
+        for item, start, stop in zip(range(mine.start, mine.stop), common.indptr, common.indptr[1:], strict=False):
+            others = common.indices[start:stop]
+            together = common.data[start:stop] / rarity[others]
+            common.data[start:stop] = (slope * together - thin[others] @ thin[item]) / left[others]
+        parts.append(keep_largest(common, neighbours, by_size=True))
+        done(mine.stop)
+    return stacked(parts, n)
