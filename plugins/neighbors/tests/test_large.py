@@ -72,6 +72,7 @@ def test_pruned_ease_ranks_as_ease_does(rank):
 
 
 def test_pruned_ease_keeps_the_largest_weights_of_each_item(monkeypatch):
+    monkeypatch.setattr("cuvee_neighbors.ease_pruned.WIDER", 99)  # all are looked at
     liked = likes()
     whole = fit_ease_pruned(liked, 20.0, rank=8, neighbours=99)
     few = fit_ease_pruned(liked, 20.0, rank=8, neighbours=10)
