@@ -38,6 +38,7 @@ def readable(path: Path) -> Iterator[None]:
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"{path} cannot be read: {error}; import this dataset anew, with --replace") from error
 
+
 FEW = 500
 """Values of a column that are read one by one."""
 

@@ -10,6 +10,8 @@ class TestContent(RecommenderContract):
         {},
         {"half_life": "none", "ngrams": [1, 2], "stop_words": "english", "min_df": 2},
         {"dims": 8, "weights": {"title": 2.0, "year": 0}},
+        {"index_above": 0},
+        {"index_above": 0, "dims": 8},
     )
 
 
@@ -18,6 +20,7 @@ class TestCheckerboard(RecommenderContract):
 
     recommender = Content
     toy = "checkerboard"
+    configs = ({}, {"index_above": 0})
 
 
 class TestChain(RecommenderContract):
@@ -25,4 +28,4 @@ class TestChain(RecommenderContract):
 
     recommender = Content
     toy = "chain"
-    configs = ({"half_life": 1, "weights": {"step": 1.0, "title": 0.0}},)
+    configs = ({"half_life": 1, "weights": {"step": 1.0, "title": 0.0}}, {"index_above": 0})

@@ -8,18 +8,20 @@ It needs no user or item of the fit: sessions, cold users and cold items are its
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from cuvee import Candidates, Catalog, Dataset, Entities, load_arrays, save_arrays
+from cuvee.nearest import ranked, unlisted
 from cuvee.recommender import Progress, Queries, Recommender, Serves
 from scipy import sparse
 
 from cuvee_content.config import ContentConfig
+from cuvee_content.index import Index
 from cuvee_content.reasons import best_reasons
 from cuvee_content.space import Space
 from cuvee_content.vectors import Vectors
@@ -30,6 +32,8 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 
 DIRECTIONS = 256
 """Of the sparse features, for others to learn from: more would be a large dense matrix."""
+ASKING = 128
+"""Users of the fit whom the recall of an index is measured with."""
 CELLS = 1 << 22
 """Numbers of a dense block: batches are worked off in blocks of rows that fit."""
 
@@ -49,6 +53,10 @@ class Content(Recommender[ContentConfig]):
     """bool[n]: the items whose vector is not zero."""
     catalog: Entities
     """For the titles in explanations."""
+    fitted: int = 0
+    """How many items the fit had; those from there on are not in the index."""
+    index: Index | None = None
+    """Of the items of the fit, where they are more than ``index_above``."""
 
     @classmethod
     def fit(cls, data: Dataset, config: ContentConfig, progress: Progress) -> Self:
@@ -57,7 +65,25 @@ class Content(Recommender[ContentConfig]):
         progress(1, 2, f"{sum(space.size)} features")
         vectors = space.items(data.catalog.items)
         progress(2, 2, f"{len(vectors)} vectors")
-        return cls(config, space, vectors, vectors.lengths > 0, data.catalog.items)
+        made = cls(config, space, vectors, vectors.lengths > 0, data.catalog.items, len(vectors))
+        if len(vectors) <= config.index_above or not made.known.any():
+            return made
+        return replace(made, index=Index.fit(vectors, made._asking(data)))
+
+    def _asking(self, data: Dataset) -> tuple[Floats, Floats]:
+        """A sample of users to come, float32[q, F] and float32[q, D]: histories, or items where nobody has any."""
+        active = np.flatnonzero(data.events.lengths)
+        asking = self.users(
+            Queries.build(data.histories(np.sort(np.random.default_rng(0).permutation(active)[:ASKING])))
+        )
+        if asking[1].any():
+            return asking[0][0][asking[1]], asking[0][1][asking[1]]
+        some = np.sort(np.random.default_rng(0).permutation(np.flatnonzero(self.known))[:ASKING])
+        return self.vectors.sparse[some].toarray(), self.vectors.dense[some]
+
+    def figures(self) -> Mapping[str, float]:
+        """The recall of the index, where there is one."""
+        return {} if self.index is None else {"recall": self.index.cells.recall}
 
     def save(self, directory: Path) -> None:
         """Write the space, and the vectors of the items of the fit."""
@@ -67,6 +93,8 @@ class Content(Recommender[ContentConfig]):
             directory,
             {"data": rows.data, "indices": rows.indices, "indptr": rows.indptr, "dense": self.vectors.dense},
         )
+        if self.index is not None:
+            self.index.save(directory)
 
     @classmethod
     def load(cls, directory: Path, config: ContentConfig, catalog: Catalog) -> Self:
@@ -80,14 +108,17 @@ class Content(Recommender[ContentConfig]):
         rows = sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
         fitted = Vectors(rows, arrays["dense"])
         vectors = fitted.append(space.items(catalog.items, len(fitted)))
-        return cls(config, space, vectors, vectors.lengths > 0, catalog.items)
+        return cls(config, space, vectors, vectors.lengths > 0, catalog.items, len(fitted), Index.load(directory))
 
     def candidates(self, queries: Queries, k: int) -> Candidates:
         """The items of the highest cosines, by an exact product with all of them."""
         n = len(self.vectors)
         blocks = []
-        for asked in _blocks(queries, max(n, sum(self.space.size))):
+        for asked in _blocks(queries, max(n if self.index is None else 0, sum(self.space.size))):
             users, told = self.users(asked)
+            if self.index is not None:
+                blocks.append(self._found(self.index, asked, users, told, k))
+                continue
             scores = self.vectors.products(users)
             scores[:, ~self.known] = np.nan
             scores[~told] = np.nan
@@ -95,6 +126,18 @@ class Content(Recommender[ContentConfig]):
         if not blocks:
             return Candidates.empty(0, min(k, n))
         return Candidates(np.concatenate([b.items for b in blocks]), np.concatenate([b.scores for b in blocks]))
+
+    def _found(
+        self, index: Index, queries: Queries, users: tuple[Floats, Floats], told: npt.NDArray[np.bool_], k: int
+    ) -> Candidates:
+        """The k best by the index, and of the items that are newer than it."""
+        n, fitted = len(self.vectors), self.fitted
+        found = index.search(users, min(k, n), queries)
+        items = np.concatenate([found.items, unlisted(fitted, n, queries)], axis=1)
+        at = np.where(items >= 0, items, 0)
+        # scored anew: exactly what score() says
+        scores = np.where(self.known[at] & told[:, None], self.vectors.products_at(users, at), np.float32(np.nan))
+        return ranked(items, scores, min(k, n))
 
     def score(self, queries: Queries, items: npt.NDArray[np.int32]) -> Floats:
         """float32[B, M]: cosines; NaN for a user of whom, or an item of which, nothing is known."""

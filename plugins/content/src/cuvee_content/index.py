@@ -1,0 +1,134 @@
+"""An index of the items' vectors, for catalogues too large to be looked through for each request.
+
+The sparse features are many, so items and queries meet in the few directions that say most of them
+(truncated singular value decomposition) when cells are made and chosen; inside the cells the
+cosines are exact, over all features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from cuvee import Candidates, Cells, Queries, load_arrays, save_arrays
+from cuvee.nearest import Scan
+from scipy.sparse import csr_array
+from sklearn.utils.extmath import randomized_svd
+
+from cuvee_content.vectors import Vectors
+
+__all__ = ["Index"]
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+Ints: TypeAlias = npt.NDArray[Any]
+
+DIRECTIONS = 64
+"""Of the sparse features."""
+SAMPLE = 50_000
+"""Items that the directions are learnt from."""
+BEST = 200
+"""The recall is measured over so many of the best."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """Cells of items, and the vectors in their order."""
+
+    cells: Cells
+    directions: Floats
+    """float32[F, 64 at most]."""
+    vectors: Vectors
+    """Of the items that are known, in the order of ``cells.items``."""
+
+    @classmethod
+    def fit(cls, vectors: Vectors, asking: tuple[Floats, Floats]) -> Self:
+        """Index the vectors that are not zero.
+
+        ``asking`` is a sample of users, float32[q, F] and float32[q, D], which the recall is measured with.
+        """
+        directions = _directions(vectors.sparse)
+        thin = np.concatenate([vectors.sparse @ directions, vectors.dense], axis=1).astype(np.float32)
+        thin[vectors.lengths == 0] = np.nan  # of whom nothing is known is nobody's neighbour
+        cells = Cells.learn(thin)
+        index = cls(cells, directions, _at(vectors, cells.items))
+        return replace(index, cells=cells.measured(index._thin(asking), index._scan(asking), BEST))
+
+    def search(self, users: tuple[Floats, Floats], k: int, queries: Queries) -> Candidates:
+        """The items of the highest cosines: see :meth:`cuvee.Cells.search`."""
+        return Candidates(*self.cells.search(self._thin(users), k, queries, self._scan(users)))
+
+    def _thin(self, users: tuple[Floats, Floats]) -> Floats:
+        """float32[B, d]: users in the space of the cells' centres."""
+        return np.concatenate([users[0] @ self.directions, users[1]], axis=1).astype(np.float32)
+
+    def _scan(self, users: tuple[Floats, Floats]) -> Scan:
+        rows, dense = self.vectors.sparse, self.vectors.dense
+
+        def scan(b: int, places: Sequence[slice] | Ints) -> Floats:
+            if isinstance(places, np.ndarray):
+                part, thick = rows[places], dense[places]
+            else:
+                part = _runs(rows, places)
+                thick = np.concatenate([dense[run] for run in places]) if dense.shape[1] and places else dense[:0]
+            scores = np.asarray(part @ users[0][b], np.float32)
+            return scores + thick @ users[1][b] if dense.shape[1] else scores
+
+        return scan
+
+    def save(self, directory: Path) -> None:
+        """Write ``index.<part>.npy``."""
+        self.cells.save(directory, "index")
+        rows = self.vectors.sparse
+        parts: dict[str, npt.NDArray[Any]] = {
+            "directions": self.directions,
+            "data": rows.data,
+            "indices": rows.indices,
+            "indptr": rows.indptr,
+            "dense": self.vectors.dense,
+        }
+        save_arrays(directory, {f"index.{name}": array for name, array in parts.items()})
+
+    @classmethod
+    def load(cls, directory: Path) -> Self | None:
+        """Map what :meth:`save` wrote; None where there is none."""
+        if not (directory / "index.items.npy").exists():
+            return None
+        names = ("directions", "data", "indices", "indptr", "dense")
+        directions, data, indices, indptr, dense = load_arrays(directory, *(f"index.{n}" for n in names)).values()
+        rows = csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(directions)))
+        return cls(Cells.load(directory, "index"), directions, Vectors(rows, dense))
+
+
+def _directions(rows: csr_array) -> Floats:
+    """float32[F, 64 at most]: the directions of the features that say most of the items."""
+    width = min(DIRECTIONS, *rows.shape)
+    if not width:
+        return np.zeros((rows.shape[1], 0), np.float32)
+    sample = rows[np.sort(np.random.default_rng(0).permutation(rows.shape[0])[:SAMPLE])]
+    _, _, found = randomized_svd(sample, n_components=min(width, sample.shape[0]), random_state=0)
+    return np.ascontiguousarray(found.T, np.float32)
+
+
+def _at(vectors: Vectors, items: Ints) -> Vectors:
+    """The vectors of some items, in their order, with small indices."""
+    rows = vectors.sparse[items]
+    narrow = csr_array((rows.data, rows.indices.astype(np.int32), rows.indptr), shape=rows.shape)
+    return Vectors(narrow, vectors.dense[items])
+
+
+def _runs(rows: csr_array, runs: Sequence[slice]) -> csr_array:
+    """The rows of some runs, one below the other."""
+    if len(runs) == 1 and runs[0] == slice(0, rows.shape[0]):
+        return rows
+    starts = [int(rows.indptr[run.start]) for run in runs]
+    stops = [int(rows.indptr[run.stop]) for run in runs]
+    lengths = [np.diff(rows.indptr[run.start : run.stop + 1]) for run in runs]
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]) if runs else np.zeros(1, np.int64)
+    entries = [slice(a, b) for a, b in zip(starts, stops, strict=True)]
+    data = np.concatenate([rows.data[e] for e in entries]) if runs else rows.data[:0]
+    indices = np.concatenate([rows.indices[e] for e in entries]) if runs else rows.indices[:0]
+    return csr_array((data, indices, indptr.astype(np.int32)), shape=(len(indptr) - 1, rows.shape[1]))
