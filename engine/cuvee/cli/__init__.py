@@ -16,6 +16,7 @@ from cuvee import __version__
 from cuvee.cli import ask, check, evaluate, fit, importing, plugins, report, serve, store, tune
 from cuvee.cli.extensions import add_commands
 from cuvee.cli.terminal.failures import exit_code, show
+from cuvee.cli.terminal.help import literal
 from cuvee.cli.terminal.options import examples
 from cuvee.errors import CuveeError
 
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        program(given)(args=given, prog_name="cuvee")
+        literal(program(given))(args=given, prog_name="cuvee")
     except CuveeError as problem:
         show(problem)
         sys.exit(exit_code(problem))

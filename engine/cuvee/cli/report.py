@@ -43,7 +43,11 @@ def report(
     product: ProductArgument,
     by: Annotated[
         Literal["source", "segment", "kind", "variant", "position", "version"],
-        typer.Option(help="What to tell apart; kind is blend, fallback or exploration."),
+        typer.Option(
+            metavar="WHAT",
+            help="What to tell apart: source, segment, kind (blend, fallback or exploration), variant, position or "
+            "version.",
+        ),
     ] = "source",
     days: Annotated[int, typer.Option(min=1, help="Of how many days.")] = 30,
     config: ConfigOption = DEFAULT_CONFIG,

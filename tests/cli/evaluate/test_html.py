@@ -41,7 +41,7 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.open and self.open[-1] == "h2":
             self.titles.append(data)
-        if self.open and self.open[-1] == "td":
+        if self.open and self.open[-1] in {"td", "span"}:
             self.cells.append(data.strip())
 
 
@@ -96,3 +96,17 @@ def test_a_place_where_it_cannot_be_written_is_refused_before_anything_is_comput
     assert "does not exist; create it first" in done.err
     assert not (place / "fits").exists()
     assert "name a file in it" in run("evaluate", "toys", "--html", place, "-c", place / "cuvee.toml").err
+
+
+@pytest.mark.parametrize("protocol", ["leave-last-out", "global-time", "cold-items"])
+def test_no_table_is_wider_than_a_page_and_each_figure_is_named_on_a_narrow_one(
+    protocol: str, run: Run, place: Path
+) -> None:
+    report(run, place, protocol)
+    text = (place / "report.html").read_text(encoding="utf-8")
+    for table in re.findall(r"<table>.*?</table>", text, re.DOTALL):
+        heads = re.findall(r"<th>(.*?)</th>", table)
+        assert len(heads) <= 9, heads
+        for row in re.findall(r"<tr class.*?</tr>", table, re.DOTALL):
+            assert re.findall(r'data-label="(.*?)"', row) == heads[1:]
+    assert not re.search(r"minmax\(\d", text), "a column that may not be narrower than a telephone"

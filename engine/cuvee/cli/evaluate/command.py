@@ -54,14 +54,16 @@ def evaluate(
             "to the models, and what serving them costs the others.",
         ),
     ] = Protocol.LEAVE_LAST_OUT,
-    k: Annotated[int, typer.Option("--k", min=1, max=100, help="Length of the lists.")] = 10,
-    users: Annotated[int | None, typer.Option(min=1, help="List a random sample of so many test users.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of samples, of random protocols, and of the intervals.")] = 0,
+    k: Annotated[int, typer.Option("--k", metavar="N", min=1, max=100, help="Length of the lists.")] = 10,
+    users: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="List a random sample of the test users.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of samples, random protocols and intervals.")] = 0,
     ablation: Annotated[bool, typer.Option(help="List the blend without each of its sources, too.")] = True,
     every_metric: Annotated[bool, typer.Option("--all-metrics", help="Show every metric, not the few.")] = False,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a report with plots, one file. Needs pip install 'cuvee\\[reports]'."),
+        typer.Option(metavar="FILE", help="Write a report with plots, one file. Needs the extra `reports`."),
     ] = None,
     refit: Annotated[
         list[str] | None,

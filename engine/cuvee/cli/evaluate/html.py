@@ -86,7 +86,9 @@ def require_reports(html: Path) -> None:
     missing = [name for name in ("jinja2", "matplotlib") if importlib.util.find_spec(name) is None]
     if missing:
         needed = " and ".join(missing)
-        raise PluginError(f"--html needs {needed}; install with: pip install 'cuvee[reports]'")
+        raise PluginError(
+            f"--html needs {needed}; install with: pip install 'cuvee[reports]' (in a checkout: pip install -e '.[reports]')"
+        )
     if not html.resolve().parent.is_dir():
         raise InvalidArgument("--html", f"the folder {html.resolve().parent} does not exist; create it first")
     if html.is_dir():
@@ -220,19 +222,23 @@ def _sections(found: Evaluation) -> Iterator[Section]:
 
 
 def _tables(found: Evaluation) -> Iterator[Table]:
-    from cuvee.evaluation.results import METRICS
+    from cuvee.evaluation.results import ACCURACY, METRICS
 
     for one in found.rounds:
         names = list(one.rows[0].figures.means)
         best = {n: best_of(one.rows, worth(n), METRICS[n].best) for n in names}
-        heads = [*(_label(one, n) for n in names), "blend against it, %"]
-        rows = []
-        for row in one.rows:
-            cells = [_cell(row, row.figures, n, best[n]) for n in names]
-            against = one.against(row.name)
-            cells.append(Cell(uplift(against.found), "", _tone(against)) if against else Cell(""))
-            rows.append(TableRow(row.name, row.kind, cells))
-        yield Table(one.name, heads, rows)
+        accuracy = [n for n in names if n in ACCURACY]
+        # as wide as a page is: what is right first, then what the lists are like
+        for part in (accuracy, [n for n in names if n not in accuracy]):
+            heads = [_label(one, n) for n in part]
+            rows = []
+            for row in one.rows:
+                cells = [_cell(row, row.figures, n, best[n]) for n in part]
+                if part is accuracy:
+                    against = one.against(row.name)
+                    cells.append(Cell(uplift(against.found), "", _tone(against)) if against else Cell(""))
+                rows.append(TableRow(row.name, row.kind, cells))
+            yield Table(one.name, [*heads, *(["blend against it, %"] if part is accuracy else [])], rows)
         if len(one.segments) > 1 and len(found.rounds) == 1:
             yield _by_segment(one)
     yield _comparisons(found)

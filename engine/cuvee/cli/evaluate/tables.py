@@ -22,7 +22,7 @@ __all__ = ["best_of", "main_comparisons", "notes_of", "show_evaluation", "worth"
 
 FEW = ("hit_rate", "recall", "mrr", "coverage")
 """Columns beside the primary metric."""
-COSTS = ("fallback", "empty")
+LAST = ("diversity", "popularity", "gini", "fallback", "empty")
 """Columns beside the seconds."""
 
 
@@ -77,9 +77,10 @@ def _rows(console: Console, one: RoundFigures, *, every_metric: bool) -> None:
     blocks = [few]
     if every_metric:
         rest = [n for n in first if n != one.primary]
-        # accuracy, what the lists are like, where they come from: each as wide as a terminal is
-        first_block = [n for n in rest[:5] if n != "precision"]
-        blocks = [first_block, [n for n in rest if n not in (*first_block, *COSTS)], [n for n in COSTS if n in rest]]
+        # accuracy, then what the lists are like and where they come from: each as wide as a terminal is
+        first_block = [n for n in rest[:4] if n != "precision"]
+        last_block = [n for n in rest if n in LAST]
+        blocks = [first_block, [n for n in rest if n not in (*first_block, *last_block)], last_block]
     for at, names in enumerate(blocks):
         heads = [METRICS[n].label.format(k=one.k) for n in names]
         lead = [METRICS[one.primary].label.format(k=one.k)] if at == 0 else []

@@ -240,7 +240,11 @@ def import_data(
     kind: Annotated[
         Literal["view", "click", "favourite", "purchase", "rating", "dismiss"] | None,
         typer.Option(
-            "--type", help="Of every event, where there is no column of types. For --product.", rich_help_panel=COLUMNS
+            "--type",
+            metavar="TYPE",
+            help="Of every event, where there is no column of types: view, click, favourite, purchase, rating or "
+            "dismiss. For --product.",
+            rich_help_panel=COLUMNS,
         ),
     ] = None,
     feedback: Annotated[

@@ -76,15 +76,20 @@ def register(app: typer.Typer) -> None:
 
 def tune(
     product: ProductArgument,
-    metric: Annotated[Metric | None, typer.Option(help="By default [tune] metric of the product.")] = None,
+    metric: Annotated[
+        Metric | None,
+        typer.Option(metavar="METRIC", help="ndcg, hit_rate, recall or mrr; by default [tune] metric of the product."),
+    ] = None,
     k: Annotated[
-        int | None, typer.Option("--k", min=1, max=1000, help="Of the first so many items; by default [tune] k.")
+        int | None,
+        typer.Option("--k", metavar="N", min=1, max=1000, help="Length of the lists; by default [tune] k."),
     ] = None,
     window: Annotated[
         Over | None,
         typer.Option(
+            metavar="WINDOW",
             help="validation: each user's event before the last, the last left out. global-time: a stretch of time. "
-            "By default [tune] window."
+            "By default [tune] window.",
         ),
     ] = None,
     method: Annotated[
@@ -97,12 +102,13 @@ def tune(
     newcomers: Annotated[
         int,
         typer.Option(
+            metavar="N",
             min=0,
             help="So many people, a fifth at most, are not learnt from and asked about as new users. 0: nobody, short "
             "histories then keep their weights.",
         ),
     ] = 1000,
-    users: Annotated[int | None, typer.Option(min=1, help="Ask about a random sample of so many others.")] = 6000,
+    users: Annotated[int | None, typer.Option(metavar="N", min=1, help="Ask about a random sample of others.")] = 6000,
     compare: Annotated[
         bool, typer.Option(help="Try rrf, weighted and learned, and say what each is worth and costs.")
     ] = True,
@@ -122,7 +128,7 @@ def tune(
     refit: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Fit this recommender anew; may be repeated.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the samples.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the samples.")] = 0,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:

@@ -74,7 +74,9 @@ class Database:
             # reads are single statements: without BEGIN and ROLLBACK around them they are one round trip
             self._reading = create_engine(url, isolation_level="AUTOCOMMIT", **options)
         except ModuleNotFoundError:
-            raise OperatorError("PostgreSQL needs its driver: pip install 'cuvee[postgres]'") from None
+            raise OperatorError(
+                "PostgreSQL needs its driver: pip install 'cuvee[postgres]' (in a checkout: pip install -e '.[postgres]')"
+            ) from None
         if self.sqlite:
             for engine in (self._writing, self._reading):
                 event.listen(engine, "connect", _prepare_sqlite)

@@ -13,22 +13,18 @@ __all__ = ["model_server"]
 
 
 def model_server(
-    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="Port of the gRPC API; 0 takes any.")] = (
-        8500
-    ),
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    model_name: Annotated[str, typer.Option("--model-name", "--model_name", help="The model's name.")] = "deep",
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="Of the gRPC API; 0 takes any.")] = (8500),
+    host: Annotated[str, typer.Option("--host", metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    model_name: Annotated[str, typer.Option("--model-name", metavar="NAME", help="The model's name.")] = "deep",
     model_base_path: Annotated[
         Path | None,
-        typer.Option(
-            "--model-base-path", "--model_base_path", help="Its folder, which holds <version>/saved_model.pb."
-        ),
+        typer.Option("--model-base-path", metavar="DIR", help="Its folder, which holds one for each version."),
     ] = None,
     model_config_file: Annotated[
         Path | None,
         typer.Option(
             "--model-config-file",
-            "--model_config_file",
+            metavar="FILE",
             help="Several models: a file in TensorFlow Serving's text format, instead of name and path.",
             exists=True,
             dir_okay=False,
@@ -38,7 +34,8 @@ def model_server(
         float,
         typer.Option(
             "--file-system-poll-wait-seconds",
-            "--file_system_poll_wait_seconds",
+            hidden=True,
+            metavar="S",
             min=0.01,
             help="How often to look for new versions.",
         ),
@@ -47,23 +44,28 @@ def model_server(
         float,
         typer.Option(
             "--model-config-file-poll-wait-seconds",
-            "--model_config_file_poll_wait_seconds",
+            hidden=True,
+            metavar="S",
             min=0,
             help="How often to read the configuration file again; 0 is never.",
         ),
     ] = 0.0,
     max_batch_size: Annotated[
-        int, typer.Option("--max-batch-size", min=1, help="Rows of waiting requests that are run together.")
+        int,
+        typer.Option("--max-batch-size", min=1, help="Rows of waiting requests that are run together."),
     ] = 256,
     threads: Annotated[
-        int, typer.Option("--threads", min=0, help="Batches run at the same time; 0 is one for every two processors.")
+        int,
+        typer.Option("--threads", min=0, help="Batches run at the same time; 0 is one for every two processors."),
     ] = 0,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True, help="End when the parent ends.")] = False,
 ) -> None:
     """Serve SavedModels over TensorFlow Serving's gRPC API, until SIGTERM or Ctrl-C.
 
     New versions are loaded and warmed up beside the old one and then take its place; one that is
-    broken changes nothing. SIGHUP reads the configuration file again. The log goes to stderr.
+    broken changes nothing. They are looked for every second, or --file-system-poll-wait-seconds. The
+    configuration file is read once, or every --model-config-file-poll-wait-seconds; SIGHUP reads it
+    again. The log goes to stderr.
     """
     if (model_base_path is None) == (model_config_file is None):
         raise typer.BadParameter("give either --model-base-path or --model-config-file")

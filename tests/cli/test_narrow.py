@@ -1,0 +1,46 @@
+"""What commands print in a narrow terminal: the same words as in a wide one, none broken, none cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .conftest import Run
+
+COMMANDS = {
+    "plugins": ("plugins",),
+    "data sets": ("dataset", "--list"),
+    "evaluate": ("evaluate", "toys", "--k", "3", "--config", "cuvee.toml"),
+    "evaluate, segments": ("evaluate", "toys", "--k", "3", "--protocol", "global-time", "--config", "cuvee.toml"),
+    "evaluate, every metric": ("evaluate", "toys", "--k", "3", "--all-metrics", "--config", "cuvee.toml"),
+    "fit": ("fit", "toys", "--config", "cuvee.toml"),
+    "import": ("import", "events.csv", "--dataset", "a-name-of-a-dataset-that-is-long", "--replace"),
+    "report": ("report", "toys", "--config", "cuvee.toml"),
+    "store": ("store", "migrate", "--config", "cuvee.toml"),
+}
+
+
+IN_80 = ("plugins", "evaluate", "evaluate, every metric", "fit")
+"""Those that wrap what they print; others leave a long line to the terminal, so that it can be searched and copied."""
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_word_is_broken_or_cut(
+    name: str, columns: int, run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    (place / "events.csv").write_text("user,item,time\nann,x,1\n,x,2\nbob,,3\n")
+    run(*COMMANDS[name])  # whatever is only done once
+    words = []
+    for width in (400, columns):
+        monkeypatch.setenv("COLUMNS", str(width))
+        done = run(*COMMANDS[name])
+        assert done.code == 0, done.err
+        assert "…" not in done.out
+        # times, sizes and versions are others in each run
+        words.append([w for w in done.out.replace("published version", "").split() if not any(c.isdigit() for c in w)])
+        if name in IN_80 and width == 80:
+            assert max(len(line.rstrip()) for line in done.out.splitlines()) <= 80
+    assert sorted(set(words[0])) == sorted(set(words[1]))
