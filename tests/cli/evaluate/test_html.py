@@ -87,7 +87,10 @@ def test_without_the_libraries_it_says_how_to_get_them(run: Run, place: Path, mo
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "matplotlib" else there(name, *a))
     done = run("evaluate", "toys", "--html", place / "report.html", "-c", place / "cuvee.toml")
     assert done.code == 2
-    assert done.err == "error: --html needs matplotlib; install with: pip install 'cuvee[reports]'\n"
+    assert (
+        done.err
+        == "error: --html needs matplotlib; install with: pip install 'cuvee[reports]', in a checkout '.[reports]'\n"
+    )
 
 
 def test_a_place_where_it_cannot_be_written_is_refused_before_anything_is_computed(run: Run, place: Path) -> None:

@@ -87,7 +87,7 @@ def require_reports(html: Path) -> None:
     if missing:
         needed = " and ".join(missing)
         raise PluginError(
-            f"--html needs {needed}; install with: pip install 'cuvee[reports]' (in a checkout: pip install -e '.[reports]')"
+            f"--html needs {needed}; install with: pip install 'cuvee[reports]', in a checkout '.[reports]'"
         )
     if not html.resolve().parent.is_dir():
         raise InvalidArgument("--html", f"the folder {html.resolve().parent} does not exist; create it first")

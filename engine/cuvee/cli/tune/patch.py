@@ -37,7 +37,7 @@ def require_tune() -> None:
     missing = [name for name in ("tomlkit", "matplotlib", "plotext") if importlib.util.find_spec(name) is None]
     if missing:
         raise PluginError(
-            f"`cuvee tune` needs {', '.join(missing)}; install with: pip install 'cuvee[tune]' (in a checkout: pip install -e '.[tune]')"
+            f"`cuvee tune` needs {', '.join(missing)}; install with: pip install 'cuvee[tune]', in a checkout '.[tune]'"
         )
 
 

@@ -75,7 +75,7 @@ class Database:
             self._reading = create_engine(url, isolation_level="AUTOCOMMIT", **options)
         except ModuleNotFoundError:
             raise OperatorError(
-                "PostgreSQL needs its driver: pip install 'cuvee[postgres]' (in a checkout: pip install -e '.[postgres]')"
+                "PostgreSQL needs its driver: pip install 'cuvee[postgres]', in a checkout '.[postgres]'"
             ) from None
         if self.sqlite:
             for engine in (self._writing, self._reading):
