@@ -29,7 +29,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from load import costs, rates
+from load import costs, peers, rates
 from load.bench import Bench
 from load.processes import CORES
 from load.products import KEPT
@@ -46,6 +46,7 @@ SECTIONS: Mapping[str, Callable[[Bench], None]] = {
     "start": costs.start,
     "fit": costs.fit,
     "offline": costs.offline,
+    "peers": peers.peers,
 }
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from load.wire import OK, Answer, Connection
+from load.http1 import HttpConnection
+from load.wire import OK, Answer, Connection, Speaks
 
 __all__ = ["Job", "pack", "unpack"]
 
@@ -49,6 +50,13 @@ class Job:
     warm_up: float
     """Seconds before that, whose answers do not count."""
     deadline: float
+    kind: str
+    """What is spoken: ``grpc`` or ``http``."""
+
+
+def _connections(job: Job) -> list[Speaks]:
+    kind = HttpConnection if job.kind == "http" else Connection
+    return [kind(job.address, job.path, job.deadline) for _ in range(job.connections)]
 
 
 def pack(messages: list[bytes]) -> bytes:
@@ -93,7 +101,7 @@ class Tally:
 
 def closed(job: Job, bodies: Iterator[bytes], tally: Tally) -> None:
     """Each caller asks again as soon as it has its answer."""
-    connections = [Connection(job.address, job.path, job.deadline) for _ in range(job.connections)]
+    connections = _connections(job)
     for n in range(job.callers):
         connections[n % len(connections)].send(next(bodies))
     for connection in connections:
@@ -103,7 +111,8 @@ def closed(job: Job, bodies: Iterator[bytes], tally: Tally) -> None:
         ready, _, _ = select.select(connections, [c for c in connections if c.unsent], [], 0.01)
         sweep = now - swept > SWEEP
         swept = now if sweep else swept
-        for connection in connections if sweep else ready:
+        these: list[Speaks] = connections if sweep else ready
+        for connection in these:
             ended = connection.receive()
             if sweep:
                 ended += connection.expired(now)
@@ -117,7 +126,7 @@ def closed(job: Job, bodies: Iterator[bytes], tally: Tally) -> None:
 
 def opened(job: Job, bodies: Iterator[bytes], tally: Tally) -> None:
     """One call every 1/rate seconds, whatever comes back."""
-    connections = [Connection(job.address, job.path, job.deadline) for _ in range(job.connections)]
+    connections = _connections(job)
     due, n, swept = time.perf_counter(), 0, 0.0
     while (now := time.perf_counter()) < tally.ends + job.deadline:
         while due <= now and due < tally.ends:
@@ -129,7 +138,8 @@ def opened(job: Job, bodies: Iterator[bytes], tally: Tally) -> None:
         ready, _, _ = select.select(connections, [], [], pause)
         sweep = now - swept > SWEEP
         swept = now if sweep else swept
-        for connection in connections if sweep else ready:
+        these: list[Speaks] = connections if sweep else ready
+        for connection in these:
             tally.add(connection.receive(), by_due=True)
             if sweep:
                 tally.add(connection.expired(now), by_due=True)

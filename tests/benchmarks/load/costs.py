@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,16 @@ def memory(bench: Bench) -> None:
         with bench.asked(label, workers=2, cores=CORES.all) as asked:
             asked.cuvee(callers=32, connections=64)
             first, second = (memory_of(pid) for pid in _workers(asked.server.process.pid))
-            found = f"{first.own / MB:.0f} MB"
+            figures = {"first": asdict(first), "second": asdict(second)}
             note = f"of {first.rss / MB:.0f} MB resident"
-            figures = {"rss": first.rss, "own": first.own, "pss": [first.pss, second.pss]}
-            bench.told(Row("memory", f"{label}: a worker beyond mapped files", "", found, note=note, figures=figures))
-            beside, found = f"{first.rss / MB:.0f} MB", f"{second.pss / MB:.0f} MB"
-            ratio = second.pss / first.rss
-            bench.told(Row("memory", f"{label}: PSS of the second worker", beside, found, ratio, "of the first's RSS"))
+            own = f"{first.own / MB:.0f} MB"
+            bench.told(Row("memory", f"{label}: a worker beyond mapped files", "", own, note=note, figures=figures))
+            beside, pss = f"{first.rss / MB:.0f} MB", f"{second.pss / MB:.0f} MB"
+            note = f"{second.private / MB:.0f} MB its own alone"
+            row = Row(
+                "memory", f"{label}: PSS of a second, to the first's RSS", beside, pss, second.pss / first.rss, note
+            )
+            bench.told(row)
 
 
 def _workers(supervisor: int) -> list[int]:

@@ -72,6 +72,7 @@ def drive(
     deadline: float = DEADLINE,
     cores: frozenset[int] = CORES.callers,
     look: bool = False,
+    kind: str = "grpc",
 ) -> Run:
     """Ask in a closed loop (``callers``) or an open one (``rate`` a second).
 
@@ -85,6 +86,7 @@ def drive(
         connections: over all processes; as many as callers by default, at most 16.
         deadline: seconds after which a call is given up.
         cores: where the callers run.
+        kind: what is spoken, ``grpc`` or ``http``.
         look: parse some answers of Recommend, and say what they hold.
     """
     processes = min(processes, callers) if not rate else processes
@@ -104,6 +106,7 @@ def drive(
                 seconds=seconds,
                 warm_up=warm_up,
                 deadline=deadline,
+                kind=kind,
             )
             command = [sys.executable, "-m", "load.caller"]
             with pinned(cores):

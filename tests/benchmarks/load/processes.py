@@ -146,14 +146,16 @@ class Memory:
     """Resident pages of mapped files: artefacts, and libraries."""
     pss: int
     """Its own pages and its part of the shared ones."""
+    private: int
+    """Pages that nobody else has: what one more process costs."""
 
 
 def memory_of(pid: int) -> Memory:
     """Read ``/proc/<pid>/smaps``."""
-    totals = dict.fromkeys(("Rss", "Pss", "Anonymous"), 0)
+    totals = dict.fromkeys(("Rss", "Pss", "Anonymous", "Private_Clean", "Private_Dirty"), 0)
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
-        found = re.match(r"(Rss|Pss|Anonymous):\s+(\d+) kB", line)
+        found = re.match(r"(Rss|Pss|Anonymous|Private_Clean|Private_Dirty):\s+(\d+) kB", line)
         if found:
             totals[found[1]] += 1024 * int(found[2])
     rss, own = totals["Rss"], totals["Anonymous"]
-    return Memory(rss, own, rss - own, totals["Pss"])
+    return Memory(rss, own, rss - own, totals["Pss"], totals["Private_Clean"] + totals["Private_Dirty"])

@@ -127,7 +127,7 @@ def workers(bench: Bench) -> None:
     found = []
     for n in (1, 2):
         with bench.asked("four", workers=n, cores=CORES.all, callers_on=CORES.all) as asked:
-            found.append(asked.cuvee(callers=64, connections=64))
+            found.append(asked.cuvee(callers=32, connections=32))
     one, two = found
     note = f"{os.cpu_count()} cores, callers beside"
     ratio = two.rate / one.rate

@@ -15,8 +15,9 @@ import struct
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import Protocol
 
-__all__ = ["OK", "Answer", "Connection"]
+__all__ = ["OK", "Answer", "Connection", "Speaks"]
 
 OK = 0
 CANCELLED = 1
@@ -41,6 +42,31 @@ class Answer:
     status: int = OK
     body: bytes = b""
     """The message, without gRPC's five bytes in front."""
+
+
+class Speaks(Protocol):
+    """A connection that callers can ask on."""
+
+    lost: bool
+
+    @property
+    def unsent(self) -> bool:
+        """Whether bytes wait for the socket."""
+
+    def fileno(self) -> int:
+        """For ``select``."""
+
+    def send(self, body: bytes, due: float | None = None) -> None:
+        """Begin a call."""
+
+    def flush(self) -> None:
+        """Put what was begun on the wire."""
+
+    def receive(self) -> list[Answer]:
+        """The calls that ended."""
+
+    def expired(self, now: float) -> list[Answer]:
+        """The calls that were given up."""
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
