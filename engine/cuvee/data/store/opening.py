@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, select, text
 
-from cuvee.data.store.database import Database, located
+from cuvee.data.store.database import Database, damaged, located
 from cuvee.data.store.store import Store
 from cuvee.data.store.tables import USERS
 from cuvee.errors import OperatorError, UnavailableError
@@ -100,7 +100,13 @@ def open_store(settings: Settings) -> Store | None:
     try:
         _make_ready(database)
         _check_ids(database, settings)
-    except UnavailableError:
+    except UnavailableError as problem:
+        if damaged(problem.__cause__):
+            database.close()
+            raise OperatorError(
+                f"{database.url.database} is damaged, or no store: {problem.__cause__.orig}; "  # type: ignore[union-attr]
+                "put a copy of it back, or move it away, and an empty one is made"
+            ) from None
         log.warning("the store is not there yet; recommendations go on without it")
     except BaseException:
         database.close()
