@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +25,24 @@ def save_arrays(directory: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None
         np.save(directory / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
 
 
+_MAPPED: WeakValueDictionary[tuple[str, int, int, int, int], npt.NDArray[Any]] = WeakValueDictionary()
+"""What is mapped at this moment, by path and by which file of what age it is. A mapping keeps a file open."""
+
+
+def _mapped(path: Path) -> npt.NDArray[Any]:
+    found = path.stat()
+    key = (str(path), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    mapped = _MAPPED.get(key)
+    if mapped is None:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        _MAPPED[key] = mapped
+    return mapped
+
+
 def load_arrays(directory: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
-    """Map the named arrays, read-only.
+    """Map the named arrays, read-only. A file that is mapped already, and has not changed, is not opened again.
+
+    So models that are loaded anew again and again, as catalogues grow, share what they have mapped.
 
     Raises :class:`cuvee.errors.ArtifactError` for one that is missing or damaged.
     """
@@ -33,7 +50,7 @@ def load_arrays(directory: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
     for name in names:
         path = directory / f"{name}.npy"
         try:
-            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+            mapped = _mapped(path)
         except (OSError, ValueError) as problem:
             raise ArtifactError(f"cannot read {path} ({problem}); run `cuvee fit` again") from problem
         # a plain view, since memmap's own subclass slows every small operation on it

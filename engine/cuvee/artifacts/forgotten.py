@@ -78,10 +78,14 @@ def take_out(settings: Settings, product: str, store: Store) -> None:
             return
         gone = store.forgotten(product)
         for version in root.versions(product)[:-1]:
-            manifest = root.manifest(product, version)
-            own = _own_ids(root, manifest)
+            try:
+                own = _own_ids(root, root.manifest(product, version))
+            except ArtifactError as problem:  # nobody can serve it, and nobody can tell whom it knows
+                root.retire(product, version)
+                log.warning("a damaged version is taken away", product=product, version=version, problem=str(problem))
+                continue
             if own is not None and any(map(gone, own)):
-                root.retire(manifest)
+                root.retire(product, version)
                 log.info("a version that knew people who are forgotten is taken away", product=product, version=version)
         _take_out_of_dataset(settings, product, store, root)
 

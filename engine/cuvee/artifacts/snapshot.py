@@ -14,7 +14,7 @@ from cuvee.config import Settings
 from cuvee.data.catalog import Catalog, Entities
 from cuvee.data.dataset import Dataset
 from cuvee.data.imported import imported_data
-from cuvee.errors import ArtifactError, ConfigError, CuveeError, Mistake, RequestError
+from cuvee.errors import ArtifactError, ConfigError, CuveeError, DataError, Mistake, RequestError
 from cuvee.product import Product
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.explore import Explorer
@@ -25,6 +25,9 @@ from cuvee.registry import Registry
 from cuvee.rules import Rule
 
 __all__ = ["Snapshot", "compile_plan", "explorer_of", "grown", "load_snapshot", "rules_of"]
+
+MOST_TRIED = 8
+"""Versions that are tried, the newest first, until one is whole."""
 
 log = structlog.get_logger(__name__)
 
@@ -142,18 +145,52 @@ def _check_grown(data: Dataset, manifest: Manifest) -> None:
 
 
 def load_snapshot(settings: Settings, registry: Registry, product: str, version: str | None = None) -> Snapshot:
-    """Load a product's data and a version of its models, the newest by default.
+    """Load a product's data and a version of its models, by default the newest one that is whole.
 
     A model that is missing, damaged or was fitted under another configuration does not stop the
-    others: it is listed in ``problems``.
+    others: it is listed in ``problems``. Where the newest version is damaged and an older one is not,
+    that one is loaded instead, and ``problems`` says so; where all are, the newest that can be used.
 
     Raises:
         ArtifactError: there is no such version, it fits another dataset, or no model of it loads.
         DataError: the dataset was not imported, or its ids are not kept as ``[privacy]`` says.
     """
-    config = settings.products[product]
     root = ArtifactRoot(settings.artifact_url)
     data = imported_data(settings, product)
+    there = root.versions(product) if version is None else []
+    if len(there) < 2:
+        return _loaded(root, settings, registry, product, version, data)[0]
+    usable: list[str] = []
+    why: list[str] = []
+    for name in reversed(there[-MOST_TRIED:]):
+        try:
+            snapshot, whole = _loaded(root, settings, registry, product, name, data)
+        except (ArtifactError, DataError) as problem:
+            log.warning("version not loaded", product=product, version=name, problem=str(problem))
+            why.append(str(problem))
+            continue
+        if whole and name == there[-1]:
+            return snapshot
+        if whole:
+            log.warning("an older version answers", product=product, version=name, newest=there[-1], problem=why[0])
+            told = f"version {there[-1]} cannot be used, so {name} answers: {why[0]}"
+            return replace(snapshot, problems=(told, *snapshot.problems))
+        snapshot.close()
+        usable.append(name)
+        why.extend(snapshot.problems)
+    if not usable:
+        raise ArtifactError(why[0])
+    return _loaded(root, settings, registry, product, usable[0], data)[0]
+
+
+def _loaded(
+    root: ArtifactRoot, settings: Settings, registry: Registry, product: str, version: str | None, data: Dataset
+) -> tuple[Snapshot, bool]:
+    """A version over what was imported, and whether it is whole: no model of it is damaged or cannot be loaded.
+
+    A model that was fitted under another configuration is as it should be: an older version would be no better.
+    """
+    config = settings.products[product]
     manifest = root.manifest(product, version)
     if manifest.catalog:
         data = data.placed(Catalog.load(root.fetch_catalog(manifest)))
@@ -161,20 +198,28 @@ def load_snapshot(settings: Settings, registry: Registry, product: str, version:
     models: dict[str, Recommender[Any] | None] = {}
     folders: dict[str, Path] = {}
     problems = []
+    whole = True
     for name in config.recommenders:
         try:
-            folder = _folder(root, manifest, settings, name)
+            _check_configured(manifest, settings, name)
+        except ArtifactError as problem:
+            log.warning("model not loaded", product=product, recommender=name, problem=str(problem))
+            problems.append(f"{name}: {problem}")
+            models[name] = None
+            continue
+        try:
+            folder = root.fetch(manifest, name)
             models[name] = _load_model(folder, settings, registry, name, data.catalog)
             folders[name] = folder
         except Exception as problem:  # noqa: BLE001 - a plugin's load may raise anything; the others go on
             said = str(problem) if isinstance(problem, CuveeError) else f"{type(problem).__name__}: {problem}"
             log.warning("model not loaded", product=product, recommender=name, problem=said)
             problems.append(f"{name}: {said}")
-            models[name] = None
+            models[name], whole = None, False
     if not any(models.values()):
         raise ArtifactError(f"no model of product {product!r} could be loaded:\n" + "\n".join(problems))
     plan = _plan(config, registry, data, models, manifest)
-    return Snapshot(config, manifest.version, data, plan, tuple(problems), manifest, folders)
+    return Snapshot(config, manifest.version, data, plan, tuple(problems), manifest, folders), whole
 
 
 def grown(snapshot: Snapshot, settings: Settings, registry: Registry, items: Entities) -> Snapshot:
@@ -218,8 +263,8 @@ def _learnt(manifest: Manifest, model: str, calibrator: str) -> dict[str, list[f
     return dict(entry.calibration.get(calibrator, {})) if entry else {}
 
 
-def _folder(root: ArtifactRoot, manifest: Manifest, settings: Settings, name: str) -> Path:
-    """Where a model lies, if it is the configured one."""
+def _check_configured(manifest: Manifest, settings: Settings, name: str) -> None:
+    """Raises ArtifactError where a version's model is not the configured one."""
     entry = manifest.models.get(name)
     if entry is None:
         raise ArtifactError(f"version {manifest.version} holds no model {name!r}; run `cuvee fit {manifest.product}`")
@@ -228,7 +273,6 @@ def _folder(root: ArtifactRoot, manifest: Manifest, settings: Settings, name: st
             f"[recommenders.{name}] has changed since version {manifest.version} was fitted; "
             f"run `cuvee fit {manifest.product}`"
         )
-    return root.fetch(manifest, name)
 
 
 def _load_model(folder: Path, settings: Settings, registry: Registry, name: str, catalog: Catalog) -> Recommender[Any]:

@@ -15,15 +15,16 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated, TypeAlias
 
 import fsspec
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from cuvee.errors import ArtifactError
 
 __all__ = ["CATALOG", "ArtifactRoot", "FileEntry", "Manifest", "ModelEntry"]
 
-_VERSION = re.compile(r"^\d{8}T\d{6}\d{3}Z$")
+_VERSION = re.compile(r"\d{8}T\d{6}\d{3}Z")
 MANIFEST = "manifest.json"
 CATALOG = "_catalog"
 """The folder beside the models' that holds a catalogue; no recommender can be named so."""
@@ -31,6 +32,35 @@ CATALOG = "_catalog"
 
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _inside(name: str) -> str:
+    """The name of a file below a folder.
+
+    Raises ValueError where it leads out of the folder, or is not the plain way to the file: a manifest is read
+    before anything that it says is known to be true.
+    """
+    parts = name.split("/")
+    if not name or "\\" in name or "\0" in name or any(part in {"", ".", ".."} for part in parts):
+        raise ValueError(f"{name!r} is no name of a file below its folder")
+    return name
+
+
+def _plain(name: str) -> str:
+    """The name of a file or folder without any folder before it; raises ValueError for another."""
+    if "/" in name:
+        raise ValueError(f"{name!r} is no name of a folder")
+    return _inside(name)
+
+
+def _version(name: str) -> str:
+    if not _VERSION.fullmatch(name):
+        raise ValueError(f"{name!r} is no version")
+    return name
+
+
+FileName: TypeAlias = Annotated[str, AfterValidator(_inside)]
+FolderName: TypeAlias = Annotated[str, AfterValidator(_plain)]
 
 
 class FileEntry(_Entry):
@@ -51,7 +81,7 @@ class ModelEntry(_Entry):
     fit_seconds: float
     peak_bytes: int
     """Highest growth of resident memory seen while it was fitted."""
-    files: Mapping[str, FileEntry]
+    files: Mapping[FileName, FileEntry]
     calibration: Mapping[str, Mapping[str, list[float]]]
     """Calibrator name -> what it learnt of this source's scores."""
     figures: Mapping[str, float] = {}
@@ -66,8 +96,8 @@ class ModelEntry(_Entry):
 class Manifest(_Entry):
     """What a version holds, and what it was fitted on."""
 
-    product: str
-    version: str
+    product: FolderName
+    version: Annotated[str, AfterValidator(_version)]
     created: datetime
     config_revision: str
     n_items: int
@@ -75,11 +105,11 @@ class Manifest(_Entry):
     n_events: int
     items_digest: str
     users_digest: str
-    models: Mapping[str, ModelEntry]
+    models: Mapping[FolderName, ModelEntry]
     events_until: int = 0
     """When the last of the store's events was received that was learnt from (microseconds since the
     epoch); 0 for none. What came later, servers count in."""
-    catalog: Mapping[str, FileEntry] = {}
+    catalog: Mapping[FileName, FileEntry] = {}
     """Files of the catalogue that was fitted on, where it is not the imported one alone."""
 
 
@@ -132,7 +162,7 @@ class ArtifactRoot:
         if not self._fs.isdir(folder):
             return []
         names = (str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in self._fs.ls(folder, detail=False))
-        return sorted(n for n in names if _VERSION.match(n) and self._fs.exists(self._join(product, n, MANIFEST)))
+        return sorted(n for n in names if _VERSION.fullmatch(n) and self._fs.exists(self._join(product, n, MANIFEST)))
 
     def workspace(self, product: str) -> Path:
         """A fresh local folder to write a version into before it is published."""
@@ -170,37 +200,50 @@ class ArtifactRoot:
             version = versions[-1]
         path = self._join(product, version, MANIFEST)
         try:
-            return Manifest.model_validate_json(self._fs.cat_file(path))
+            text = self._fs.cat_file(path) if _VERSION.fullmatch(version) else None
         except FileNotFoundError:
+            text = None
+        except OSError as problem:
+            raise ArtifactError(f"{path} cannot be read: {problem}; run `cuvee fit` again") from problem
+        if text is None:
             there = ", ".join(self.versions(product)) or "none"
-            raise ArtifactError(f"product {product!r} has no version {version!r}; there are: {there}") from None
+            raise ArtifactError(f"product {product!r} has no version {version!r}; there are: {there}")
+        try:
+            found = Manifest.model_validate_json(text)
         except ValidationError as problem:
             raise ArtifactError(f"{path} is damaged: {problem.errors()[0]['msg']}; run `cuvee fit` again") from problem
+        if (found.product, found.version) != (product, version):
+            raise ArtifactError(
+                f"{path} is of version {found.version} of product {found.product!r}, and lies where another should; "
+                "run `cuvee fit` again"
+            )
+        return found
 
-    def retire(self, manifest: Manifest) -> None:
+    def retire(self, product: str, version: str) -> None:
         """Take away what a version knows its users by, and with it the version: without a manifest it is none.
 
         The models of a local one go when :meth:`sweep` is called next, since a server may run on them.
         """
-        folder = self._join(manifest.product, manifest.version)
+        folder = self._join(product, version)
         if not self._local:
             self._fs.rm(folder, recursive=True)
             return
         self._fs.rm(f"{folder}/{MANIFEST}")
-        self._fs.rm(f"{folder}/{CATALOG}", recursive=True)
+        if self._fs.exists(f"{folder}/{CATALOG}"):
+            self._fs.rm(f"{folder}/{CATALOG}", recursive=True)
 
     def sweep(self, product: str) -> None:
         """Delete what is left of versions that were retired before."""
         folder = Path(self._join(product))
         for left in folder.iterdir() if self._local and folder.is_dir() else ():
-            if _VERSION.match(left.name) and not (left / MANIFEST).exists():
+            if _VERSION.fullmatch(left.name) and not (left / MANIFEST).exists():
                 shutil.rmtree(left, ignore_errors=True)
 
     def fetch(self, manifest: Manifest, model: str) -> Path:
         """The local folder of one model, each file checked against the manifest.
 
         Raises:
-            ArtifactError: a file is missing or differs from what was written.
+            ArtifactError: a file is missing, differs from what was written, or lies elsewhere.
         """
         return self._fetch(manifest, model, manifest.models[model].files)
 
@@ -208,7 +251,7 @@ class ArtifactRoot:
         """The local folder of the catalogue that a version was fitted on, checked like a model's if so wished.
 
         Raises:
-            ArtifactError: a file is missing or differs from what was written.
+            ArtifactError: a file is missing, differs from what was written, or lies elsewhere.
         """
         return self._fetch(manifest, CATALOG, manifest.catalog, checked=checked)
 
@@ -220,11 +263,17 @@ class ArtifactRoot:
             if self._cache is None:
                 self._cache = Path(tempfile.mkdtemp(prefix="cuvee-artifacts-"))
             folder = self._cache / manifest.product / manifest.version / part
+        place = folder.resolve()
         for name, entry in files.items():
             path = folder / name
+            if not path.resolve().is_relative_to(place):
+                raise ArtifactError(f"{path} leads out of its folder; run `cuvee fit` again")
             if not self._local and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._fs.get_file(f"{remote}/{name}", str(path))
+                try:
+                    self._fs.get_file(f"{remote}/{name}", str(path))
+                except FileNotFoundError:
+                    raise ArtifactError(f"{remote}/{name} is missing; run `cuvee fit` again") from None
             whole = path.is_file() and path.stat().st_size == entry.size
             if not whole or (checked and _sha256(path) != entry.sha256):
                 raise ArtifactError(f"{path} is missing or differs from the manifest; run `cuvee fit` again")

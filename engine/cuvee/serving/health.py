@@ -33,10 +33,6 @@ class Health:
         for name in names:
             await self._servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
 
-    async def all_serving(self) -> None:
-        """All can be asked now."""
-        await self.serving(*self._names)
-
     async def leaving(self) -> None:
         """NOT_SERVING, for good."""
         await self._servicer.enter_graceful_shutdown()

@@ -17,13 +17,14 @@ from grpc_reflection.v1alpha import reflection
 
 from cuvee.artifacts.snapshot import Snapshot, load_snapshot
 from cuvee.config import ServerConfig, Settings
-from cuvee.errors import ConfigError, Mistake, OperatorError
+from cuvee.errors import ConfigError, CuveeError, Mistake, OperatorError
 from cuvee.registry import Registry
 from cuvee.serving.guard import Guard
 from cuvee.serving.health import SERVICE, Health
 from cuvee.serving.lists.probe import probe
 from cuvee.serving.lists.service import RecommendationServicer
 from cuvee.serving.live.products import Products, Served
+from cuvee.serving.status import code_of
 from cuvee.serving.threads import Threads
 from cuvee.serving.with_store import StoreServices
 from cuvee.serving.workers.worker import Worker
@@ -33,6 +34,8 @@ __all__ = ["Ready", "serve"]
 
 log = structlog.get_logger(__name__)
 
+RETRY, SELDOM = 5.0, 60.0
+"""Seconds until a product that could not be loaded is tried again, the first time and at most."""
 NOTICE = 0.2
 """Seconds between saying NOT_SERVING and refusing calls, so that balancers and clients can turn away."""
 
@@ -43,6 +46,7 @@ class Ready:
 
     address: str
     products: tuple[str, ...]
+    """Those that are served; the others are tried again."""
 
 
 def _options(config: ServerConfig, *, reuse_port: bool) -> list[tuple[str, int]]:
@@ -95,24 +99,73 @@ async def _load(settings: Settings, registry: Registry, product: str, threads: T
     return await threads.submit(load_snapshot, settings, registry, product)
 
 
-async def _prepare(
-    settings: Settings, registry: Registry, products: Products, health: Health, stored: StoreServices
-) -> None:
-    """Load and probe every product; each answers as soon as it is ready.
+class _Loading:
+    """Loads and probes products; one that cannot be served leaves the others alone, and is tried again."""
 
-    Raises:
-        OperatorError: one of them cannot be loaded: better no server than one that lacks a product.
-    """
-    threads = Threads("load", 1)
-    for name in settings.products:
-        loaded = Served.of(await _load(settings, registry, name, threads), settings.revision)
-        served = await stored.begin(loaded)
-        await probe(settings, registry, served)
-        products.put(served)
-        stored.begun(name)
-        await health.serving(name)
-        log.info("product ready", product=name, version=served.snapshot.version, problems=served.snapshot.problems)
-    threads.close()
+    def __init__(
+        self, settings: Settings, registry: Registry, products: Products, health: Health, stored: StoreServices
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._products = products
+        self._health = health
+        self._stored = stored
+        self._threads = Threads("load", 1)
+        self._failed: dict[str, Exception] = {}
+
+    async def all(self) -> None:
+        """Load every product once; each answers as soon as it is ready.
+
+        Raises:
+            OperatorError: none of them can be served.
+        """
+        for name in self._settings.products:
+            await self._try(name)
+        if self._failed and len(self._failed) == len(self._settings.products):
+            raise next(iter(self._failed.values()))
+        for name in self._failed:
+            self._tell(name)
+
+    async def again(self) -> None:
+        """Load what could not be loaded, until all can be served; less and less often."""
+        pause = RETRY
+        while self._failed:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, SELDOM)
+            for name, before in list(self._failed.items()):
+                await self._try(name)
+                if name in self._failed and str(self._failed[name]) != str(before):
+                    self._tell(name)
+        self._threads.close()
+
+    async def _try(self, name: str) -> None:
+        try:
+            version, problems = await self._load(name)
+        except Exception as problem:  # noqa: BLE001 - a plugin may raise anything; the others are served
+            self._failed[name] = problem
+            self._products.fail(name, code_of(problem)[1])
+            return
+        self._failed.pop(name, None)
+        await self._health.serving(name)
+        log.info("product ready", product=name, version=version, problems=problems)
+
+    def _tell(self, name: str) -> None:
+        problem = self._failed[name]
+        told = str(problem) if isinstance(problem, CuveeError) else repr(problem)
+        log.error("product not serving", product=name, problem=told, hint="it is tried again")
+
+    async def _load(self, name: str) -> tuple[str, tuple[str, ...]]:
+        snapshot = await _load(self._settings, self._registry, name, self._threads)
+        try:
+            served = await self._stored.begin(Served.of(snapshot, self._settings.revision))
+            snapshot = served.snapshot
+            await probe(self._settings, self._registry, served)
+        except BaseException:
+            snapshot.close()
+            raise
+        self._products.put(served)
+        self._stored.begun(name)
+        return snapshot.version, snapshot.problems
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -161,6 +214,12 @@ async def _assembled(
     return _Parts(server, guard, stored, lists, state)
 
 
+def _tell(said: Ready, settings: Settings, ready: Callable[[Ready], None] | None) -> None:
+    log.info("ready", address=said.address, products=said.products, revision=settings.revision)
+    if ready is not None:
+        ready(said)
+
+
 async def serve(
     settings: Settings,
     registry: Registry,
@@ -178,12 +237,12 @@ async def serve(
         listen: where, instead of ``server.listen``; port 0 takes any free one.
         reuse_port: let several processes share the port (SO_REUSEPORT). Otherwise a port that is
             taken is an error.
-        ready: told when every product is loaded and probed.
+        ready: told when every product is loaded and probed, but for those that cannot be served now.
         worker: this process is one of several on one port. It listens only when it is ready, as callers are spread
             over all that listen.
 
     Raises:
-        OperatorError: the port is taken, or a product cannot be loaded.
+        OperatorError: the port is taken, or no product can be loaded.
     """
     config = settings.server
     products = Products(settings.products)
@@ -203,20 +262,19 @@ async def serve(
     living = asyncio.ensure_future(worker.live(stop)) if worker is not None else None
     ends = time.monotonic()
     stopping = asyncio.ensure_future(stop.wait())
-    preparing = asyncio.ensure_future(_prepare(settings, registry, products, state, stored))
+    loading = _Loading(settings, registry, products, state, stored)
+    preparing = asyncio.ensure_future(loading.all())
     following = asyncio.ensure_future(stored.run())
     try:
         await asyncio.wait([preparing, stopping], return_when=asyncio.FIRST_COMPLETED)
         if preparing.done():
             preparing.result()
-            await state.all_serving()
+            await state.serving("", SERVICE)
             if worker is not None:
                 address = await begin()
                 worker.ready()
-            said = Ready(address, tuple(settings.products))
-            log.info("ready", address=said.address, products=said.products, revision=settings.revision)
-            if ready is not None:
-                ready(said)
+            _tell(Ready(address, products.ready), settings, ready)
+            preparing = asyncio.ensure_future(loading.again())
             await stopping
         log.info("stopping", grace=config.shutdown_grace)
         await state.leaving()

@@ -210,9 +210,16 @@ class Explodes(Rule[RuleConfig]):
         return None
 
 
+class ExplodesAtOnce(Explodes):
+    """A rule that cannot even be loaded."""
+
+    def eligible(self):
+        raise RuntimeError(SECRET)
+
+
 @cuvee.hookimpl
 def register_rules() -> dict[str, type[Rule[Any]]]:
-    return {"explodes": Explodes}
+    return {"explodes": Explodes, "explodes_at_once": ExplodesAtOnce}
 
 
 @cuvee.hookimpl

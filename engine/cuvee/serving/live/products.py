@@ -77,26 +77,41 @@ class Products:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._served: dict[str, Served | None] = dict.fromkeys(names)
+        self._failed: dict[str, str] = {}
 
     @property
     def served(self) -> Mapping[str, Served | None]:
         """By product."""
         return self._served
 
+    @property
+    def ready(self) -> tuple[str, ...]:
+        """Those with a snapshot that answers."""
+        return tuple(name for name, served in self._served.items() if served is not None)
+
     def put(self, served: Served) -> None:
         """Let a snapshot answer from now on; what was asked before goes on with the old one."""
         self._served[served.snapshot.product.name] = served
+
+    def fail(self, product: str, reason: str) -> None:
+        """A product cannot be served for now; ``reason`` is that of its error, fit to be told to callers."""
+        self._failed[product] = reason
 
     def current(self, product: str) -> Served:
         """The snapshot that answers now.
 
         Raises:
             NotFound: no such product is configured.
-            NotReady: its snapshot is not loaded yet.
+            NotReady: its snapshot is not loaded yet, or cannot be loaded.
         """
         if product not in self._served:
             raise NotFound("product", product, sorted(self._served))
         served = self._served[product]
+        if served is None and product in self._failed:
+            raise NotReady(
+                f"product {product!r} cannot be served now ({self._failed[product]}): the server's log says why, "
+                "and it is tried again"
+            )
         if served is None:
             raise NotReady(f"product {product!r} is being loaded; try again in a moment")
         return served
