@@ -4,9 +4,11 @@ Plugin authors need :data:`hookimpl`, :mod:`cuvee.recommender`, :mod:`cuvee.near
 :mod:`cuvee.hookspecs` and :mod:`cuvee.testing`; everything else is the engine's own.
 """
 
+from cuvee import kernels
 from cuvee.artifacts.arrays import load_arrays, save_arrays
 from cuvee.data.catalog import Catalog, Entities, Role
 from cuvee.data.dataset import Dataset
+from cuvee.errors import OperatorError
 from cuvee.hookspecs import hookimpl
 from cuvee.nearest import Cells, Nearest
 from cuvee.recommender import (
@@ -36,6 +38,7 @@ __all__ = [
     "Histories",
     "History",
     "Nearest",
+    "OperatorError",
     "Profile",
     "Progress",
     "Queries",
@@ -47,6 +50,7 @@ __all__ = [
     "SourceFailure",
     "__version__",
     "hookimpl",
+    "kernels",
     "load_arrays",
     "save_arrays",
 ]

@@ -39,6 +39,7 @@ __all__ = [
     "NotFound",
     "NotReady",
     "OperatorError",
+    "Overloaded",
     "PluginError",
     "RequestError",
     "SourceFailure",
@@ -140,6 +141,16 @@ class NotReady(UnavailableError):
     """No snapshot is loaded yet for the product."""
 
     reason = "NOT_READY"
+
+
+class Overloaded(UnavailableError):
+    """More waits than can be answered in time; ``retry_after`` says in how many seconds there may be room."""
+
+    reason = "OVERLOADED"
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class DeadlineExceeded(UnavailableError):

@@ -9,13 +9,14 @@ the catalogue, scores are float32, times are float64 seconds since the Unix epoc
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+
+from cuvee import kernels
 
 __all__ = [
     "Activity",
@@ -32,6 +33,8 @@ __all__ = [
     "Serves",
     "Times",
 ]
+
+T = TypeVar("T")
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -197,6 +200,8 @@ class Histories(Ragged):
 
     def last(self, n: int) -> Self:
         """Each row's newest ``n`` events, still oldest first."""
+        if self.lengths.max(initial=0) <= n:
+            return self
         kept = self.ages < n
         offsets = np.zeros(len(self) + 1, np.int64)
         np.cumsum(np.minimum(self.lengths, n), out=offsets[1:])
@@ -220,21 +225,14 @@ class Histories(Ragged):
             return self.weights
         return (self.weights * np.exp2(-self.ages / half_life)).astype(np.float32)
 
-    def matrix(self, n_items: int, half_life: float | None = None) -> sparse.csr_array:
+    def matrix(self, n_items: int, half_life: float | None = None, known: Bools | None = None) -> kernels.Matrix:
         """float32[B, n_items], sparse: the decayed weight of each item.
 
         A repeated item counts by its newest event alone. Items at or above ``n_items`` (newer
-        than the model) and events of weight 0 are left out.
+        than the model) and events of weight 0 are left out. With ``known``, bool[n_items], events of weight 0 and
+        of items that are not known are passed over as if they had not happened: they age no other event.
         """
-        weights = self.decayed(half_life)
-        known = (self.items < n_items) & (weights > 0)
-        keys = self.rows[known] * n_items + self.items[known]
-        # np.unique keeps the first of equals, so look from the newest event backwards
-        unique, at = np.unique(keys[::-1], return_index=True)
-        values = weights[known][::-1][at]
-        counts = np.bincount(unique // n_items, minlength=len(self)) if len(self) else np.zeros(0, np.int64)
-        indptr = np.concatenate([[0], np.cumsum(counts)])
-        return sparse.csr_array((values, unique % n_items, indptr), shape=(len(self), n_items))
+        return kernels.in_history(self.offsets, self.items, self.weights, n_items, half_life, known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +251,7 @@ class Queries:
     """B rows: items that must not be proposed (seen, listed by the caller)."""
     eligible: Bools | None = None
     """bool[N], one for the batch: items that may be proposed; None is all of them."""
+    _made: dict[tuple[int, str], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def build(
@@ -278,6 +277,18 @@ class Queries:
     def __len__(self) -> int:
         return len(self.users)
 
+    def once(self, owner: object, name: str, make: Callable[[], T]) -> T:
+        """What ``make`` returns, made at the first call and kept for as long as this batch lives.
+
+        A request asks a source for candidates and then for scores, of the same queries: what both need (users'
+        vectors, a dense matrix of scores) is made once. ``owner`` is the recommender; ``name`` says what it is.
+        """
+        key = (id(owner), name)
+        if key not in self._made:
+            self._made[key] = make()
+        kept: T = self._made[key]
+        return kept
+
     def select(self, rows: npt.ArrayLike) -> Queries:
         """The given rows, in the given order."""
         picked = np.asarray(rows, np.int64)
@@ -292,7 +303,7 @@ class Queries:
 
     def served_by(self, serves: Serves) -> Bools:
         """bool[B]: the rows that a recommender which serves ``serves`` may have an opinion on."""
-        has_history = self.histories.liked > 0
+        has_history = self.once(Queries, "has_history", lambda: self.histories.liked > 0)
         served = np.zeros(len(self), np.bool_)
         if Serves.KNOWN_USER in serves:
             served |= self.users >= 0
@@ -301,16 +312,6 @@ class Queries:
         if Serves.COLD_USER in serves:
             served |= ~has_history
         return served
-
-
-def _best(scores: Floats, k: int) -> Offsets:
-    """int64[B, k]: the positions of each row's k best of n >= k, rising; of equal scores the first."""
-    least = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k, None]
-    above = scores > least
-    equal = scores == least
-    room = k - above.sum(axis=1, keepdims=True)
-    kept = above | (equal & (np.cumsum(equal, axis=1) <= room))
-    return np.nonzero(kept)[1].reshape(len(scores), k)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,29 +332,15 @@ class Candidates:
     def top(cls, scores: Floats, k: int, queries: Queries, rows: npt.ArrayLike | None = None) -> Candidates:
         """The k best of a dense score matrix, less what the queries exclude.
 
-        ``scores`` is float32[B, n], n <= N; NaN and -inf are never proposed; it is written to
-        (pass a fresh array). Equal scores are ordered by position. With ``rows`` (int[b]) the
+        ``scores`` is float32[B, n], n <= N; NaN and -inf are never proposed. Equal scores
+        are ordered by position. With ``rows`` (int[b]) the
         matrix has only those rows of the batch, and the others of the answer stay empty.
         """
-        n = scores.shape[1]
         asked = queries if rows is None else queries.select(rows)
-        if queries.eligible is not None:
-            scores[:, ~queries.eligible[:n]] = -np.inf
-        inside = asked.excluded.items < n
-        scores[asked.excluded.rows[inside], asked.excluded.items[inside]] = -np.inf
-        np.copyto(scores, -np.inf, where=np.isnan(scores))
-        k = min(k, n)
-        if k == 0 or len(scores) == 0:
-            return cls.empty(len(queries), k)
-        picked = _best(scores, k)
-        values = np.take_along_axis(scores, picked, axis=1)
-        order = np.lexsort((picked, -values), axis=1)
-        items = np.take_along_axis(picked, order, axis=1).astype(np.int32)
-        values = np.take_along_axis(values, order, axis=1)
-        nothing = np.isneginf(values)
-        items[nothing], values[nothing] = -1, np.nan
+        excluded = (asked.excluded.offsets, asked.excluded.items)
+        items, values = kernels.top(scores, k, excluded, queries.eligible)
         if rows is None:
             return cls(items, values)
-        answer = cls.empty(len(queries), k)
+        answer = cls.empty(len(queries), items.shape[1])
         answer.items[np.asarray(rows)], answer.scores[np.asarray(rows)] = items, values
         return answer

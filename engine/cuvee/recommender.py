@@ -185,10 +185,11 @@ class Recommender(ABC, Generic[C]):
         What is excluded from ``candidates`` is scored like any other item.
         """
 
-    def explain(self, queries: Queries, items: Ints) -> Sequence[str | None]:
-        """Why these items for this query, in a few words each; None for no word.
+    def explain(self, queries: Queries, rows: Ints, items: Ints) -> Sequence[str | None]:
+        """Why item ``items[j]`` for query ``rows[j]``, in a few words each; None for no word.
 
-        ``queries`` holds one; ``items`` is int32[k], positions in the catalogue. One answer per item.
+        Both are int32[P]: rows of the batch and positions in the catalogue. One answer for each pair, which
+        does not depend on the other pairs. The server asks for all items of all its callers at once.
         """
         return [None] * len(items)
 

@@ -8,7 +8,7 @@ import pytest
 from cuvee.data.catalog import Catalog, Entities, Role
 from cuvee.data.dataset import Dataset
 from cuvee.evaluation import beyond_accuracy as beyond
-from cuvee.ranking.retrieve import padded
+from cuvee.ranking.rows import padded
 from cuvee.recommender import Ragged
 from hypothesis import given
 from hypothesis import strategies as st

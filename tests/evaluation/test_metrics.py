@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 from cuvee.evaluation import metrics
-from cuvee.ranking.retrieve import padded
+from cuvee.ranking.rows import padded
 from cuvee.recommender import Ragged
 from hypothesis import given
 from hypothesis import strategies as st

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from cuvee.errors import DegradedReason
-from cuvee.ranking.ask import ask_directly
+from cuvee.ranking.ask import Directly
 from cuvee.ranking.pipeline import Answer, make_lists, score_listed
 from cuvee.ranking.plan import Plan, Question
 from cuvee.recommender import Ragged
@@ -22,7 +21,7 @@ NOTHING = Fixed([np.nan] * N)
 
 
 def run(made: Plan, asked: Question) -> Answer:
-    return asyncio.run(make_lists(made, asked, ask_directly))
+    return make_lists(made, asked, Directly())
 
 
 def test_it_takes_what_may_be_shown_newest_first_and_stands_behind_the_chain() -> None:
@@ -59,7 +58,7 @@ def test_only_the_chain_is_asked_where_nobody_knows_the_anchors() -> None:
 
 def test_nothing_is_added_to_a_list_that_the_caller_made() -> None:
     asked = replace(question([[]], k=3), listed=np.array([[1, 2]], np.int32))
-    answer = asyncio.run(score_listed(plan({"none": NOTHING}, n=N), asked, ask_directly))
+    answer = score_listed(plan({"none": NOTHING}, n=N), asked, Directly())
     assert answer.items().tolist() == [[1, 2]]
 
 

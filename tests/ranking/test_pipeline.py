@@ -1,13 +1,12 @@
 """The way of a request, over recommenders whose opinions are written down."""
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from cuvee.errors import DegradedReason, SourceFailure
-from cuvee.ranking.ask import Status, ask_directly
+from cuvee.ranking.ask import Directly, Status
 from cuvee.ranking.blend import Blender, ReciprocalRankFusion, RrfOptions, WeightedOptions, WeightedSum
 from cuvee.ranking.calibrate import Calibrator, MinMax, Quantile, Rank, ZScore
 from cuvee.ranking.facts import ItemFacts
@@ -26,7 +25,7 @@ DOWN = Fixed([6, 5, 4, 3, 2, 1])
 
 
 def run(made: Plan, asked: Question) -> Answer:
-    return asyncio.run(make_lists(made, asked, ask_directly))
+    return make_lists(made, asked, Directly())
 
 
 def test_one_source_gives_its_own_order_less_what_was_seen() -> None:
@@ -203,9 +202,7 @@ def test_a_batch_equals_its_queries_alone() -> None:
 def test_ranking_a_list_returns_all_of_it_seen_or_not() -> None:
     asked = question([[5]])
     listed = np.array([[3, 5, 0]], np.int32)
-    answer = asyncio.run(
-        score_listed(plan({"up": UP}), Question(asked.queries, asked.seen, 3, listed=listed), ask_directly)
-    )
+    answer = score_listed(plan({"up": UP}), Question(asked.queries, asked.seen, 3, listed=listed), Directly())
     assert answer.items().tolist() == [[5, 3, 0]]
 
 
@@ -213,7 +210,7 @@ def test_ranking_with_every_source_down_keeps_the_callers_order() -> None:
     asked = question([[5]])
     listed = np.array([[3, 5, 0]], np.int32)
     made = plan({"broken": RaisesLater([0] * 6)})
-    answer = asyncio.run(score_listed(made, Question(asked.queries, asked.seen, 3, listed=listed), ask_directly))
+    answer = score_listed(made, Question(asked.queries, asked.seen, 3, listed=listed), Directly())
     assert answer.items().tolist() == [[3, 5, 0]]
     assert answer.degraded
 

@@ -1,12 +1,11 @@
 """Segments by the length of the history, and the passage from one's weights to the next's."""
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from cuvee.ranking.ask import ask_directly
+from cuvee.ranking.ask import Directly
 from cuvee.ranking.gather import gather
 from cuvee.ranking.plan import Plan
 from hypothesis import given
@@ -64,7 +63,7 @@ def test_the_passage_is_even_in_the_logarithm() -> None:
 def test_weights_of_a_query_are_the_tables_times_its_shares() -> None:
     made = replace(segmented([0, 1, 3]), segments=[("cold", 0), ("new", 1), ("warm", 3)])
     histories = [[], [0], [0, 1], [0, 1, 2], [0, 1, 2, 3]]
-    found = asyncio.run(gather(made, question(histories), ask_directly))
+    found = gather(made, question(histories), Directly())
     up = np.array([0.0, 0.25, 1.0]) @ made.segment_shares(np.arange(5))
     np.testing.assert_allclose(found.weights[0], up, rtol=1e-6)
     np.testing.assert_allclose(found.weights[1], 1 - up, rtol=1e-6)

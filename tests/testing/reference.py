@@ -62,7 +62,7 @@ class Together(Recommender[Settings]):
         scores = np.take_along_axis(self.all_scores(queries), np.where(known, items, 0), axis=1)
         return np.where(known, scores, np.float32(np.nan))
 
-    def explain(self, queries: Queries, items: Ints) -> Sequence[str | None]:
+    def explain(self, queries: Queries, rows: Ints, items: Ints) -> Sequence[str | None]:
         return ["seen together" if item < len(self.pairs) else None for item in items]
 
 

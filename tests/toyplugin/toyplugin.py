@@ -67,7 +67,7 @@ class ToyPopular(_Toy):
     def _dense(self, queries: cuvee.Queries) -> Floats:
         return np.tile(self.counts, (len(queries), 1))
 
-    def explain(self, queries: cuvee.Queries, items: Ints) -> Sequence[str | None]:
+    def explain(self, queries: cuvee.Queries, rows: Ints, items: Ints) -> Sequence[str | None]:
         n = len(self.counts)
         return [f"liked {self.counts[item]:.0f} times" if item < n else None for item in items]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from cuvee.config import Instance, Settings
 from cuvee.evaluation import metrics
 from cuvee.evaluation.cases import validation_window
 from cuvee.product import BlendConfig, Product, SourceUse
-from cuvee.ranking.ask import ask_directly
+from cuvee.ranking.ask import Directly
 from cuvee.ranking.pipeline import make_lists
 from cuvee.registry import Plugin, Registry
 from cuvee.tuning.bench import Bench, Recipe
@@ -246,7 +245,7 @@ def test_the_objective_is_what_the_pipeline_serves(tmp_path, recipe):
     weights = np.random.default_rng(0).dirichlet([1, 1, 1], 4).T
     values = made.objective(recipe).values(weights)
     question = question_of(made.cases, WORLD.catalog, now, 1000, 10)
-    served = asyncio.run(make_lists(made.served(recipe, weights), question, ask_directly)).items()
+    served = make_lists(made.served(recipe, weights), question, Directly()).items()
     found = metrics.hits(served, made.cases.held_out)
     expected = metrics.ndcg(found, 10, made.cases.held_out.lengths)
     # equal scores may be told apart by the last bit of a sum

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cuvee.ranking.ask import ask_directly
+from cuvee.ranking.ask import Directly
 from cuvee.ranking.pipeline import make_lists, score_listed
 from cuvee.ranking.plan import Plan, Question
 from cuvee.recommender import Bools, Ints, Progress
@@ -32,17 +31,18 @@ def list_all(plan: Plan, questions: Sequence[Question], k: int, told: Progress) 
     Raises whatever a source raises: offline nothing may hide behind a degraded answer.
     """
     items, filled = [], []
-    for done, question in enumerate(questions, start=1):
-        make = make_lists if question.listed is None else score_listed
-        answer = asyncio.run(make(plan, question, ask_directly))
-        failed = next((r.failure for r in answer.reports if r.failure), None)
-        if failed is not None:
-            raise failed
-        found = answer.items()[:, :k]
-        blended = (answer.blended.items >= 0).sum(axis=1)
-        room = ((0, 0), (0, k - found.shape[1]))
-        items.append(np.pad(found, room, constant_values=-1))
-        from_chain = (np.arange(found.shape[1]) >= blended[:, None]) & (found >= 0)
-        filled.append(np.pad(from_chain, room))
-        told(done, len(questions))
+    with Directly() as ask:
+        for done, question in enumerate(questions, start=1):
+            make = make_lists if question.listed is None else score_listed
+            answer = make(plan, question, ask)
+            failed = next((r.failure for r in answer.reports if r.failure), None)
+            if failed is not None:
+                raise failed
+            found = answer.items()[:, :k]
+            blended = (answer.blended.items >= 0).sum(axis=1)
+            room = ((0, 0), (0, k - found.shape[1]))
+            items.append(np.pad(found, room, constant_values=-1))
+            from_chain = (np.arange(found.shape[1]) >= blended[:, None]) & (found >= 0)
+            filled.append(np.pad(from_chain, room))
+            told(done, len(questions))
     return Lists(np.concatenate(items), np.concatenate(filled))

@@ -1,25 +1,33 @@
-"""Asking a source: how a call is made is the caller's choice, what may come back is checked here.
+"""Asking sources: what is asked is the pipeline's, how is the caller's, what may come back is checked here.
 
-The pipeline knows *what* to ask; an :class:`Ask` knows *how*: straight away (offline), or in a
-bounded pool within a budget (the server). Whatever goes wrong becomes a :class:`Report`.
+The pipeline says *what* to ask, a list of calls at a time; an :class:`Ask` knows *how*: one after
+another in this thread (:class:`Directly`, offline), or within budgets (the server). Whatever goes wrong
+becomes a :class:`Report`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import inspect
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from cuvee import kernels
 from cuvee.errors import DegradedReason, SourceFailure
 from cuvee.ranking.plan import Source
 from cuvee.recommender import Candidates, Floats, Ints, Queries
 
-__all__ = ["Ask", "Reply", "Report", "Status", "ask_candidates", "ask_directly", "ask_score"]
+__all__ = [
+    "Ask", "Call", "Directly", "Reply", "Report", "Status", "candidates_of", "is_async", "not_loaded", "reply_of",
+    "scores_of",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -57,53 +65,41 @@ class Reply(Generic[T]):
     report: Report
 
 
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One call of a source's method."""
+
+    source: Source
+    method: Callable[..., Any] | None
+    """None where the source's artefact could not be loaded."""
+    args: tuple[Any, ...]
+    check: Callable[[Any], T]
+    """Gives back a value that keeps the contract; raises :class:`SourceFailure` for any other."""
+    within: float | None = None
+    """Seconds that its answer is worth waiting for, where that is less than it would get; for the server."""
+
+
 class Ask(Protocol):
-    """Makes one call of a source's method; raises whatever it raises, or :class:`SourceFailure`."""
+    """Makes calls of several sources' methods; the calls of one list may go on at the same time."""
 
-    async def __call__(self, source: Source, method: Callable[..., Any], *args: Any) -> Any:
-        """Call ``method(*args)`` on behalf of ``source``; awaits an ``async def``."""
-
-
-async def ask_directly(source: Source, method: Callable[..., Any], *args: Any) -> Any:  # noqa: ARG001 - an Ask
-    """Call at once in this thread: the offline way, without budgets."""
-    answer = method(*args)
-    return await answer if isinstance(answer, Awaitable) else answer
+    def __call__(self, calls: Sequence[Call[T]]) -> list[Reply[T]]:
+        """The replies, in the order of the calls. Raises for no source."""
 
 
-def _check_candidates(found: object, b: int, k: int, n: int) -> Candidates:
-    if not isinstance(found, Candidates):
-        raise SourceFailure(DegradedReason.INVALID_OUTPUT, f"candidates() returned {type(found).__name__}")
-    items, scores = found.items, found.scores
-    if not (isinstance(items, np.ndarray) and isinstance(scores, np.ndarray)):
-        raise SourceFailure(DegradedReason.INVALID_OUTPUT, "candidates() returned something else than arrays")
-    if items.ndim != 2 or items.shape != scores.shape or len(items) != b or items.shape[1] > k:
-        raise SourceFailure(
-            DegradedReason.INVALID_OUTPUT,
-            f"candidates() returned items {items.shape} and scores {scores.shape} for {b} queries and k = {k}",
-        )
-    if items.dtype != np.int32 or scores.dtype != np.float32:
-        raise SourceFailure(DegradedReason.INVALID_OUTPUT, f"candidates() returned {items.dtype} and {scores.dtype}")
-    if items.size and (items.min() < -1 or items.max() >= n):
-        raise SourceFailure(DegradedReason.INVALID_OUTPUT, f"candidates() named an item outside the catalogue of {n}")
-    if np.isinf(scores).any():
-        raise SourceFailure(DegradedReason.INVALID_OUTPUT, "candidates() returned an infinite score")
-    return found
+def is_async(method: Callable[..., Any]) -> bool:
+    """Whether a method is ``async def``: it waits for something else than this processor."""
+    return inspect.iscoroutinefunction(method)
 
 
-def _check_scores(found: object, shape: tuple[int, ...]) -> Floats:
-    if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype != np.float32:
-        got = f"{found.dtype}{list(found.shape)}" if isinstance(found, np.ndarray) else type(found).__name__
-        raise SourceFailure(DegradedReason.INVALID_OUTPUT, f"score() returned {got}, not float32{list(shape)}")
-    if np.isinf(found).any():
-        raise SourceFailure(DegradedReason.INVALID_OUTPUT, "score() returned an infinite score")
-    return found
+def reply_of(call: Call[T], value: Callable[[], Any], began: float) -> Reply[T]:
+    """The checked reply to a call: ``value()`` is what the method returned, or raises what it raised.
 
-
-async def _attempt(source: Source, call: Callable[[], Awaitable[T]]) -> Reply[T]:
-    started = time.perf_counter()
+    ``began`` is when the call did, in the time of ``time.perf_counter``.
+    """
+    source = call.source
     problem: Exception
     try:
-        value = await call()
+        checked = call.check(value())
     except SourceFailure as failure:
         reason, detail, problem = failure.degraded, failure.detail, failure
     except TimeoutError as failure:
@@ -111,36 +107,102 @@ async def _attempt(source: Source, call: Callable[[], Awaitable[T]]) -> Reply[T]
     except Exception as failure:  # noqa: BLE001 - a plugin may raise anything; it must degrade, never lose, a request
         reason, detail, problem = DegradedReason.ERROR, f"raised {type(failure).__name__}", failure
     else:
-        took = time.perf_counter() - started
-        return Reply(value, Report(source.name, Status.LIVE, latency=took, model_version=source.version))
-    took = time.perf_counter() - started
+        took = time.perf_counter() - began
+        return Reply(checked, Report(source.name, Status.LIVE, latency=took, model_version=source.version))
+    took = time.perf_counter() - began
     return Reply(None, Report(source.name, Status.DEGRADED, reason, detail, took, source.version, problem))
 
 
-async def ask_candidates(ask: Ask, source: Source, queries: Queries, k: int, n: int) -> Reply[Candidates]:
-    """Ask for up to k candidates per query out of a catalogue of n, and check them."""
-
-    async def call() -> Candidates:
-        recommender = source.recommender
-        if recommender is None:
-            raise SourceFailure(DegradedReason.UNAVAILABLE, "its artefact could not be loaded")
-        return _check_candidates(await ask(source, recommender.candidates, queries, k), len(queries), k, n)
-
-    return await _attempt(source, call)
+def not_loaded() -> Any:
+    """What a call answers whose source has no recommender."""
+    raise SourceFailure(DegradedReason.UNAVAILABLE, "its artefact could not be loaded")
 
 
-async def ask_score(ask: Ask, source: Source, queries: Queries, items: Ints) -> Reply[Floats]:
-    """Ask for opinions on int32[B, M] items, and check them."""
+class Directly:
+    """The offline way: one call after another in this thread, without budgets.
 
-    async def call() -> Floats:
-        recommender = source.recommender
-        if recommender is None:
-            raise SourceFailure(DegradedReason.UNAVAILABLE, "its artefact could not be loaded")
-        return _check_scores(await ask(source, recommender.score, queries, items), items.shape)
+    What is ``async def`` runs on an event loop in a thread of this object's own, since channels to a model
+    server belong to the loop that made them. :meth:`close` it at the end.
+    """
 
-    return await _attempt(source, call)
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, calls: Sequence[Call[T]]) -> list[Reply[T]]:
+        """The replies; those that wait begin before the others compute."""
+        waiting = {
+            at: (time.perf_counter(), self._begin(call.method(*call.args)))
+            for at, call in enumerate(calls)
+            if call.method is not None and is_async(call.method)
+        }
+        replies: dict[int, Reply[T]] = {}
+        for at, call in enumerate(calls):
+            if at not in waiting:
+                value = not_loaded if call.method is None else partial(call.method, *call.args)
+                replies[at] = reply_of(call, value, time.perf_counter())
+        for at, (began, future) in waiting.items():
+            replies[at] = reply_of(calls[at], future.result, began)
+        return [replies[at] for at in range(len(calls))]
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> Any:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="offline-waiting", daemon=True)
+            self._thread.start()
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def close(self) -> None:
+        """End the loop, if there is one."""
+        if self._loop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._loop = None
+
+    def __enter__(self) -> Directly:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
 
 
-def is_async(method: Callable[..., Any]) -> bool:
-    """Whether a method is ``async def``: it then runs on the loop, not in the pool."""
-    return inspect.iscoroutinefunction(method)
+def candidates_of(source: Source, queries: Queries, k: int, n: int) -> Call[Candidates]:
+    """The call that asks for up to k candidates per query out of a catalogue of n."""
+    b = len(queries)
+
+    def check(found: object) -> Candidates:
+        if not isinstance(found, Candidates):
+            raise _invalid(f"candidates() returned {type(found).__name__}")
+        items, scores = found.items, found.scores
+        if not (isinstance(items, np.ndarray) and isinstance(scores, np.ndarray)):
+            raise _invalid("candidates() returned something else than arrays")
+        if items.ndim != 2 or items.shape != scores.shape or len(items) != b or items.shape[1] > k:
+            raise _invalid(f"candidates() gave items {items.shape}, scores {scores.shape} for {b} queries, k {k}")
+        if items.dtype != np.int32 or scores.dtype != np.float32:
+            raise _invalid(f"candidates() returned {items.dtype} and {scores.dtype}")
+        if not kernels.is_inside(items, n):
+            raise _invalid(f"candidates() named an item outside the catalogue of {n}")
+        if not kernels.is_finite(scores):
+            raise _invalid("candidates() returned an infinite score")
+        return found
+
+    method = None if source.recommender is None else source.recommender.candidates
+    return Call(source, method, (queries, k), check)
+
+
+def scores_of(source: Source, queries: Queries, items: Ints) -> Call[Floats]:
+    """The call that asks for opinions on int32[B, M] items. That they are finite is checked where they are read."""
+
+    def check(found: object) -> Floats:
+        if not isinstance(found, np.ndarray) or found.shape != items.shape or found.dtype != np.float32:
+            got = f"{found.dtype}{list(found.shape)}" if isinstance(found, np.ndarray) else type(found).__name__
+            raise _invalid(f"score() returned {got}, not float32{list(items.shape)}")
+        return found
+
+    method = None if source.recommender is None else source.recommender.score
+    return Call(source, method, (queries, items), check)
+
+
+def _invalid(detail: str) -> SourceFailure:
+    return SourceFailure(DegradedReason.INVALID_OUTPUT, detail)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
+from cuvee import kernels
 from cuvee.ranking.places import places
 from cuvee.recommender import Bools, Floats, Ints, Offsets, Times
 
@@ -121,6 +122,11 @@ class Blender(ABC):
         self.missing = missing
 
     @property
+    def reads_items(self) -> bool:
+        """Whether it looks at the popularity and the age of items, and at which of them are untouched."""
+        return True
+
+    @property
     def linear(self) -> bool:
         """Whether a contribution is the weight times something that no weight changes.
 
@@ -192,12 +198,26 @@ class WeightedSum(Blender):
     Options: ClassVar[type[BlenderOptions]] = WeightedOptions
 
     @property
+    def _optimism(self) -> float:
+        return self.options.optimism if isinstance(self.options, WeightedOptions) else 0.0
+
+    @property
+    def reads_items(self) -> bool:
+        """Only to be optimistic about those that are untouched."""
+        return self._optimism > 0
+
+    @property
     def linear(self) -> bool:
         """All but ``skip``, which shares out weights by who has an opinion."""
         return self.missing != "skip"
 
     def contributions(self, opinions: Opinions) -> Floats:
         """Weight x calibrated, the missing ones by the policy."""
+        if self.missing == "prior":
+            untouched = opinions.untouched if self._optimism else None
+            return kernels.with_prior(
+                opinions.calibrated, opinions.weights, opinions.present, untouched, self._optimism
+            )
         known = ~np.isnan(opinions.calibrated) & opinions.present
         weights: Floats = opinions.weights[:, :, None]
         if self.missing == "skip":
@@ -205,20 +225,8 @@ class WeightedSum(Blender):
             total = share.sum(axis=0)
             weights = np.divide(share, total, where=total > 0, out=np.zeros_like(share))
         values = np.where(known, opinions.calibrated, np.float32(0))
-        if self.missing == "prior":
-            values, mean = with_prior(opinions.calibrated, known)
-            values += self._hoped(opinions, known, values - mean)
         blended: Floats = np.where(opinions.present, weights * values, 0).astype(np.float32)
         return blended
-
-    def _hoped(self, opinions: Opinions, known: Bools, centred: Floats) -> Floats:
-        """float32[p, B, M]: how far above its mean a source's missing opinion on an item without events counts."""
-        optimism = self.options.optimism if isinstance(self.options, WeightedOptions) else 0.0
-        if not optimism or not opinions.untouched.any():
-            return np.zeros((1, 1, 1), np.float32)
-        count = np.maximum(known.sum(axis=2, keepdims=True), 1)
-        deviation = np.sqrt((centred.astype(np.float64) ** 2).sum(axis=2, keepdims=True) / count)
-        return np.where(opinions.untouched & ~known, optimism * deviation, 0).astype(np.float32)
 
 
 class RrfOptions(BlenderOptions):
@@ -237,6 +245,7 @@ class ReciprocalRankFusion(Blender):
     Options = RrfOptions
     ranks_only = True
     linear = True
+    reads_items = False
 
     def contributions(self, opinions: Opinions) -> Floats:
         """Ranks are found per source and row."""

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import ndtri
 
+from cuvee.kernels import zscore
 from cuvee.ranking.places import places
 from cuvee.recommender import Floats
 
@@ -126,12 +127,4 @@ class ZScore(Calibrator):
 
     def calibrate(self, scores: Floats) -> Floats:
         """(x - mean) / standard deviation."""
-        known = ~np.isnan(scores)
-        n = np.maximum(known.sum(axis=1, keepdims=True), 1)
-        mean = np.sum(scores, axis=1, where=known, keepdims=True, dtype=np.float64) / n
-        centred = np.where(known, scores - mean, 0)
-        deviation = np.sqrt(np.sum(centred**2, axis=1, keepdims=True) / n)
-        # below this the differences are the rounding of equal scores
-        noise = 1e-6 * np.maximum(np.abs(mean), 1e-30)
-        scaled = np.where(deviation > noise, centred / np.maximum(deviation, 1e-300), 0)
-        return np.where(known, scaled, np.nan).astype(np.float32)
+        return zscore(scores)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cuvee import kernels
 from cuvee.errors import DegradedReason
-from cuvee.ranking.ask import Ask, Report, ask_candidates
+from cuvee.ranking.ask import Ask, Report, candidates_of
 from cuvee.ranking.plan import Plan
-from cuvee.ranking.retrieve import join, padded, union
+from cuvee.ranking.rows import join, padded
 from cuvee.recommender import Bools, Floats, Ints, Offsets, Queries, Ragged
 
 __all__ = ["Filled", "fall_back"]
@@ -48,7 +49,7 @@ def _listed(items: Ints) -> Ragged:
     return Ragged(np.concatenate([[0], np.cumsum(real.sum(axis=1))]), items[real])
 
 
-async def fall_back(
+def fall_back(
     plan: Plan, queries: Queries, shown: Ints, k: int, reasons: Sequence[DegradedReason], ask: Ask
 ) -> tuple[Filled, list[Report]]:
     """Fill rows of ``shown`` (int32[B, M], -1 pads) that hold fewer than k items, source by source.
@@ -68,11 +69,12 @@ async def fall_back(
             break
         rest = replace(queries, excluded=join([queries.excluded, taken])).select(short)
         # always k, though fewer may be missing: what a query gets must not depend on its batch
-        reply = await ask_candidates(ask, source, rest, k, n)
+        (reply,) = ask([candidates_of(source, rest, k, n)])
         reports.append(reply.report)
         if reply.value is None:
             continue
-        allowed = union([reply.value], rest.excluded, rest.eligible, n, n)
+        excluded, every = (rest.excluded.offsets, rest.excluded.items), np.ones((1, len(rest)), np.bool_)
+        allowed, _ = kernels.union([reply.value.items], every, excluded, rest.eligible, n, n)
         items = np.full((len(queries), reply.value.items.shape[1]), -1, np.int32)
         scores = np.full(items.shape, np.nan, np.float32)
         for at, row in enumerate(short):  # rows that come short are few

@@ -6,18 +6,19 @@ So what weights are learnt from is what they will be used on.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cuvee.ranking.ask import Ask, Report, Status, ask_candidates, ask_score
+from cuvee import kernels
+from cuvee.errors import DegradedReason
+from cuvee.ranking.ask import Ask, Report, Status, candidates_of, scores_of
 from cuvee.ranking.blend import live_weights
 from cuvee.ranking.explore import Drawn
 from cuvee.ranking.plan import Plan, Question, Source
-from cuvee.ranking.retrieve import join, ranks_in, union
-from cuvee.recommender import Bools, Candidates, Floats, Ints, Offsets, Queries
+from cuvee.ranking.rows import join
+from cuvee.recommender import Bools, Floats, Ints, Offsets, Queries
 
 __all__ = ["Gathered", "gather"]
 
@@ -86,33 +87,34 @@ def _merge(first: Report, then: Report) -> Report:
     return replace(worse, latency=first.latency + then.latency)
 
 
-def _for_served(proposal: Candidates, served: Bools) -> Candidates:
-    """Without what a source proposes for queries that it was not asked about (bool[B]).
-
-    They are in the batch for the sake of others; alone, they would not have got these candidates.
-    """
-    if served.all():
-        return proposal
-    return replace(proposal, items=np.where(served[:, None], proposal.items, np.int32(-1)))
-
-
-async def _score_all(
-    plan: Plan, queries: Queries, items: Ints, asked: Sequence[int], ask: Ask
-) -> tuple[Floats, dict[int, Report]]:
-    """float32[p, B, M] raw opinions, NaN where a source has none or failed."""
-    raw = np.full((len(plan.sources), *items.shape), np.nan, np.float32)
+def _score_all(
+    plan: Plan, queries: Queries, items: Ints, served: Bools, asked: Sequence[int], ask: Ask
+) -> tuple[Floats, Bools, dict[int, Report]]:
+    """float32[p, B, M] raw opinions, NaN where a source has none or failed; bool[p, B]: who said anything."""
+    raw = np.empty((len(plan.sources), *items.shape), np.float32)
+    live = np.zeros(served.shape, np.bool_)
     reports: dict[int, Report] = {}
-    if items.shape[1] == 0:
-        return raw, reports
-    replies = await asyncio.gather(*(ask_score(ask, plan.sources[s], queries, items) for s in asked))
-    for s, reply in zip(asked, replies, strict=True):
-        reports[s] = reply.report
-        if reply.value is not None:
-            raw[s] = np.where(items >= 0, reply.value, np.nan)
-    return raw, reports
+    if items.shape[1]:
+        replies = ask([scores_of(plan.sources[s], queries, items) for s in asked])
+        for s, reply in zip(asked, replies, strict=True):
+            said = None if reply.value is None else kernels.settle(reply.value, items, served[s], raw[s])
+            if said is not None:
+                live[s] = said
+                reports[s] = reply.report
+            elif reply.value is None:
+                reports[s] = reply.report
+            else:
+                detail = "score() returned an infinite score"
+                reports[s] = replace(
+                    reply.report, status=Status.DEGRADED, reason=DegradedReason.INVALID_OUTPUT, detail=detail
+                )
+    for s in range(len(raw)):
+        if not live[s].any():
+            raw[s] = np.nan
+    return raw, live, reports
 
 
-async def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
+def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
     """Ask every source that serves a query and has a weight there; never raises for a failing one.
 
     With ``question.listed``, opinions on these items alone, and no rule applies. With
@@ -127,36 +129,36 @@ async def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
     served = _served(plan, queries, weights) & (question.only_fallback is None)
     asked = [s for s in range(p) if served[s].any()]
     reports = [_not_asked(s, w) for s, w in zip(plan.sources, weights, strict=True)]
-    proposals: dict[int, Candidates] = {}
     drawn: Drawn | None = None
+    proposed = np.zeros((p, b), np.int32)
+    proposals: dict[int, Ints] = {}
     if listed is None:
-        replies = await asyncio.gather(
-            *(ask_candidates(ask, plan.sources[s], queries, plan.sources[s].candidates, n) for s in asked)
-        )
+        replies = ask([candidates_of(plan.sources[s], queries, plan.sources[s].candidates, n) for s in asked])
         for s, reply in zip(asked, replies, strict=True):
             reports[s] = reply.report
             if reply.value is not None:
-                proposals[s] = _for_served(reply.value, served[s])
+                proposals[s] = reply.value.items
         if plan.explorer and question.segment is None and question.only_fallback is None:
             drawn = plan.explorer.draw(queries, question.k)
-        found = [*proposals.values(), *([drawn.candidates] if drawn else [])]
-        items = union(found, queries.excluded, queries.eligible, n, plan.max_candidates)
-        raw, scoring = await _score_all(plan, queries, items, list(proposals), ask)
-        for s, report in scoring.items():
-            reports[s] = _merge(reports[s], report)
+        # of a query that a source was not asked about, its proposals do not count: alone, it would not have got them
+        found, whose = [*proposals.values()], served[[*proposals]]
+        if drawn:
+            found, whose = [*found, drawn.items], np.concatenate([whose, np.ones((1, b), np.bool_)])
+        excluded = (queries.excluded.offsets, queries.excluded.items)
+        items, counts = kernels.union(found, whose, excluded, queries.eligible, n, plan.max_candidates)
+        proposed[[*proposals]] = counts[: len(proposals)]
+        asked = [*proposals]
     else:
         items = listed
-        raw, scoring = await _score_all(plan, queries, items, asked, ask)
-        for s, report in scoring.items():
-            reports[s] = report
+    raw, live, scoring = _score_all(plan, queries, items, served, asked, ask)
+    for s, report in scoring.items():
+        reports[s] = _merge(reports[s], report) if listed is None else report
 
     ranks = np.zeros((p, *items.shape), np.int32)
-    proposed = np.zeros((p, b), np.int32)
-    for s, proposal in proposals.items():
-        ranks[s] = ranks_in(proposal, items, n)
-        proposed[s] = (proposal.items >= 0).sum(axis=1)
-    raw = np.where(served[:, :, None], raw, np.float32(np.nan))
-    calibrated = np.stack([plan.calibrators[s.name].calibrate(raw[i]) for i, s in enumerate(plan.sources)])
-    live = np.asarray((~np.isnan(raw)).any(axis=2))
+    if proposals:
+        ranks[[*proposals]] = kernels.ranks([*proposals.values()], served[[*proposals]], items, n)
+    calibrated = np.empty_like(raw)
+    for s, source in enumerate(plan.sources):
+        calibrated[s] = plan.calibrators[source.name].calibrate(raw[s])
     weights = live_weights(weights, live)
     return Gathered(queries, lengths, shares, items, raw, calibrated, ranks, proposed, weights, served, reports, drawn)

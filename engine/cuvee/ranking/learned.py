@@ -152,7 +152,7 @@ class Learned(WeightedSum):
         """
         heard = _Heard(opinions)
         against = self._of_each("against", opinions.sources) > 0
-        hoped = self._hoped(opinions, heard.known, heard.centred)
+        hoped = self._hoped(opinions, heard)
         values = heard.values + np.where(against[:, None, None], np.float32(0), hoped)
         for name in READINGS:
             coefficients = self._of_each(name, opinions.sources)
@@ -164,11 +164,24 @@ class Learned(WeightedSum):
         blended: Floats = np.where(opinions.present, values, np.float32(0))
         return blended
 
+    def _hoped(self, opinions: Opinions, heard: _Heard) -> Floats:
+        """float32[p, B, M]: how far above its mean a source's missing opinion on an item without events counts."""
+        if not self._optimism or not opinions.untouched.any():
+            return np.zeros((1, 1, 1), np.float32)
+        count = np.maximum(heard.known.sum(axis=2, keepdims=True), 1)
+        deviation = np.sqrt((heard.centred.astype(np.float64) ** 2).sum(axis=2, keepdims=True) / count)
+        return np.where(opinions.untouched & ~heard.known, self._optimism * deviation, 0).astype(np.float32)
+
     def _of_each(self, name: str, sources: Sequence[str]) -> Floats:
         """float32[p]: one entry of each source's reading, 0 for a source that was not learnt."""
         learnt = self.options.learnt if isinstance(self.options, LearnedOptions) else None
         of = learnt.sources if learnt else {}
         return np.array([getattr(of[s], name) if s in of else 0.0 for s in sources], np.float32)
+
+    @property
+    def reads_items(self) -> bool:
+        """What was learnt reads them."""
+        return True
 
     @classmethod
     def learn(cls, lessons: Sequence[Lesson], calibrate: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cuvee.errors import DegradedReason
+from cuvee.kernels import best_columns, pick
 from cuvee.ranking.ask import Ask, Report, Status
 from cuvee.ranking.explore import place
 from cuvee.ranking.fallback import Filled, fall_back
@@ -40,27 +41,14 @@ class Scored:
     """int32[p, B, M]: 1-based place in the source's own candidates, 0 = not proposed by it."""
 
     def take(self, order: Ints) -> Scored:
-        """Reorder and cut: int[B, K] columns of each row."""
-        each = order[None]
+        """Reorder and cut: int32[B, K] columns of each row, -1 for padding."""
         return Scored(
-            items=np.take_along_axis(self.items, order, axis=1),
-            scores=np.take_along_axis(self.scores, order, axis=1),
-            raw=np.take_along_axis(self.raw, each, axis=2),
-            calibrated=np.take_along_axis(self.calibrated, each, axis=2),
-            contributions=np.take_along_axis(self.contributions, each, axis=2),
-            ranks=np.take_along_axis(self.ranks, each, axis=2),
-        )
-
-    def cut(self, kept: Bools) -> Scored:
-        """The same with padding where bool[B, M] says no."""
-        nothing = np.float32(np.nan)
-        return Scored(
-            items=np.where(kept, self.items, np.int32(-1)),
-            scores=np.where(kept, self.scores, nothing),
-            raw=np.where(kept, self.raw, nothing),
-            calibrated=np.where(kept, self.calibrated, nothing),
-            contributions=np.where(kept, self.contributions, np.float32(0)),
-            ranks=np.where(kept, self.ranks, np.int32(0)),
+            items=pick(self.items[None], order, -1)[0],
+            scores=pick(self.scores[None], order, np.nan)[0],
+            raw=pick(self.raw, order, np.nan),
+            calibrated=pick(self.calibrated, order, np.nan),
+            contributions=pick(self.contributions, order, 0),
+            ranks=pick(self.ranks, order, 0),
         )
 
 
@@ -99,31 +87,27 @@ class Answer:
         return np.take_along_axis(both, order, axis=1)
 
 
-def _best_first(scored: Scored, k: int) -> Ints:
-    """int[B, K] columns: by falling score, equals in order of position; padding last."""
-    keys = np.where(scored.items >= 0, -scored.scores, np.inf)
-    return np.argsort(keys, axis=1, kind="stable")[:, :k].astype(np.int32)
-
-
 def _blend(plan: Plan, found: Gathered) -> Scored:
     """Turn opinions into contributions, and these into scores."""
     present = found.items >= 0
-    contributions = plan.blender.contributions(plan.opinions(found.calibrated, found.weights, found.items, found.ranks))
+    facts = plan.blender.reads_items
+    opinions = plan.opinions(found.calibrated, found.weights, found.items, found.ranks, with_facts=facts)
+    contributions = plan.blender.contributions(opinions)
     scores = np.where(present, contributions.sum(axis=0), np.nan).astype(np.float32)
     return Scored(found.items, scores, found.raw, found.calibrated, contributions, found.ranks)
 
 
-async def make_lists(plan: Plan, question: Question, ask: Ask) -> Answer:
+def make_lists(plan: Plan, question: Question, ask: Ask) -> Answer:
     """Make the lists for a batch of queries.
 
     Never raises for a failing source: the answer is made of the others, and its reports say why. A list
     is shorter than asked for only where filter, rules and exclusions leave no more items to show.
     """
-    found = await gather(plan, question, ask)
+    found = gather(plan, question, ask)
     scored = _blend(plan, found)
     shown, explored = _arrange(scored, found, question.k)
     why = [question.only_fallback or reason for reason in _why_short(found)]
-    filled, more = await fall_back(plan, found.queries, shown.items, question.k, why, ask)
+    filled, more = fall_back(plan, found.queries, shown.items, question.k, why, ask)
     return _answer(plan, found, shown, explored, filled, more)
 
 
@@ -137,12 +121,12 @@ def _answer(
 def _arrange(scored: Scored, found: Gathered, k: int) -> tuple[Scored, Bools]:
     """B lists of up to k, and bool[B, K]: what stands there to be explored rather than for its score."""
     if found.drawn is None or not scored.items.shape[1]:
-        shown = scored.take(_best_first(scored, k))
+        shown = scored.take(best_columns(scored.scores, k))
         return shown, np.zeros(shown.items.shape, np.bool_)
-    order = _best_first(scored, scored.items.shape[1])
+    order = best_columns(scored.scores, scored.items.shape[1])
     proposed = np.asarray((found.ranks > 0).any(axis=0))
     columns, explored = place(scored.items, order, proposed, found.drawn)
-    return scored.take(np.maximum(columns, 0)).cut(columns >= 0), explored
+    return scored.take(columns), explored
 
 
 def _why_short(found: Gathered) -> list[DegradedReason]:
@@ -155,15 +139,15 @@ def _why_short(found: Gathered) -> list[DegradedReason]:
     return reasons
 
 
-async def score_listed(plan: Plan, question: Question, ask: Ask) -> Answer:
+def score_listed(plan: Plan, question: Question, ask: Ask) -> Answer:
     """Rank the caller's own lists (``question.listed``): every item comes back, best first.
 
     Retrieval ranks are 0, and there is no fallback: nothing is added to a list that the caller made.
     """
     if question.listed is None:
         raise ValueError("score_listed needs question.listed")
-    found = await gather(plan, question, ask)
+    found = gather(plan, question, ask)
     scored = _blend(plan, found)
-    shown = scored.take(_best_first(scored, question.listed.shape[1]))
+    shown = scored.take(best_columns(scored.scores, question.listed.shape[1]))
     explored = np.zeros(shown.items.shape, np.bool_)
     return _answer(plan, found, shown, explored, Filled.none(len(found.lengths)))

@@ -130,15 +130,25 @@ class Plan:
         mixed: Floats = (self.table[:, :, None] * self.segment_shares(events)).sum(axis=1)
         return mixed
 
-    def opinions(self, calibrated: Floats, weights: Floats, items: Ints, ranks: Ints) -> Opinions:
-        """What is said and known of items: float32[p, B, M], float32[p, B], int32[B, M], int32[p, B, M]."""
-        known = self.facts or ItemFacts.unknown(len(self.catalog.items))
+    def opinions(
+        self, calibrated: Floats, weights: Floats, items: Ints, ranks: Ints, *, with_facts: bool = True
+    ) -> Opinions:
+        """What is said and known of items: float32[p, B, M], float32[p, B], int32[B, M], int32[p, B, M].
+
+        Without ``with_facts`` items are all alike, for a blender that does not read what is known of them.
+        """
         present = items >= 0
+        names = [s.name for s in self.sources]
+        if not with_facts:
+            alike = np.broadcast_to(np.float32(0), items.shape)
+            touched = np.broadcast_to(np.False_, items.shape)
+            return Opinions(names, calibrated, weights, present, ranks, alike, alike, touched)
+        known = self.facts or ItemFacts.unknown(len(self.catalog.items))
         inside = present & (items < len(known.age))
         at = np.where(inside, items, 0)
         popularity, age = (np.where(inside, fact[at], np.float32(0)) for fact in (known.popularity, known.age))
         untouched = present & (~inside | known.untouched[at])
-        return Opinions([s.name for s in self.sources], calibrated, weights, present, ranks, popularity, age, untouched)
+        return Opinions(names, calibrated, weights, present, ranks, popularity, age, untouched)
 
     @cached_property
     def table(self) -> Floats:

@@ -32,6 +32,7 @@ CODES: Mapping[type[errors.CuveeError], tuple[int, str]] = {
     errors.ArtifactError: (code_pb2.FAILED_PRECONDITION, "ARTIFACT_INVALID"),
     errors.UnavailableError: (code_pb2.UNAVAILABLE, "UNAVAILABLE"),
     errors.NotReady: (code_pb2.UNAVAILABLE, "NOT_READY"),
+    errors.Overloaded: (code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED"),
     errors.DeadlineExceeded: (code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
     errors.SourceFailure: (code_pb2.INTERNAL, "INTERNAL"),
 }
@@ -77,7 +78,10 @@ def status_of(problem: BaseException, incident: str = "") -> status_pb2.Status:
         )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if code in {code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED}:
-        details.append(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=RETRY_SECONDS)))
+        delay = duration_pb2.Duration()
+        seconds = problem.retry_after if isinstance(problem, errors.Overloaded) else RETRY_SECONDS
+        delay.FromMilliseconds(max(1, int(1000 * seconds)))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     packed = []
     for detail in details:
         packed.append(any_pb2.Any())

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -80,11 +81,26 @@ class Threads:
             except RuntimeError:  # the loop has closed meanwhile: nobody waits any more
                 return
 
-        with self._lock:
-            if self._started < min(self._taken, self.size):
-                self._started += 1
-                threading.Thread(target=self._serve, name=f"{self.name}-{self._started}", daemon=True).start()
-        self._work.put(call)
+        self._put(call)
+        return future
+
+    def start(self, function: Callable[..., T], *args: Any) -> Future[T]:
+        """Call in a thread; the future belongs to no loop, and may be waited for in any thread.
+
+        Raises:
+            AllTaken: there is no free slot.
+        """
+        self.take()
+        future: Future[T] = Future()
+
+        def call() -> None:
+            try:
+                if future.set_running_or_notify_cancel():
+                    _settle(future, function, args)
+            finally:
+                self.release()
+
+        self._put(call)
         return future
 
     async def in_turn(self, seconds: float, function: Callable[..., T], *args: Any) -> T:
@@ -102,10 +118,28 @@ class Threads:
         for _ in range(self._started):
             self._work.put(None)
 
+    def _put(self, call: Callable[[], None]) -> None:
+        with self._lock:
+            if self._started < min(self._taken, self.size):
+                self._started += 1
+                threading.Thread(target=self._serve, name=f"{self.name}-{self._started}", daemon=True).start()
+        self._work.put(call)
+
     def _serve(self) -> None:
         while (call := self._work.get()) is not None:
             call()
             del call  # an idle thread holds on to nothing
+
+
+def _settle(future: Future[T], function: Callable[..., T], args: Sequence[Any]) -> None:
+    try:
+        value = function(*args)
+    except Exception as raised:  # noqa: BLE001 - whatever it is, it belongs to the caller
+        future.set_exception(raised)
+    except BaseException as raised:  # noqa: BLE001 - a plugin's sys.exit() must not end the server
+        future.set_exception(RuntimeError(f"raised {type(raised).__name__}"))
+    else:
+        future.set_result(value)
 
 
 def _deliver(future: asyncio.Future[T], value: T | None, problem: Exception | None) -> None:

@@ -8,7 +8,6 @@ of float32, which of them comes first may depend on the batch: such places are c
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from cuvee.artifacts.snapshot import Snapshot
 from cuvee.client import Client
-from cuvee.ranking.ask import ask_directly
+from cuvee.ranking.ask import Directly
 from cuvee.ranking.known_users import ask_about, in_batches
 from cuvee.ranking.pipeline import make_lists
 from cuvee.recommender import Ints, Progress
@@ -102,15 +101,16 @@ def compare(
 def _offline(snapshot: Snapshot, users: Ints, k: int) -> Iterator[list[tuple[str, float]]]:
     """Each user's list of (item id, score), made here in batches."""
     items = snapshot.data.catalog.items
-    for batch in in_batches(users):
-        question = ask_about(snapshot.data, batch, k, snapshot.product.history)
-        answer = asyncio.run(make_lists(snapshot.plan, question, ask_directly))
-        failed = next((report.failure for report in answer.reports if report.failure), None)
-        if failed is not None:
-            raise failed
-        positions = np.concatenate([answer.blended.items, answer.fallback.items], axis=1)
-        scores = np.concatenate([answer.blended.scores, answer.fallback.scores], axis=1)
-        for row, row_scores in zip(positions, scores, strict=True):
-            there = row >= 0
-            known = np.nan_to_num(row_scores[there]).tolist()
-            yield list(zip(items.ids(row[there]), known, strict=True))
+    with Directly() as ask:
+        for batch in in_batches(users):
+            question = ask_about(snapshot.data, batch, k, snapshot.product.history)
+            answer = make_lists(snapshot.plan, question, ask)
+            failed = next((report.failure for report in answer.reports if report.failure), None)
+            if failed is not None:
+                raise failed
+            positions = np.concatenate([answer.blended.items, answer.fallback.items], axis=1)
+            scores = np.concatenate([answer.blended.scores, answer.fallback.scores], axis=1)
+            for row, row_scores in zip(positions, scores, strict=True):
+                there = row >= 0
+                known = np.nan_to_num(row_scores[there]).tolist()
+                yield list(zip(items.ids(row[there]), known, strict=True))

@@ -329,20 +329,22 @@ class RecommenderContract(ModelPromises):
     # The rest
 
     def test_explains_in_a_few_words(self, trial: Trial) -> None:
-        """``explain`` gives None or a short line for each item, for any query and items."""
+        """``explain`` gives None or a short line for each pair of a query and an item, whatever else is asked."""
         asked = questions(trial.toy, grown=True)
         items = np.asarray([0, trial.n_items - 1, trial.n_items], np.int32)
-        for b, label in enumerate(asked.labels):
-            query = asked.queries.select([b])
-            words = trial.explain(trial.grown, query, items)
-            many = isinstance(words, Sequence) and not isinstance(words, str) and len(words) == len(items)
-            promise(many, f"explain must give a sequence, one answer for each item; for {label}: {words!r}")
-            for at, word in enumerate(words):
-                short = word is None or (isinstance(word, str) and 0 < len(word) <= 200 and "\n" not in word)
-                promise(short, f"explain must give None or one line of up to 200 characters; for {label}: {word!r}")
-                alone = list(trial.explain(trial.grown, query, items[[at]]))
-                promise(alone == [word], f"explain must say of an item what it says of it alone; for {label}: {alone}")
-            promise(len(trial.explain(trial.grown, query, items[:0])) == 0, "explain of no items must be empty")
+        rows = np.repeat(np.arange(len(asked.queries), dtype=np.int32), len(items))
+        words = trial.explain(trial.grown, asked.queries, rows, np.tile(items, len(asked.queries)))
+        many = isinstance(words, Sequence) and not isinstance(words, str) and len(words) == len(rows)
+        promise(many, f"explain must give a sequence, one answer for each pair of a row and an item: {words!r}")
+        for at, word in enumerate(words):
+            b, item = int(rows[at]), items[[at % len(items)]]
+            label = asked.labels[b]
+            short = word is None or (isinstance(word, str) and 0 < len(word) <= 200 and "\n" not in word)
+            promise(short, f"explain must give None or one line of up to 200 characters; for {label}: {word!r}")
+            alone = list(trial.explain(trial.grown, asked.queries.select([b]), np.zeros(1, np.int32), item))
+            promise(alone == [word], f"explain must say of a pair what it says of it alone; for {label}: {alone}")
+        nothing = trial.explain(trial.grown, asked.queries, rows[:0], items[:0])
+        promise(len(nothing) == 0, "explain of no items must be empty")
 
     def test_health_is_a_quick_yes_or_no(self, trial: Trial) -> None:
         """``health`` is a bool, True for a model just loaded, and costs next to nothing."""

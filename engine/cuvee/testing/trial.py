@@ -231,10 +231,10 @@ class Trial:
         check_proposed(proposed, len(queries))
         return proposed
 
-    def explain(self, instance: Recommender[Any], queries: Queries, items: Ints) -> Any:
+    def explain(self, instance: Recommender[Any], queries: Queries, rows: Ints, items: Ints) -> Any:
         """What ``explain`` answers, unchecked."""
-        with _Told(f"explain() of items {items.tolist()}"):
-            return instance.explain(queries, items)
+        with _Told(f"explain() of rows {rows.tolist()} and items {items.tolist()}"):
+            return instance.explain(queries, rows, items)
 
     def close_one(self, instance: Recommender[Any]) -> None:
         """Close an instance, which the trial then leaves alone."""

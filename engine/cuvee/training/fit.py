@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import threading
 import time
@@ -26,7 +25,7 @@ from cuvee.data.store.opening import existing_store
 from cuvee.data.store.training import with_stored
 from cuvee.errors import CuveeError, PluginError
 from cuvee.product import Product
-from cuvee.ranking.ask import ask_directly
+from cuvee.ranking.ask import Directly
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.known_users import ask_about, in_batches
 from cuvee.ranking.pipeline import make_lists
@@ -136,12 +135,13 @@ def calibrate(
     active = np.flatnonzero(data.events.lengths > 0)
     sample = np.random.default_rng(0).permutation(active)[:CALIBRATION_USERS].astype(np.int32)
     found: dict[str, list[Floats]] = {s.use: [] for s in product.sources}
-    for users in in_batches(np.sort(sample)):
-        question = ask_about(data, users, plan.max_candidates, product.history)
-        answer = asyncio.run(make_lists(plan.without_filling(), question, ask_directly))
-        for i, source in enumerate(product.sources):
-            raw = answer.blended.raw[i]
-            found[source.use].append(raw[~np.isnan(raw)])
+    with Directly() as ask:
+        for users in in_batches(np.sort(sample)):
+            question = ask_about(data, users, plan.max_candidates, product.history)
+            answer = make_lists(plan.without_filling(), question, ask)
+            for i, source in enumerate(product.sources):
+                raw = answer.blended.raw[i]
+                found[source.use].append(raw[~np.isnan(raw)])
     return {
         name: {kind: learner.learn(np.concatenate(scores)) for kind, learner in learners.items()}
         for name, scores in found.items()

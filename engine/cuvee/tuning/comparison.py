@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from cuvee.ranking.ask import ask_directly
+from cuvee.ranking.ask import Directly
 from cuvee.ranking.pipeline import make_lists
 from cuvee.ranking.plan import Plan
 from cuvee.recommender import Progress
@@ -68,11 +67,13 @@ def _seconds(bench: Bench, plans: Sequence[Plan], now: float, history: int, told
     """The median time of one request under each plan. They take turns, so that a busy machine is unfair to none."""
     drawn = np.random.default_rng(0).permutation(np.flatnonzero(bench.natural > 0))[:TIMED]
     took = np.empty((len(drawn), len(plans)))
-    for row, case in enumerate(drawn):
-        question = question_of(bench.cases.select(np.array([case])), bench.plan.catalog, now, history, bench.measure.k)
-        for at, plan in enumerate(plans):
-            started = time.perf_counter()
-            asyncio.run(make_lists(plan.without_filling(), question, ask_directly))
-            took[row, at] = time.perf_counter() - started
-        told(row + 1, len(drawn))
+    with Directly() as ask:
+        for row, case in enumerate(drawn):
+            batch = bench.cases.select(np.array([case]))
+            for at, plan in enumerate(plans):
+                question = question_of(batch, bench.plan.catalog, now, history, bench.measure.k)
+                started = time.perf_counter()
+                make_lists(plan.without_filling(), question, ask)
+                took[row, at] = time.perf_counter() - started
+            told(row + 1, len(drawn))
     return [float(t) for t in np.median(took, axis=0)]

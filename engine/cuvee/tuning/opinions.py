@@ -6,7 +6,6 @@ again: 6,000 cases of 600 candidates and 7 sources take 100 MB.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from cuvee.data.catalog import Catalog
 from cuvee.evaluation.cases import Cases
-from cuvee.ranking.ask import ask_directly
+from cuvee.ranking.ask import Directly
 from cuvee.ranking.blend import Blender, Opinions
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.gather import gather
@@ -85,13 +84,12 @@ def gather_opinions(
     found: list[Judged] = []
     n = len(catalog.items)
 
-    # one loop for all, which keeps its findings: asyncio.run prints what it returns, arrays and all
-    async def ask_all() -> None:
-        done = 0
+    done = 0
+    with Directly() as ask:
         for rows in in_fold_batches(cases, folds):
             batch = cases.select(rows)
             question = question_of(batch, catalog, now, history, plan.max_candidates)
-            heard = await gather(asked, question, ask_directly)
+            heard = gather(asked, question, ask)
             failed = next((r.failure for r in heard.reports if r.failure), None)
             if failed is not None:
                 raise failed
@@ -111,8 +109,6 @@ def gather_opinions(
             )
             done += len(rows)
             progress(done, len(cases))
-
-    asyncio.run(ask_all())
     return found
 
 

@@ -45,7 +45,7 @@ def wish(*interests, history=()):
 
 
 def why(model, queries, item):
-    (word,) = model.explain(queries, np.asarray([item], np.int32))
+    (word,) = model.explain(queries, np.zeros(1, np.int32), np.asarray([item], np.int32))
     return word
 
 
@@ -240,8 +240,7 @@ def test_saved_equals_fitted_to_the_bit(tmp_path):
         assert not loaded.vectors.dense.flags.writeable  # mapped, not copied
 
 
-def test_blocks_of_a_batch_equal_single_rows(monkeypatch):
-    monkeypatch.setattr("cuvee_content.recommender.CELLS", 100)
+def test_a_batch_equals_single_rows():
     model = fit()
     rows = [[n % 6, (n * 5) % 8] for n in range(40)]
     queries = session(*rows)

@@ -2,7 +2,7 @@
 
 import pytest
 from cuvee.testing import RecommenderContract
-from cuvee_neighbors import Neighbors, item_weights, recommender, user_knn
+from cuvee_neighbors import Neighbors, item_weights, user_knn
 
 
 class TestNeighbors(RecommenderContract):
@@ -36,7 +36,7 @@ class TestLarge(RecommenderContract):
 
     @pytest.fixture(autouse=True)
     def _all_are_large(self, monkeypatch):
-        for module in (item_weights, user_knn, recommender):
+        for module in (item_weights, user_knn):
             monkeypatch.setattr(module, "LARGE", 0)
 
 

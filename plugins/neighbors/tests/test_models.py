@@ -132,9 +132,9 @@ def test_user_knn_asks_the_nearest_and_never_oneself():
     history = Histories.build([[0, 1]]).matrix(4)
     np.testing.assert_allclose(model.scores(history, np.array([-1])), [[1, 1, 0, 0]])
     np.testing.assert_allclose(model.scores(history, np.array([0])), [[1, 1, 1, 0]])
-    # both items are shared alike with those who like item 2
-    (support,) = model.support(history, np.array([0]), np.array([2]))
-    assert support[0] == support[1] > 0
+    # both items are shared alike with those who like item 2, and nobody near likes item 3
+    rows, items = np.zeros(2, np.int32), np.array([2, 3], np.int32)
+    assert model.strongest(history, np.array([0]), rows, items).tolist() == [0, -1]
 
 
 def test_user_knn_in_blocks_equals_at_once(monkeypatch):
@@ -146,18 +146,17 @@ def test_user_knn_in_blocks_equals_at_once(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_item_weights_gathered_equal_the_product(kind):
+def test_item_weights_multiply_and_name_what_adds_most(kind):
     rng = np.random.default_rng(0)
     w = rng.normal(size=(40, 40)).astype(np.float32)
     model = ItemWeights(w if kind == "dense" else sparse.csr_array(w))
     history = likes(items=40)
-    items = rng.permuted(np.tile(np.arange(40), (30, 1)), axis=1)
-    product = np.take_along_axis(history.toarray() @ w, items, axis=1)
-    for m in (1, 2, 40):
-        np.testing.assert_allclose(model.at(history, np.arange(30), items[:, :m]), product[:, :m], atol=1e-4)
-    one = history[[3], :]
-    support = model.support(one, np.array([3]), items[3])
-    np.testing.assert_allclose(support.sum(axis=1), product[3], atol=1e-4)
+    whole = history.toarray()
+    np.testing.assert_allclose(model.scores(history, np.arange(30)), whole @ w, atol=1e-4)
+    rows, items = (a.ravel().astype(np.int32) for a in np.meshgrid(np.arange(30), np.arange(40), indexing="ij"))
+    added = whole[rows] * w[:, items].T
+    wanted = np.where(added.max(axis=1) > 0, added.argmax(axis=1), -1)
+    assert model.strongest(history, np.arange(30), rows, items).tolist() == wanted.tolist()
 
 
 def test_user_knn_weighs_what_neighbours_like_and_not_who_they_are():

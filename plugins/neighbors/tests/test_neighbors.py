@@ -7,7 +7,6 @@ import pytest
 from cuvee import Catalog, Dataset, Entities, Histories, Queries, Ragged, Serves
 from cuvee.testing import chain, checkerboard
 from cuvee_neighbors import Neighbors, NeighborsConfig
-from cuvee_neighbors import recommender as module
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -24,7 +23,7 @@ def ask(*rows, weights=None, **more):
 
 
 def why(model, queries, item):
-    (word,) = model.explain(queries, np.asarray([item], np.int32))
+    (word,) = model.explain(queries, np.zeros(1, np.int32), np.asarray([item], np.int32))
     return word
 
 
@@ -135,14 +134,15 @@ def test_names_reach_the_reasons_of_a_loaded_model(board, tmp_path):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_blocks_equal_one_piece(board, model, monkeypatch):
+def test_a_batch_equals_single_rows(board, model):
     recommender = fit(board, model=model)
     queries = Queries.build(board.events, users=np.arange(board.n_users))
     items = np.tile(np.arange(40, dtype=np.int32), (len(queries), 1))
     whole, top = recommender.score(queries, items), recommender.candidates(queries, 5)
-    monkeypatch.setattr(module, "CELLS", 100)
-    np.testing.assert_array_equal(whole, recommender.score(queries, items))
-    np.testing.assert_array_equal(top.items, recommender.candidates(queries, 5).items)
+    for b in range(len(queries)):
+        alone = queries.select([b])
+        np.testing.assert_allclose(whole[[b]], recommender.score(alone, items[[b]]), rtol=1e-6)
+        np.testing.assert_array_equal(top.items[[b]], recommender.candidates(alone, 5).items)
 
 
 @given(st.lists(st.lists(st.integers(0, 60), max_size=12), min_size=1, max_size=5), st.integers(0, 3))

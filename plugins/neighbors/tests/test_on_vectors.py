@@ -70,7 +70,7 @@ def test_saved_and_loaded_answers_alike(model, tmp_path):
 
 def test_reasons_do_not_claim_that_people_said_it():
     queries, items = ask([0]), np.array([4], np.int32)
-    assert fit(model="item_knn").explain(queries, items) == ["like i0, which you liked"]
+    assert fit(model="item_knn").explain(queries, np.zeros_like(items), items) == ["like i0, which you liked"]
 
 
 def test_a_history_of_unknown_vectors_says_nothing():

@@ -35,6 +35,7 @@ def by_scoring_everything(model, queries, k):
 def test_the_walk_equals_scoring_everything(walk, data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recommender, "WALK", walk)
+        patch.setattr(recommender, "LARGE", 0)
         model = data.draw(st.sampled_from(MODELS))
         rng = np.random.default_rng(data.draw(st.integers(0, 99)))
         b = data.draw(st.integers(1, 4))
@@ -54,7 +55,8 @@ def test_the_walk_equals_scoring_everything(walk, data):
 def test_a_request_looks_at_the_top_alone(monkeypatch):
     model, looked = MODELS[0], []
     monkeypatch.setattr(recommender, "WALK", 20)
-    score = Popular.score
-    monkeypatch.setattr(Popular, "score", lambda self, q, items: looked.append(items.shape[1]) or score(self, q, items))
+    monkeypatch.setattr(recommender, "LARGE", 0)
+    score = Popular._at
+    monkeypatch.setattr(Popular, "_at", lambda self, q, items: looked.append(items.shape[1]) or score(self, q, items))
     model.candidates(Queries.build(Histories.build([[]])), 5)
     assert looked == [20]

@@ -12,7 +12,7 @@ SPEECHLESS = lambda done, total, note="": None  # noqa: E731
 
 
 def why(model, queries, item):
-    (word,) = model.explain(queries, np.asarray([item], np.int32))
+    (word,) = model.explain(queries, np.zeros(1, np.int32), np.asarray([item], np.int32))
     return word
 
 

@@ -152,7 +152,7 @@ class SlowLoad(Counts):
 
 
 class BadExplainer(Counts):
-    def explain(self, queries: cuvee.Queries, items: Ints) -> Sequence[str | None]:
+    def explain(self, queries: cuvee.Queries, rows: Ints, items: Ints) -> Sequence[str | None]:
         raise RuntimeError("no words")
 
 

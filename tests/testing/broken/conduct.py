@@ -116,25 +116,31 @@ class UpdatesToNothing(Together):
 
 @breaks("explains_in_a_few_words")
 class Rambles(Together):
-    def explain(self, queries, items):
+    def explain(self, queries, rows, items):
         return ["because " * 100] * len(items)
 
 
 @breaks("explains_in_a_few_words")
 class CannotExplainNewItems(Together):
-    def explain(self, queries, items):
+    def explain(self, queries, rows, items):
         return [f"{self.pairs[item].sum():.0f} others" for item in items]
 
 
 @breaks("explains_in_a_few_words")
 class ExplainsTheFirstAlone(Together):
-    def explain(self, queries, items):
+    def explain(self, queries, rows, items):
         return ["seen together"]
 
 
 @breaks("explains_in_a_few_words")
+class ExplainsTheFirstRow(Together):
+    def explain(self, queries, rows, items):
+        return [f"of {len(queries.histories.row(0))} events" for _ in items]
+
+
+@breaks("explains_in_a_few_words")
 class ExplainsByRank(Together):
-    def explain(self, queries, items):
+    def explain(self, queries, rows, items):
         return [f"number {rank}" for rank in range(len(items))]
 
 

@@ -139,8 +139,9 @@ def items_of(made: Made) -> list[pb.RecommendedItem]:
     filled = np.flatnonzero(answer.fallback.items[b] >= 0)
     items = np.concatenate([answer.blended.items[b, blended], answer.fallback.items[b, filled]])
     names = catalog.items.titles_of(items)
+    reasons = [made.reasons[at] for at in (*blended.tolist(), *(filled + answer.blended.items.shape[1]).tolist())]
     found = [
-        pb.RecommendedItem(item_id=item_id, position=at, title=names[at], reason=made.reasons.get(int(items[at]), ""))
+        pb.RecommendedItem(item_id=item_id, position=at, title=names[at], reason=reasons[at])
         for at, item_id in enumerate(catalog.items.ids(items))
     ]
     for one, at in zip(found, blended, strict=False):

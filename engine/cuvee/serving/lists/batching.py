@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from cuvee.errors import DeadlineExceeded
+from cuvee.errors import DeadlineExceeded, Overloaded
 from cuvee.serving.deadline import left_until
+from cuvee.serving.lists.core import Core, Hold, Offer
 
-__all__ = ["BATCH", "Batcher"]
+__all__ = ["BATCH", "Batcher", "Run"]
 
 R = TypeVar("R")
 A = TypeVar("A")
 
 BATCH = 64
 """Rows of a batch at most: beyond, a product of matrices gains little, and the first row waits long."""
+HOPEFUL = 0.8
+"""Of what is left of a deadline: a row that would wait longer than this is refused at once."""
+MEMORY = 0.1
+"""Weight of the newest run in the mean time of a row."""
+
+Run = Callable[[Hold, Offer], Sequence[A | Exception]]
+"""Answers the rows that it was made for, in their order; an error is a row's answer, too."""
 
 
 @dataclass(slots=True)
@@ -29,74 +38,112 @@ class _Waiting(Generic[R, A]):
 
 
 class Batcher(Generic[R, A]):
-    """Gathers rows of one kind into runs, of which at most ``most`` go on at a time."""
+    """Gathers rows of one kind into runs, which take the core in turn. ``ask`` is for the event loop alone."""
 
-    def __init__(self, run: Callable[[Sequence[R], float], Awaitable[Sequence[A | Exception]]], most: int) -> None:
-        """``run`` answers rows in their order by a deadline (monotonic); an error is a row's answer, too."""
-        self._run = run
-        self._most = most
+    def __init__(self, core: Core, begin: Callable[[Sequence[R], float, asyncio.AbstractEventLoop], Run[A]]) -> None:
+        """``begin`` makes a run for rows, which has until a deadline (monotonic)."""
+        self._core = core
+        self._begin = begin
+        self._lock = threading.Lock()
         self._waiting: OrderedDict[Hashable, deque[_Waiting[R, A]]] = OrderedDict()
-        self._going: set[asyncio.Task[None]] = set()
-        self._called = False
+        self._count = 0
+        self._offered = False
+        self._seconds = 0.0
+        """Of the core, for one row."""
+
+    @property
+    def waiting(self) -> int:
+        """Rows that no run has taken yet."""
+        return self._count
 
     async def ask(self, row: R, kind: Hashable, deadline: float) -> A:
         """The row's answer, out of a batch with others of its kind and of like haste.
 
-        Raises whatever the run raises, and :class:`cuvee.errors.DeadlineExceeded` when its turn
-        comes too late.
+        Raises whatever the run raises; :class:`cuvee.errors.Overloaded` at once, when so many wait that
+        its turn would come too late; :class:`cuvee.errors.DeadlineExceeded` when it does.
         """
-        loop = asyncio.get_running_loop()
+        left = max(left_until(deadline), 0.0)
+        wait = self._count * self._seconds
+        if wait > HOPEFUL * left:
+            raise Overloaded("more requests wait than can be answered in time; try again later", wait)
         # a batch has one deadline, its nearest; within a factor of two nobody loses much by that
-        haste = math.frexp(max(left_until(deadline), 0.0))[1]
-        answer: asyncio.Future[A] = loop.create_future()
-        self._waiting.setdefault((kind, haste), deque()).append(_Waiting(row, deadline, answer))
-        if not self._called:
-            # after all else that is ready: requests that came together are answered together
-            self._called = True
-            loop.call_soon(self._start)
+        haste = math.frexp(left)[1]
+        answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        with self._lock:
+            self._waiting.setdefault((kind, haste), deque()).append(_Waiting(row, deadline, answer))
+            self._count += 1
+            offered, self._offered = self._offered, True
+        if not offered:
+            self._core.offer(self._work)
         return await answer
 
-    def _start(self) -> None:
-        self._called = False
-        while self._waiting and len(self._going) < self._most:
-            batch = self._next()
-            if batch:
-                task = asyncio.ensure_future(self._answer(batch))
-                self._going.add(task)
-                task.add_done_callback(self._ended)
+    async def ask_many(self, rows: Sequence[R], deadline: float) -> Sequence[A | Exception]:
+        """The answers of rows of one kind, as a run of their own."""
+        loop = asyncio.get_running_loop()
+        answers: asyncio.Future[Sequence[A | Exception]] = loop.create_future()
+        run = self._begin(rows, deadline, loop)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._going.discard(task)
-        self._start()
+        def work(hold: Hold) -> None:
+            found = run(hold, work)
+            loop.call_soon_threadsafe(_deliver, answers, found)
+
+        self._core.offer(work)
+        return await answers
+
+    def _work(self, hold: Hold) -> None:
+        """In the thread that took the core: a batch of whatever waits now."""
+        batch = self._next()
+        if not batch:
+            return
+        loop = batch[0].answer.get_loop()
+        run = self._begin([one.row for one in batch], min(one.deadline for one in batch), loop)
+
+        def work(hold: Hold) -> None:
+            answers = run(hold, work)
+            each = hold.seconds / len(batch)
+            self._seconds += MEMORY * (each - self._seconds)
+            loop.call_soon_threadsafe(_deliver_all, batch, answers)
+
+        work(hold)
 
     def _next(self) -> list[_Waiting[R, A]]:
         """The rows of the kind whose turn it is, less those that nobody waits for any more."""
-        kind, waiting = self._waiting.popitem(last=False)
         batch: list[_Waiting[R, A]] = []
-        while waiting and len(batch) < BATCH:
-            one = waiting.popleft()
-            if one.answer.done():
-                continue
-            if left_until(one.deadline) <= 0:
-                one.answer.set_exception(DeadlineExceeded("the server is too busy to answer within the deadline"))
-                continue
-            batch.append(one)
-        if waiting:
-            self._waiting[kind] = waiting
+        with self._lock:
+            while self._waiting and not batch:
+                kind, waiting = self._waiting.popitem(last=False)
+                while waiting and len(batch) < BATCH:
+                    one = waiting.popleft()
+                    self._count -= 1
+                    if one.answer.done():
+                        continue
+                    if left_until(one.deadline) <= 0:
+                        one.answer.get_loop().call_soon_threadsafe(_too_late, one.answer)
+                        continue
+                    batch.append(one)
+                if waiting:
+                    self._waiting[kind] = waiting
+            self._offered = bool(self._waiting)
+            more = self._offered
+        if more:
+            self._core.offer(self._work)
         return batch
 
-    async def _answer(self, batch: list[_Waiting[R, A]]) -> None:
-        try:
-            answers = await self._run([one.row for one in batch], min(one.deadline for one in batch))
-        except Exception as problem:  # noqa: BLE001 - it is handed on to everyone who waits for it
-            for one in batch:
-                if not one.answer.done():
-                    one.answer.set_exception(problem)
-            return
-        for one, answer in zip(batch, answers, strict=True):
-            if one.answer.done():
-                continue
-            if isinstance(answer, Exception):
+
+def _too_late(answer: asyncio.Future[A]) -> None:
+    if not answer.done():
+        answer.set_exception(DeadlineExceeded("the server is too busy to answer within the deadline"))
+
+
+def _deliver_all(batch: Sequence[_Waiting[R, A]], answers: Sequence[A | Exception]) -> None:
+    for one, answer in zip(batch, answers, strict=True):
+        if isinstance(answer, Exception):
+            if not one.answer.done():
                 one.answer.set_exception(answer)
-            else:
-                one.answer.set_result(answer)
+        else:
+            _deliver(one.answer, answer)
+
+
+def _deliver(into: asyncio.Future[A], answer: A) -> None:
+    if not into.done():
+        into.set_result(answer)

@@ -1,29 +1,36 @@
-"""How the server asks a source: within a share of the deadline, in the source's own slots.
+"""How the server asks sources: those that wait first, those that compute one after another, each within a share.
 
-A call may take at most half of what is left of the deadline (and no longer than the source's own
-timeout). So, however many sources sleep, retrieval leaves time to score, scoring leaves time to
+A call may take at most half of what is left of the deadline, and no longer than the source's own
+timeout. So, however many sources sleep, retrieval leaves time to score, scoring leaves time to
 fall back, and the answer is in time.
+
+A source that computes costs nothing but its own time while it comes back soon. One that does not
+(:data:`PATIENCE`) loses its place: its call goes on in the thread that it holds, the run goes on in another,
+and from then on the source is asked in threads of its own, like one that waits.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import structlog
 
 from cuvee.errors import DegradedReason, SourceFailure
-from cuvee.ranking.ask import Report, Status, is_async
-from cuvee.ranking.plan import Source
+from cuvee.ranking.ask import Call, Reply, Report, Status, is_async, not_loaded, reply_of
 from cuvee.serving.deadline import left_until
 from cuvee.serving.lists.breaker import Breaker, Pass
+from cuvee.serving.lists.core import Core, Hold, Offer
 from cuvee.serving.threads import AllTaken, Threads
 
 __all__ = ["Budget", "BudgetedAsk"]
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 SHARE = 0.5
 """Of what is left of the deadline: what one call may take."""
@@ -31,6 +38,10 @@ RESERVE = (0.02, 0.1)
 """Seconds, and share of a run's time, that are kept for making the answer; the lesser counts."""
 LEAST = 0.001
 """Seconds; with less than this there is no sense in asking."""
+PATIENCE = 0.1
+"""Seconds after which a source that computes loses its place."""
+QUICK = 0.02, 100
+"""A source that answers within so many seconds so many times in a row has its place again."""
 FAULTS = frozenset(
     {DegradedReason.TIMEOUT, DegradedReason.ERROR, DegradedReason.INVALID_OUTPUT, DegradedReason.UNAVAILABLE}
 )
@@ -39,21 +50,39 @@ FAULTS = frozenset(
 
 @dataclass(slots=True)
 class _Lane:
-    """What belongs to one source: its slots and its circuit."""
+    """What belongs to one source: its slots, its circuit, and whether it is asked in threads of its own."""
 
     threads: Threads
     breaker: Breaker
+    apart: bool = False
+    quick: int = 0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A call that goes on elsewhere."""
+
+    future: Future[Any]
+    began: float
+    """In the time of ``time.perf_counter``."""
+    granted: float
+    """Seconds, from the beginning."""
+    until: float
+    """In the time of ``time.monotonic``."""
 
 
 class Budget:
     """One product's sources: their slots and circuits, kept over requests and snapshots."""
 
-    def __init__(self, product: str, slots: int, patience: float, breaker: Callable[[], Breaker] = Breaker) -> None:
+    def __init__(
+        self, product: str, core: Core, slots: int, patience: float, breaker: Callable[[], Breaker] = Breaker
+    ) -> None:
         """``slots`` for each source; a timeout after ``patience`` seconds or more is its own fault.
 
         A caller in a greater hurry than that must not open a circuit for everyone.
         """
         self.product = product
+        self.core = core
         self.slots = slots
         self.patience = patience
         self._breaker = breaker
@@ -65,9 +94,9 @@ class Budget:
             self._lanes[source] = _Lane(Threads(f"{self.product}-{source}", self.slots), self._breaker())
         return self._lanes[source]
 
-    def ask(self, deadline: float) -> BudgetedAsk:
+    def ask(self, deadline: float, loop: asyncio.AbstractEventLoop) -> BudgetedAsk:
         """The way to ask for one run of the pipeline, which has until ``deadline`` (monotonic)."""
-        return BudgetedAsk(self, deadline)
+        return BudgetedAsk(self, deadline, loop)
 
     def close(self) -> None:
         """Let idle threads go."""
@@ -75,67 +104,165 @@ class Budget:
             lane.threads.close()
 
 
-class BudgetedAsk:
-    """An :class:`~cuvee.ranking.ask.Ask` for one run; :meth:`settle` it when the run is over."""
+@dataclass(slots=True)
+class _Turn:
+    """One list of calls: what has been answered, what goes on, what a thread is at."""
 
-    def __init__(self, budget: Budget, deadline: float) -> None:
+    replies: dict[int, Reply[Any]] = field(default_factory=dict)
+    waiting: dict[int, _Waiting] = field(default_factory=dict)
+
+
+class BudgetedAsk:
+    """An :class:`~cuvee.ranking.ask.Ask` for one run; :meth:`settle` it when the run is over.
+
+    What was answered is kept: a run that begins again, since a source kept its first thread, asks nobody twice.
+    """
+
+    def __init__(self, budget: Budget, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
         self._budget = budget
+        self._core = budget.core
+        self._loop = loop
         left = max(left_until(deadline), 0.0)
         self._deadline = deadline - min(RESERVE[0], RESERVE[1] * left)
         self._passes: dict[str, Pass] = {}
         self._hurried: set[str] = set()
+        self._turns: list[_Turn] = []
+        self._next = 0
+        self._hold = Hold()
+        self._again: Offer = _nothing
 
-    async def __call__(self, source: Source, method: Callable[..., Any], *args: Any) -> Any:
-        """Call within the budget.
+    def begin(self, hold: Hold, again: Offer) -> None:
+        """The run begins in the thread of this hold; ``again`` begins it once more, in another."""
+        self._hold, self._again, self._next = hold, again, 0
 
-        Raises:
-            SourceFailure: CIRCUIT_OPEN, OVERLOADED or TIMEOUT; and whatever the source raises.
-        """
-        lane = self._budget.lane(source.name)
-        if source.name not in self._passes:
-            given = lane.breaker.admit()
+    def __call__(self, calls: Sequence[Call[T]]) -> list[Reply[T]]:
+        """The replies, in the order of the calls; raises for no source."""
+        if self._next == len(self._turns):
+            self._turns.append(_Turn())
+        turn = self._turns[self._next]
+        self._next += 1
+        hold = self._hold
+        computing = []
+        for at, call in enumerate(calls):
+            if at in turn.replies or at in turn.waiting:
+                continue
+            refused = self._refused(call)
+            if refused is not None:
+                turn.replies[at] = refused
+            elif call.method is not None and (is_async(call.method) or self._budget.lane(call.source.name).apart):
+                self._start(turn, at, call)
+            else:
+                computing.append(at)
+        for at in computing:
+            self._compute(hold, turn, at, calls[at])
+        for at, one in sorted(turn.waiting.items()):
+            if at not in turn.replies:
+                turn.replies[at] = self._awaited(hold, calls[at], one)
+        return [turn.replies[at] for at in range(len(calls))]
+
+    def _refused(self, call: Call[T]) -> Reply[T] | None:
+        """Why a source is not asked; None where it is."""
+        name = call.source.name
+        if name not in self._passes:
+            given = self._budget.lane(name).breaker.admit()
             if given is None:
-                raise SourceFailure(DegradedReason.CIRCUIT_OPEN, "failed too often lately; left alone for a while")
-            self._passes[source.name] = given
-        granted = SHARE * left_until(self._deadline)
-        if source.timeout is not None:
-            granted = min(granted, source.timeout)
-        if granted < LEAST:
-            self._hurried.add(source.name)
-            raise SourceFailure(DegradedReason.TIMEOUT, "no time was left to ask it")
+                return _failed(call, DegradedReason.CIRCUIT_OPEN, "failed too often lately; left alone for a while")
+            self._passes[name] = given
+        if self._granted(call) < LEAST:
+            self._hurried.add(name)
+            return _failed(call, DegradedReason.TIMEOUT, "no time was left to ask it")
+        return None
+
+    def _granted(self, call: Call[T]) -> float:
+        """Seconds that a call may take."""
+        limits = (SHARE * left_until(self._deadline), call.source.timeout, call.within)
+        return min(limit for limit in limits if limit is not None)
+
+    def _start(self, turn: _Turn, at: int, call: Call[T]) -> None:
+        """Begin a call elsewhere: on the event loop, or in a thread of the source's own."""
+        method, lane = call.method, self._budget.lane(call.source.name)
+        if method is None:
+            return
+        granted, began, now = self._granted(call), time.perf_counter(), time.monotonic()
+        future: Future[Any]
         try:
-            return await self._within(granted, lane, method, args)
+            if is_async(method):
+                lane.threads.take()
+                future = asyncio.run_coroutine_threadsafe(_held(lane, method, call.args), self._loop)
+            else:
+                future = lane.threads.start(method, *call.args)
         except AllTaken:
-            raise SourceFailure(
-                DegradedReason.OVERLOADED, f"all of its {lane.threads.size} slots are taken by earlier calls"
-            ) from None
-        except _Late:
-            if granted < min(source.timeout or self._budget.patience, self._budget.patience):
-                self._hurried.add(source.name)
-            raise SourceFailure(DegradedReason.TIMEOUT, f"no answer within {granted * 1e3:.0f} ms") from None
+            detail = f"all of its {lane.threads.size} slots are taken by earlier calls"
+            turn.replies[at] = _failed(call, DegradedReason.OVERLOADED, detail)
+            return
+        turn.waiting[at] = _Waiting(future, began, granted, now + granted)
 
-    async def _within(self, seconds: float, lane: _Lane, method: Callable[..., Any], args: Sequence[Any]) -> Any:
-        """The call's value, or :class:`_Late`. A thread that is late goes on; a task is cancelled.
+    def _compute(self, hold: Hold, turn: _Turn, at: int, call: Call[T]) -> None:
+        """Make a call in this thread, which holds the core."""
+        method = call.method
+        if method is None:
+            turn.replies[at] = reply_of(call, not_loaded, time.perf_counter())
+            return
+        granted, now = self._granted(call), time.monotonic()
+        if granted < LEAST:
+            self._hurried.add(call.source.name)
+            turn.replies[at] = _failed(call, DegradedReason.TIMEOUT, "no time was left to ask it")
+            return
+        began = time.perf_counter()
+        future: Future[Any] = Future()
+        lane = self._budget.lane(call.source.name)
+        taken = False
 
-        Neither is waited for: a source that does not stop when told to costs nobody's time but its own.
-        """
-        running: asyncio.Future[Any]
-        if is_async(method):
-            lane.threads.take()
-            running = asyncio.ensure_future(method(*args))
-            running.add_done_callback(lambda _: lane.threads.release())
-        else:
-            running = lane.threads.submit(method, *args)
+        def overdue() -> Offer:
+            nonlocal taken
+            lane.apart, lane.quick = True, 0
+            try:
+                lane.threads.take()
+                taken = True
+            except AllTaken:
+                log.warning("a source holds more threads than it has slots", source=call.source.name)
+            log.warning("source is asked apart", product=self._budget.product, source=call.source.name)
+            turn.waiting[at] = _Waiting(future, began, granted, now + granted)
+            return self._again
+
+        outcome: Callable[[], Any]
         try:
-            await asyncio.wait([running], timeout=seconds)
+            with self._core.watched(hold, min(granted, PATIENCE), overdue):
+                outcome = _outcome(method, call.args)
         finally:
-            late = not running.done()
-            if late:
-                running.cancel()
-                running.add_done_callback(_forget)
-        if late:
-            raise _Late
-        return running.result()
+            if hold.lost:
+                if taken:
+                    lane.threads.release()
+                _resolve(future, outcome)
+        turn.replies[at] = reply_of(call, outcome, began)
+
+    def _awaited(self, hold: Hold, call: Call[T], one: _Waiting) -> Reply[T]:
+        """The reply of a call that goes on elsewhere, or that it is late. A late one is not waited for."""
+        name = call.source.name
+        lane = self._budget.lane(name)
+        if not one.future.done():
+            with self._core.released(hold):
+                try:
+                    one.future.exception(timeout=max(one.until - time.monotonic(), 0.0))
+                except (TimeoutError, asyncio.CancelledError):
+                    pass
+                except BaseException as problem:  # noqa: BLE001 - a cancelled future; what it ended with is read below
+                    log.debug("a call ended early", source=name, problem=repr(problem))
+        if not one.future.done():
+            one.future.cancel()
+            lane.quick = 0
+            if one.granted < min(call.source.timeout or self._budget.patience, self._budget.patience):
+                self._hurried.add(name)
+            late = f"no answer within {one.granted * 1e3:.0f} ms"
+            return _failed(call, DegradedReason.TIMEOUT, late, one.began)
+        if lane.apart:
+            self._count(lane, time.perf_counter() - one.began)
+        return reply_of(call, one.future.result, one.began)
+
+    def _count(self, lane: _Lane, seconds: float) -> None:
+        lane.quick = lane.quick + 1 if seconds < QUICK[0] else 0
+        if lane.quick >= QUICK[1]:
+            lane.apart = False
 
     def settle(self, reports: Sequence[Report]) -> None:
         """Tell each source's circuit how the run went; without reports nothing was learnt.
@@ -164,11 +291,47 @@ class BudgetedAsk:
         self._passes.clear()
 
 
-class _Late(Exception):
-    """No answer within what was granted; told apart from a TimeoutError that the source raises."""
+def _nothing(_hold: Hold) -> None:
+    """No run has begun."""
 
 
-def _forget(task: asyncio.Future[Any]) -> None:
-    """Fetch what a given-up task ends with, so that nothing warns that nobody did."""
-    if not task.cancelled():
-        task.exception()
+async def _held(lane: _Lane, method: Callable[..., Any], args: Sequence[Any]) -> Any:
+    """The call's value; its slot is given back when it ends, not when it is given up."""
+    try:
+        return await method(*args)
+    finally:
+        lane.threads.release()
+
+
+def _outcome(method: Callable[..., Any], args: Sequence[Any]) -> Callable[[], Any]:
+    """What the method returned, or raises what it raised, when it is called."""
+    try:
+        value = method(*args)
+    except Exception as raised:  # noqa: BLE001 - a plugin may raise anything; it is handed on
+        problem: BaseException = raised
+    except BaseException as raised:  # noqa: BLE001 - a plugin's sys.exit() must not end the server
+        problem = RuntimeError(f"raised {type(raised).__name__}")
+    else:
+        return lambda: value
+
+    def again() -> Any:
+        raise problem
+
+    return again
+
+
+def _resolve(future: Future[Any], outcome: Callable[[], Any]) -> None:
+    """Hand the outcome of a call whose thread was lost to the run that went on without it."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(outcome())
+    except Exception as problem:  # noqa: BLE001 - it is handed on
+        future.set_exception(problem)
+
+
+def _failed(call: Call[T], reason: DegradedReason, detail: str, began: float | None = None) -> Reply[T]:
+    def fail() -> Any:
+        raise SourceFailure(reason, detail)
+
+    return reply_of(call, fail, time.perf_counter() if began is None else began)

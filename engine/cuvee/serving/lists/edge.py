@@ -18,7 +18,7 @@ from cuvee.data.store.weights import settled, weights_of
 from cuvee.errors import DeadlineExceeded, DegradedReason, InvalidArgument, UnavailableError
 from cuvee.ranking.known_users import profile_of
 from cuvee.ranking.plan import Question
-from cuvee.ranking.retrieve import padded
+from cuvee.ranking.rows import padded
 from cuvee.recommender import Bools, Floats, Histories, Ints, Profile, Queries, Ragged, Times
 from cuvee.serving.deadline import left_until
 from cuvee.serving.fields import (

@@ -40,6 +40,11 @@ class Hooks:
         self._loading = Threads("load-history", slots)
         self._observing = Threads("on-recommended", 2)
 
+    @property
+    def observes(self) -> bool:
+        """Whether any plugin observes answers."""
+        return self._observes
+
     async def history(self, product: str, user_id: str, deadline: float) -> History | None:
         """What a plugin knows of the user's history; None where there is no such plugin or no word.
 

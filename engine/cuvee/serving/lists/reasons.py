@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
 from collections.abc import Sequence
-from itertools import groupby
-from operator import itemgetter
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import structlog
 
 from cuvee.errors import DegradedReason, SourceFailure
-from cuvee.ranking.ask import Ask
+from cuvee.ranking.ask import Ask, Call, Status
 from cuvee.ranking.pipeline import Answer
 from cuvee.ranking.plan import Plan, Source
 from cuvee.recommender import Ints, Queries, Recommender
-from cuvee.serving.deadline import left_until
 
 __all__ = ["explain"]
 
@@ -26,79 +23,82 @@ ROUNDS = 2
 """How many sources are asked about an item before it stays without a word."""
 SECONDS = 0.02
 """For a batch, and again for each of its rows: words are worth less than an answer that is soon there."""
-SHARE = 0.4
-"""Of what is left of the deadline, for each source: less than an ask grants, so that it ends by itself."""
 LONGEST = 300
 """Characters of a reason; a longer one is cut."""
+
+
+_Wanted: TypeAlias = tuple[Source, npt.NDArray[Any], npt.NDArray[Any], Ints]
+"""A source, and the rows, columns and items, int[P] each, that it is to explain."""
+
+
+Words: TypeAlias = Sequence[str | None]
 
 
 def _can_explain(source: Source) -> bool:
     return source.recommender is not None and type(source.recommender).explain is not Recommender.explain
 
 
-def _choices(plan: Plan, answer: Answer, b: int, at: int) -> list[Source]:
-    """Who may explain the item in column ``at`` of row b: who contributed most comes first."""
-    m = answer.blended.items.shape[1]
-    if at >= m:
-        filler = plan.filler(int(answer.fallback.levels[b, at - m]))
-        return [filler] if filler else []
-    contributed = answer.blended.contributions[:, b, at]
-    told = ~np.isnan(answer.blended.raw[:, b, at])
-    return [plan.sources[s] for s in np.argsort(-contributed, kind="stable") if told[s]]
+def explain(plan: Plan, queries: Queries, answer: Answer, ask: Ask) -> list[list[str]]:
+    """For each of B rows, a reason for each item: those of the blend, then those of the fallback chain.
 
-
-def _words(source: Source, asked: dict[int, Queries], wanted: Sequence[tuple[int, int]], until: float) -> list[str]:
-    """Runs in the source's own thread, a row of the batch at a time, as far as time allows.
-
-    Ends by itself: a thread that was given up would go on for nobody. What is missing at the end
-    was not asked.
+    An item that nobody can explain has an empty one. Never raises for a source: one that fails or is
+    late says nothing.
     """
-    words: list[str] = []
-    recommender = source.recommender
-    if recommender is None:
-        return words
-    for b, of_row in groupby(wanted, key=itemgetter(0)):
-        if left_until(until) <= 0:
-            break
-        items = np.asarray([item for _, item in of_row], np.int32)
-        said = recommender.explain(asked[b], items)
-        if len(said) != len(items):
-            raise SourceFailure(DegradedReason.INVALID_OUTPUT, f"explain() gave {len(said)} answers of {len(items)}")
-        words += [word[:LONGEST] if isinstance(word, str) else "" for word in said]
+    blended, filled = answer.blended, answer.fallback
+    words = [[""] * (blended.items.shape[1] + filled.items.shape[1]) for _ in range(len(queries))]
+    contributions = np.where(np.isnan(blended.raw) | (blended.items < 0), -np.inf, blended.contributions)
+    for s, source in enumerate(plan.sources):
+        if not _can_explain(source):
+            contributions[s] = -np.inf
+    for _ in range(ROUNDS if contributions.size else 0):
+        best = contributions.argmax(axis=0)
+        left = contributions.max(axis=0) > -np.inf
+        wanted: list[_Wanted] = []
+        for s in np.unique(best[left]).tolist():
+            rows, columns = np.nonzero(left & (best == s))
+            wanted.append((plan.sources[s], rows, columns, blended.items[rows, columns]))
+        _say(wanted, queries, ask, words)
+        # who was asked is not asked again; an item that has its words needs no more
+        np.put_along_axis(contributions, best[None], -np.inf, axis=0)
+        for _, rows, columns, _ in wanted:
+            told = np.array([bool(words[b][at]) for b, at in zip(rows.tolist(), columns.tolist(), strict=True)])
+            contributions[:, rows[told], columns[told]] = -np.inf
+    if (filled.items >= 0).any():
+        first = blended.items.shape[1]
+        wanted = []
+        for level, source in enumerate(plan.fallback, start=1):
+            rows, columns = np.nonzero((filled.levels == level) & (filled.items >= 0))
+            if len(rows) and _can_explain(source):
+                wanted.append((source, rows, columns + first, filled.items[rows, columns]))
+        _say(wanted, queries, ask, words)
     return words
 
 
-async def explain(plan: Plan, queries: Queries, answer: Answer, ask: Ask, deadline: float) -> list[dict[int, str]]:
-    """For each of B rows: item -> its reason. An item that nobody can explain is left out.
+def _say(wanted: Sequence[_Wanted], queries: Queries, ask: Ask, words: list[list[str]]) -> None:
+    """Put what each source says of its items (rows, columns, items: int[P] each) into ``words``."""
+    if not wanted:
+        return
+    within = SECONDS * (1 + len(queries))
+    calls = [_call(source, queries, rows, items, within) for source, rows, _, items in wanted]
+    for (source, rows, columns, _), reply in zip(wanted, ask(calls), strict=True):
+        if reply.report.status is Status.DEGRADED:
+            if reply.report.reason is not DegradedReason.CIRCUIT_OPEN:
+                log.warning("no reasons", source=source.name, problem=repr(reply.report.failure))
+            continue
+        for b, at, said in zip(rows.tolist(), columns.tolist(), reply.value or (), strict=False):
+            if isinstance(said, str):
+                words[b][at] = said[:LONGEST]
 
-    Never raises for a source: one that fails or is late says nothing.
-    """
-    b_rows = len(queries)
-    reasons: list[dict[int, str]] = [{} for _ in range(b_rows)]
-    items: Ints = np.concatenate([answer.blended.items, answer.fallback.items], axis=1)
-    choices = {
-        (int(b), int(items[b, at])): [s for s in _choices(plan, answer, int(b), int(at)) if _can_explain(s)]
-        for b, at in np.argwhere(items >= 0)
-    }
-    asked: dict[int, Queries] = {}
-    ends = time.monotonic() + SECONDS * (1 + b_rows)
-    for turn in range(ROUNDS):
-        by_source: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        sources: dict[str, Source] = {}
-        for (b, item), who in choices.items():
-            if item not in reasons[b] and len(who) > turn:
-                sources[who[turn].name] = who[turn]
-                by_source[who[turn].name].append((b, item))
-                if b not in asked:
-                    asked[b] = queries.select([b])
-        for name, wanted in by_source.items():
-            until = min(ends, time.monotonic() + SHARE * left_until(deadline))
-            try:
-                words = await ask(sources[name], _words, sources[name], asked, wanted, until)
-            except Exception as problem:  # noqa: BLE001 - a list without reasons is better than no list
-                log.warning("no reasons", source=name, problem=repr(problem))
-                continue
-            for (b, item), said in zip(wanted, words, strict=False):
-                if said:
-                    reasons[b][item] = said
-    return reasons
+
+def _call(
+    source: Source, queries: Queries, rows: npt.NDArray[Any], items: Ints, within: float
+) -> Call[Sequence[str | None]]:
+    n = len(items)
+
+    def check(said: Words) -> Words:
+        if len(said) != n:
+            raise SourceFailure(DegradedReason.INVALID_OUTPUT, f"explain() gave {len(said)} answers of {n}")
+        return said
+
+    method = None if source.recommender is None else source.recommender.explain
+    return Call(source, method, (queries, rows.astype(np.int32), items.astype(np.int32)), check, within)

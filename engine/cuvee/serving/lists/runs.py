@@ -15,12 +15,16 @@ from cuvee.ranking.ask import Report, Status
 from cuvee.ranking.pipeline import Answer, make_lists, score_listed
 from cuvee.serving.deadline import BULK_PATIENCE, left_until
 from cuvee.serving.lists.batching import Batcher
-from cuvee.serving.lists.budgets import Budget
+from cuvee.serving.lists.budgets import Budget, BudgetedAsk
+from cuvee.serving.lists.core import Core, Hold, Lost, Offer
 from cuvee.serving.lists.edge import Row, assemble
 from cuvee.serving.lists.hooks import Hooks
 from cuvee.serving.lists.reasons import explain
 
 __all__ = ["Made", "Runs"]
+
+LINGER = 0.2
+"""Seconds after its deadline for which a run keeps the core: longer, and it hangs in something that is no source."""
 
 log = structlog.get_logger(__name__)
 
@@ -32,73 +36,111 @@ class Made:
     row: Row
     answer: Answer
     b: int
-    reasons: dict[int, str]
-    """By item."""
+    reasons: Sequence[str]
+    """Of the items of the blend, then of those of the fallback chain; empty for no word."""
 
 
 class Runs:
     """One product's runs.
 
     Single requests gather into batches; bulk calls bring their own, and wait for each other, so
-    that they cannot take every slot.
+    that they cannot keep the core from single ones.
     """
 
-    def __init__(self, product: str, limits: Limits, hooks: Hooks) -> None:
-        bulk = max(1, limits.threads // 4)
-        single = max(1, limits.threads - bulk)
-        # each run takes at most one slot of a source at a time: only stuck calls can use them up
-        self.budget = Budget(product, single + bulk, patience=limits.deadline / 4)
+    def __init__(self, product: str, limits: Limits, hooks: Hooks, core: Core) -> None:
+        self.budget = Budget(product, core, limits.threads, patience=limits.deadline / 4)
         self._hooks = hooks
         self._limit = limits.deadline
-        self._bulk = asyncio.Semaphore(bulk)
-        self._single: Batcher[Row, Made] = Batcher(self.run, single)
+        self._bulk = asyncio.Semaphore(max(1, limits.threads // 4))
+        self._rows: Batcher[Row, Made] = Batcher(core, self._begin)
 
     async def ask(self, row: Row, deadline: float) -> Made:
         """One row's list, made together with whatever else waits."""
-        return await self._single.ask(row, row.kind, deadline)
+        return await self._rows.ask(row, row.kind, deadline)
 
-    async def ask_many(self, rows: Sequence[Row], deadline: float) -> list[Made | Exception]:
+    async def ask_many(self, rows: Sequence[Row], deadline: float) -> Sequence[Made | Exception]:
         """The lists for rows of one kind, one run of their own when its turn has come."""
         async with self._bulk:
             if left_until(deadline) <= 0:
                 raise DeadlineExceeded("no time was left for this part of the batch; ask for less at once")
-            return await self.run(rows, min(deadline, time.monotonic() + BULK_PATIENCE * self._limit))
+            return await self._rows.ask_many(rows, min(deadline, time.monotonic() + BULK_PATIENCE * self._limit))
 
-    async def run(self, rows: Sequence[Row], deadline: float) -> list[Made | Exception]:
-        """The lists for rows of one kind, at once, or what went wrong.
-
-        Sources that fail are no reason for that. A rule may be; then each row is tried alone, so
-        that one does not cost the others their answers.
-        """
-        try:
-            return [*await self._made(rows, deadline)]
-        except Exception as problem:  # noqa: BLE001 - it is handed on, to be told or hidden where all errors are
-            if len(rows) == 1:
-                return [problem]
-        return [one for row in rows for one in await self.run([row], deadline)]
-
-    async def _made(self, rows: Sequence[Row], deadline: float) -> list[Made]:
-        served = rows[0].served
-        plan = served.snapshot.plan
-        question = assemble(rows)
-        ask = self.budget.ask(deadline)
-        reports: Sequence[Report] = ()
-        try:
-            answer = await (make_lists if question.listed is None else score_listed)(plan, question, ask)
-            reports = answer.reports
-            reasons = await explain(plan, question.queries, answer, ask, deadline)
-        finally:
-            ask.settle(reports)
-        unloaded = {s.name for s in (*plan.sources, *plan.fallback) if s.recommender is None}
-        for report in reports:
-            if report.status is Status.DEGRADED and report.source not in unloaded:
-                _log(plan.product, report)
-        self._hooks.observe(question.queries, answer)
-        return [Made(row, answer, b, reasons[b]) for b, row in enumerate(rows)]
+    def _begin(self, rows: Sequence[Row], deadline: float, loop: asyncio.AbstractEventLoop) -> _Run:
+        return _Run(self.budget, self._hooks, rows, deadline, loop)
 
     def close(self) -> None:
         """Let idle threads go."""
         self.budget.close()
+
+
+class _Run:
+    """The rows of one batch on their way, in one thread or, where a source kept that, on in another."""
+
+    def __init__(
+        self,
+        budget: Budget,
+        hooks: Hooks,
+        rows: Sequence[Row],
+        deadline: float,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._budget, self._hooks, self._deadline, self._loop = budget, hooks, deadline, loop
+        self._parts = [_Part(rows, budget.ask(deadline, loop))]
+        self._made: list[Made | Exception] = []
+
+    def __call__(self, hold: Hold, again: Offer) -> Sequence[Made | Exception]:
+        """The lists, or what went wrong.
+
+        Sources that fail are no reason for that. A rule may be; then each row is tried alone, so
+        that one does not cost the others their answers.
+        """
+        while self._parts:
+            part = self._parts[0]
+            try:
+                found: Sequence[Made | Exception] = self._lists(part, hold, again)
+            except Exception as problem:  # noqa: BLE001 - it is handed on, to be told or hidden where all errors are
+                if len(part.rows) > 1:
+                    alone = [_Part([row], self._budget.ask(self._deadline, self._loop)) for row in part.rows]
+                    self._parts = [*alone, *self._parts[1:]]
+                    continue
+                found = [problem]
+            self._made.extend(found)
+            self._parts.pop(0)
+        return self._made
+
+    def _lists(self, part: _Part, hold: Hold, again: Offer) -> list[Made]:
+        plan = part.rows[0].served.snapshot.plan
+        question, ask = part.question, part.ask
+        ask.begin(hold, again)
+        hold.ends = self._deadline + LINGER
+        reports: Sequence[Report] = ()
+        lost = False
+        try:
+            answer = (make_lists if question.listed is None else score_listed)(plan, question, ask)
+            reports = answer.reports
+            reasons = explain(plan, question.queries, answer, ask)
+        except Lost:
+            lost = True
+            raise
+        finally:
+            if not lost:
+                ask.settle(reports)
+        unloaded = {s.name for s in (*plan.sources, *plan.fallback) if s.recommender is None}
+        for report in reports:
+            if report.status is Status.DEGRADED and report.source not in unloaded:
+                _log(plan.product, report)
+        if self._hooks.observes:
+            self._loop.call_soon_threadsafe(self._hooks.observe, question.queries, answer)
+        return [Made(row, answer, b, reasons[b]) for b, row in enumerate(part.rows)]
+
+
+class _Part:
+    """Rows that go through the pipeline together."""
+
+    def __init__(self, rows: Sequence[Row], ask: BudgetedAsk) -> None:
+        self.rows = rows
+        self.question = assemble(rows)
+        self.ask = ask
 
 
 def _log(product: str, report: Report) -> None:

@@ -18,6 +18,7 @@ from cuvee.serving.fields import MOST_REQUESTS, check_id
 from cuvee.serving.guard import Context, deadline_of, incident_of
 from cuvee.serving.lists.answers import only_checked, ranked, recommended, similar
 from cuvee.serving.lists.batching import BATCH
+from cuvee.serving.lists.core import Core
 from cuvee.serving.lists.edge import Edge, Row
 from cuvee.serving.lists.exposures import Exposures
 from cuvee.serving.lists.hooks import Hooks
@@ -56,7 +57,8 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         self._exposures = exposures
         self._hooks = Hooks(registry, limits.threads)
         self._edge = Edge(self._hooks, limits.threads, stored, growth)
-        self._runs: Mapping[str, Runs] = {name: Runs(name, limits, self._hooks) for name in products.served}
+        self._core = Core()
+        self._runs: Mapping[str, Runs] = {name: Runs(name, limits, self._hooks, self._core) for name in products.served}
 
     def _current(self, product: str) -> Served:
         return self._products.current(check_id("product", product, required=True))
@@ -165,6 +167,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         """Let idle threads go."""
         for runs in self._runs.values():
             runs.close()
+        self._core.close()
         self._edge.close()
         self._hooks.close()
 

@@ -8,14 +8,14 @@ It needs no user or item of the fit: sessions, cold users and cold items are its
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from cuvee import Candidates, Catalog, Dataset, Entities, load_arrays, save_arrays
+from cuvee import Candidates, Catalog, Dataset, Entities, kernels, load_arrays, save_arrays
 from cuvee.nearest import ranked, unlisted
 from cuvee.recommender import Progress, Queries, Recommender, Serves
 from scipy import sparse
@@ -34,8 +34,6 @@ DIRECTIONS = 256
 """Of the sparse features, for others to learn from: more would be a large dense matrix."""
 ASKING = 128
 """Users of the fit whom the recall of an index is measured with."""
-CELLS = 1 << 22
-"""Numbers of a dense block: batches are worked off in blocks of rows that fit."""
 
 
 @dataclass(frozen=True)
@@ -111,56 +109,61 @@ class Content(Recommender[ContentConfig]):
         return cls(config, space, vectors, vectors.lengths > 0, catalog.items, len(fitted), Index.load(directory))
 
     def candidates(self, queries: Queries, k: int) -> Candidates:
-        """The items of the highest cosines, by an exact product with all of them."""
-        n = len(self.vectors)
-        blocks = []
-        for asked in _blocks(queries, max(n if self.index is None else 0, sum(self.space.size))):
-            users, told = self.users(asked)
-            if self.index is not None:
-                blocks.append(self._found(self.index, asked, users, told, k))
-                continue
-            scores = self.vectors.products(users)
-            scores[:, ~self.known] = np.nan
-            scores[~told] = np.nan
-            blocks.append(Candidates.top(scores, k, asked))
-        if not blocks:
-            return Candidates.empty(0, min(k, n))
-        return Candidates(np.concatenate([b.items for b in blocks]), np.concatenate([b.scores for b in blocks]))
+        """The items of the highest cosines: by an exact product with all of them, or by the index."""
+        if self.index is not None:
+            return self._found(self.index, queries, k)
+        return Candidates.top(self._everything(queries), k, queries)
 
-    def _found(
-        self, index: Index, queries: Queries, users: tuple[Floats, Floats], told: npt.NDArray[np.bool_], k: int
-    ) -> Candidates:
+    def _found(self, index: Index, queries: Queries, k: int) -> Candidates:
         """The k best by the index, and of the items that are newer than it."""
         n, fitted = len(self.vectors), self.fitted
+        users, _ = self._who(queries)
         found = index.search(users, min(k, n), queries)
         items = np.concatenate([found.items, unlisted(fitted, n, queries)], axis=1)
-        at = np.where(items >= 0, items, 0)
         # scored anew: exactly what score() says
-        scores = np.where(self.known[at] & told[:, None], self.vectors.products_at(users, at), np.float32(np.nan))
-        return ranked(items, scores, min(k, n))
+        return ranked(items, self._at(queries, items), min(k, n))
 
     def score(self, queries: Queries, items: npt.NDArray[np.int32]) -> Floats:
         """float32[B, M]: cosines; NaN for a user of whom, or an item of which, nothing is known."""
-        scores = np.full(items.shape, np.nan, np.float32)
-        valid = (items >= 0) & (items < len(self.vectors))
-        if not valid.any():
-            return scores
-        start = 0
-        for asked in _blocks(queries, max(8 * items.shape[1], sum(self.space.size))):
-            rows = slice(start, start + len(asked))
-            start += len(asked)
-            users, told = self.users(asked)
-            at = np.where(valid[rows], items[rows], 0)
-            found = valid[rows] & self.known[at] & told[:, None]
-            scores[rows] = np.where(found, self.vectors.products_at(users, at), np.float32(np.nan))
+        return self._at(queries, items) if self.index is not None else kernels.take(self._everything(queries), items)
+
+    def _everything(self, queries: Queries) -> Floats:
+        """float32[B, n]: the cosines of all items, made once for a batch."""
+        return queries.once(self, "scores", lambda: self._scored(queries))
+
+    def _scored(self, queries: Queries) -> Floats:
+        users, told = self._who(queries)
+        scores = self.vectors.products(users)
+        scores[:, ~self.known] = np.nan
+        scores[~told] = np.nan
         return scores
 
-    def explain(self, queries: Queries, items: npt.NDArray[np.int32]) -> Sequence[str | None]:
+    def _at(self, queries: Queries, items: npt.NDArray[np.int32]) -> Floats:
+        """float32[B, M]: the cosines of given items, where the catalogue is large."""
+        users, told = self._who(queries)
+        inside = (items >= 0) & (items < len(self.vectors))
+        at = np.where(inside, items, 0)
+        found = inside & self.known[at] & told[:, None]
+        return np.where(found, self.vectors.products_at(users, at), np.float32(np.nan))
+
+    def _who(self, queries: Queries) -> tuple[tuple[Floats, Floats], npt.NDArray[np.bool_]]:
+        """What :meth:`users` gives, made once for a batch."""
+        return queries.once(self, "users", lambda: self.users(queries))
+
+    def explain(
+        self, queries: Queries, rows: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
+    ) -> Sequence[str | None]:
         """Say "like Alien, which you watched", or "genre: Film-Noir"."""
+        words: list[str | None] = [None] * len(items)
         inside = (items >= 0) & (items < len(self.vectors))
         inside[inside] = self.known[items[inside]]
-        said = iter(best_reasons(self.space, self.vectors, self.catalog, self.config, queries, items[inside]))
-        return [next(said) if known else None for known in inside]
+        for b in np.unique(rows[inside]).tolist():
+            at = np.flatnonzero(inside & (rows == b))
+            one = queries.select([b])
+            said = best_reasons(self.space, self.vectors, self.catalog, self.config, one, items[at])
+            for j, word in zip(at.tolist(), said, strict=True):
+                words[j] = word
+        return words
 
     def item_vectors(self) -> Floats:
         """float32[N, d]: words, labels and numbers, in the 256 directions that say most; then dense columns."""
@@ -177,11 +180,3 @@ class Content(Recommender[ContentConfig]):
         lengths = np.hypot(np.linalg.norm(thin, axis=1), np.linalg.norm(thick, axis=1)).astype(np.float32)
         scale = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)[:, None]
         return (thin * scale, thick * scale), lengths > 0
-
-
-def _blocks(queries: Queries, width: int) -> Iterator[Queries]:
-    """The batch in blocks of rows, so that ``width`` numbers per row stay within bounds."""
-    size = max(1, CELLS // max(width, 1))
-    if len(queries) <= size:
-        return iter([queries] if len(queries) else [])
-    return (queries.select(np.arange(at, min(at + size, len(queries)))) for at in range(0, len(queries), size))

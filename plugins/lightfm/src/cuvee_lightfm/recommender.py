@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from cuvee import Candidates, Catalog, Dataset, Entities, Nearest
+from cuvee import Candidates, Catalog, Dataset, Entities, Nearest, kernels
 from cuvee.nearest import ranked, unlisted
 from cuvee.recommender import Histories, Profile, Progress, Queries, Recommender, Serves
 
@@ -35,9 +35,7 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[Any]
 
 CELLS = 4_000_000
-"""Scores computed densely at a time (16 MB), so that a batch of thousands needs no B x N matrix."""
-FEW = 8
-"""Up to an eighth of the items, gathering their vectors is cheaper than a product with all."""
+"""Numbers of vectors that are gathered at a time (16 MB)."""
 ASKING = 256
 """Users of the fit whom the recall of the index is measured with."""
 SERVES = Serves.KNOWN_USER | Serves.SESSION | Serves.COLD_USER | Serves.COLD_ITEM
@@ -110,21 +108,13 @@ class LightFMRecommender(Recommender[LightFMConfig]):
 
     def candidates(self, queries: Queries, k: int) -> Candidates:
         """The k items of the largest products."""
-        users = self.user_vectors(queries)
         if self.index is not None:
-            return self._found(self.index, users, queries, k)
-        n = len(self.factors.catalog_items)
-        answer = Candidates.empty(len(queries), min(k, n))
-        block = max(1, CELLS // max(n, 1))
-        for start in range(0, len(queries), block):
-            rows = np.arange(start, min(start + block, len(queries)))
-            found = Candidates.top(self._products(users[rows]), k, queries.select(rows))
-            answer.items[rows], answer.scores[rows] = found.items, found.scores
-        return answer
+            return self._found(self.index, queries, k)
+        return Candidates.top(self._everything(queries), k, queries)
 
-    def _found(self, index: Nearest, users: Floats, queries: Queries, k: int) -> Candidates:
+    def _found(self, index: Nearest, queries: Queries, k: int) -> Candidates:
         """The k best by the index, and of the items that are newer than it."""
-        n, fitted = len(self.factors.catalog_items), len(self.factors.items.fitted)
+        users, n, fitted = self._users(queries), len(self.factors.catalog_items), len(self.factors.items.fitted)
         found, _ = index.search(_with_one(users), min(k, n), queries)
         items = np.concatenate([found, unlisted(fitted, n, queries)], axis=1)
         # scored anew: a newcomer's vector is made at each load, of what the catalogue says of him then
@@ -132,54 +122,54 @@ class LightFMRecommender(Recommender[LightFMConfig]):
 
     def score(self, queries: Queries, items: Ints) -> Floats:
         """float32[B, M]: user times item, plus both biases, as ``LightFM.predict`` has it."""
-        if not len(self.factors.catalog_items) or not items.size:
-            return np.full(items.shape, np.nan, np.float32)
-        return self._at(self.user_vectors(queries), items)
+        if self.index is not None:
+            return self._at(self._users(queries), items)
+        return kernels.take(self._everything(queries), items)
+
+    def _everything(self, queries: Queries) -> Floats:
+        """float32[B, N]: the products with all items, made once for a batch."""
+        made: Floats = queries.once(self, "scores", lambda: self._products(self._users(queries)))
+        return made
+
+    def _users(self, queries: Queries) -> Floats:
+        """float32[B, d + 1], made once for a batch."""
+        made: Floats = queries.once(self, "users", lambda: self.user_vectors(queries))
+        return made
 
     def _at(self, users: Floats, items: Ints) -> Floats:
         """float32[B, M]: the scores of items for users, float32[B, d + 1]; NaN where there is no such item."""
         table = self.factors.catalog_items
-        if not items.size:
-            return np.full(items.shape, np.nan, np.float32)
-        every = items.min() >= 0 and items.max() < len(table)
-        at = items if every else np.where((items >= 0) & (items < len(table)), items, 0)
-        few = items.shape[1] * FEW <= len(table)
-        block = max(1, CELLS // (table.shape[1] * items.shape[1] if few else len(table)))
-        scores = np.empty(items.shape, np.float32)
+        inside = (items >= 0) & (items < len(table))
+        scores = np.full(items.shape, np.nan, np.float32)
+        if not inside.any():
+            return scores
+        block = max(1, CELLS // (table.shape[1] * items.shape[1]))
         for start in range(0, len(users), block):
             rows = slice(start, min(start + block, len(users)))
-            if few:
-                vectors = table[at[rows]]
-                scores[rows] = (vectors[:, :, :-1] @ users[rows, :-1, None])[:, :, 0]
-                scores[rows] += vectors[:, :, -1] + users[rows, -1:]
-            else:
-                products = self._products(users[rows])
-                for whole, wanted, out in zip(products, at[rows], scores[rows], strict=True):
-                    whole.take(wanted, out=out, mode="clip")  # clip spares a second look at the bounds
-        if not every:
-            scores[at != items] = np.nan
+            vectors = table[np.where(inside[rows], items[rows], 0)]
+            scores[rows] = (vectors[:, :, :-1] @ users[rows, :-1, None])[:, :, 0]
+            scores[rows] += vectors[:, :, -1] + users[rows, -1:]
+        scores[~inside] = np.nan
         return scores
 
-    def explain(self, queries: Queries, items: Ints) -> Sequence[str | None]:
+    def explain(self, queries: Queries, rows: Ints, items: Ints) -> Sequence[str | None]:
         """The liked item of the history that is nearest by cosine: "close to Alien, which you liked"."""
+        words: list[str | None] = [None] * len(items)
         table, history = self.factors.catalog_items, queries.histories
-        liked = np.unique(history.items[history.weights > 0])
         inside = (items >= 0) & (items < len(table))
-        if not len(liked) or not inside.any():
-            return [None] * len(items)
-        one, other = table[np.where(inside, items, 0), :-1], table[liked, :-1]
-        # what nothing is known of is near to nothing
-        near = np.nan_to_num(one @ other.T)
-        lengths = np.linalg.norm(one, axis=1)[:, None] * np.linalg.norm(other, axis=1)
-        cosines = np.divide(near, lengths, out=np.zeros_like(near), where=lengths > 0)
-        cosines[(liked == items[:, None]) | ~inside[:, None]] = 0
-        # rounded, so that of equals the first is named whichever others are asked for
-        nearest = liked[np.round(cosines, 5).argmax(axis=1)].tolist()
-        told = cosines.max(axis=1) > 0
-        return [
-            f"close to {self.items.title(item)}, which you liked" if say else None
-            for item, say in zip(nearest, told, strict=True)
-        ]
+        for b in np.unique(rows[inside]).tolist():
+            mine = slice(history.offsets[b], history.offsets[b + 1])
+            liked = np.unique(history.items[mine][history.weights[mine] > 0])
+            if not len(liked):
+                continue
+            at = np.flatnonzero(inside & (rows == b))
+            cosines = _directions(table[items[at], :-1]) @ _directions(table[liked, :-1]).T
+            cosines[liked == items[at][:, None]] = 0
+            # rounded, so that of equals the first is named whichever others are asked for
+            nearest, told = liked[np.round(cosines, 5).argmax(axis=1)].tolist(), cosines.max(axis=1) > 0
+            for j, item, say in zip(at.tolist(), nearest, told.tolist(), strict=True):
+                words[j] = f"close to {self.items.title(item)}, which you liked" if say else None
+        return words
 
     def item_vectors(self) -> Floats:
         """float32[N, d]: the items' factors, without their biases."""
@@ -293,3 +283,11 @@ def _with_one(users: Floats) -> Floats:
 def _length(vectors: Floats) -> float:
     """The mean length of float32[n, d]; 0 without any."""
     return float(np.linalg.norm(vectors, axis=1).mean()) if len(vectors) else 0.0
+
+
+def _directions(vectors: Floats) -> Floats:
+    """float32[n, d] at length 1; 0 for what nothing is known of, which is near to nothing."""
+    known = np.nan_to_num(vectors)
+    lengths = np.linalg.norm(known, axis=1, keepdims=True)
+    scaled: Floats = np.divide(known, lengths, out=np.zeros_like(known), where=lengths > 0)
+    return scaled

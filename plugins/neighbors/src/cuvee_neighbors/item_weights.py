@@ -11,7 +11,7 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from cuvee import load_arrays, save_arrays
+from cuvee import kernels, load_arrays, save_arrays
 from scipy import sparse
 
 __all__ = ["ItemWeights"]
@@ -22,8 +22,6 @@ Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 
 LARGE = 20_000
 """Catalogues of more items are scored sparsely: dense rows would be mostly zeros."""
-FEW = 16
-"""Up to a sixteenth of the columns, gathering them is cheaper than making whole rows."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,7 @@ class ItemWeights:
     def scores(self, history: Matrix, users: Ints) -> Floats:
         """float32[B, N]: the scores of all items for a sparse history, float32[B, N]."""
         del users  # whose history it is changes nothing
-        product = history @ self.weights
-        return product.toarray() if sparse.issparse(product) else np.asarray(product)
+        return kernels.products(history, self.weights)
 
     def sparse_scores(self, history: Matrix, users: Ints) -> Matrix | None:
         """The same, sparse, where the weights are and the catalogue is large; None where not."""
@@ -50,30 +47,17 @@ class ItemWeights:
             return None
         return sparse.csr_array(history @ self.weights)
 
-    def at(self, history: Matrix, users: Ints, items: Ints) -> Floats:
-        """float32[B, M]: the scores of valid items, int[B, M]."""
-        if isinstance(self.weights, np.ndarray) and items.shape[1] * FEW <= self.n_items:
-            out = np.empty(items.shape, np.float32)
-            bounds = zip(history.indptr, history.indptr[1:], strict=False)
-            for b, (start, stop) in enumerate(bounds):
-                gathered = self.weights[history.indices[start:stop, None], items[b]]
-                out[b] = history.data[start:stop] @ gathered
-            return out
-        return np.take_along_axis(self.scores(history, users), items, axis=1)
-
-    def support(self, history: Matrix, users: Ints, items: Ints) -> Floats:
-        """float32[k, nnz of the only row]: what each item of the history adds to each of k items' scores."""
+    def strongest(self, history: Matrix, users: Ints, rows: Ints, items: Ints) -> Ints:
+        """int32[P]: for pairs of a row and an item, the item of the row's history that adds most to its score."""
         del users
-        told = self.weights[history.indices[:, None], items[None, :]]
-        if not isinstance(self.weights, np.ndarray):
-            told = sparse.csr_array(told).toarray()
-        return np.asarray(told.T * history.data, np.float32)
+        return kernels.strongest(history, self.weights, rows, items)
 
     def save(self, directory: Path, name: str) -> None:
         """Write ``<name>.npy``, or its three parts where sparse."""
         if isinstance(self.weights, np.ndarray):
             save_arrays(directory, {name: self.weights})
         else:
+            self.weights.sort_indices()  # as finding one entry of a row asks for
             parts = {part: getattr(self.weights, part) for part in ("data", "indices", "indptr")}
             save_arrays(directory, {f"{name}.{part}": array for part, array in parts.items()})
 

@@ -6,7 +6,7 @@ the model never saw are served.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from cuvee import Candidates, Catalog, Dataset, Entities, load_arrays, save_arrays
+from cuvee import Candidates, Catalog, Dataset, Entities, kernels, load_arrays, save_arrays
 from cuvee.recommender import Histories, Progress, Queries, Recommender, Serves
 from scipy import sparse
 
@@ -23,7 +23,7 @@ from cuvee_neighbors.ease import fit_ease, nearby, together
 from cuvee_neighbors.ease_pruned import fit_ease_pruned
 from cuvee_neighbors.features import likeness
 from cuvee_neighbors.item_knn import fit_item_knn
-from cuvee_neighbors.item_weights import LARGE, ItemWeights
+from cuvee_neighbors.item_weights import ItemWeights
 from cuvee_neighbors.on_vectors import VectorUsers, as_known, fit_item_knn_on_vectors
 from cuvee_neighbors.pruned import keep_largest
 from cuvee_neighbors.similarity import narrow
@@ -38,10 +38,6 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[Any]
 Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 
-CELLS = 4_000_000
-"""Scores computed densely at a time (16 MB), so that a batch of thousands needs no B x N matrix."""
-SPARSE_ROWS = 64
-"""Rows scored sparsely at a time."""
 REASONS = {
     "ease": "because you liked {}",
     "item_knn": "because you liked {}",
@@ -65,11 +61,8 @@ class Model(Protocol):
     def sparse_scores(self, history: Matrix, users: Ints) -> Matrix | None:
         """The same, sparse, with 0 for items that are not there; None for models and catalogues that are dense."""
 
-    def at(self, history: Matrix, users: Ints, items: Ints) -> Floats:
-        """float32[B, M]: the scores of given items."""
-
-    def support(self, history: Matrix, users: Ints, items: Ints) -> Floats:
-        """float32[k, nnz]: what each item of the only history does for each of k items."""
+    def strongest(self, history: Matrix, users: Ints, rows: Ints, items: Ints) -> Ints:
+        """int[P]: for pairs of a row and an item, the item of the row's history that does most for it; -1 for none."""
 
     def save(self, directory: Path, name: str) -> None:
         """Write the model under a name."""
@@ -131,72 +124,89 @@ class Neighbors(Recommender[NeighborsConfig]):
 
     def candidates(self, queries: Queries, k: int) -> Candidates:
         """The k items of which the history speaks best; only such as it speaks for."""
-        answer = Candidates.empty(len(queries), min(k, len(self.known)))
-        for rows, history in self._blocks(queries):
-            few = self.model.sparse_scores(history, queries.users[rows])
-            if few is not None:
-                found = best(few, k, queries.select(rows), self.known)
-                answer.items[rows], answer.scores[rows] = found.items, found.scores
-                continue
-            scores = self.model.scores(history, queries.users[rows])
-            scores[:, ~self.known] = -np.inf
-            scores[scores <= 0] = -np.inf
-            found = Candidates.top(scores, k, queries.select(rows))
+        rows, scores = self._everything(queries)
+        if not isinstance(scores, np.ndarray):
+            answer = Candidates.empty(len(queries), min(k, len(self.known)))
+            found = best(scores, k, queries.select(rows), self.known)
             answer.items[rows], answer.scores[rows] = found.items, found.scores
-        return answer
+            return answer
+        spoken_for = np.where(scores > 0, scores, np.float32(-np.inf))
+        return Candidates.top(spoken_for, k, queries, None if len(rows) == len(queries) else rows)
 
     def score(self, queries: Queries, items: Ints) -> Floats:
         """float32[B, M]: the mean of what the items of the history say, weighted by recency."""
-        scores = np.full(items.shape, np.nan, np.float32)
-        inside = (items >= 0) & (items < len(self.known))
-        if not inside.any():
-            return scores
-        at = np.where(inside, items, 0)
-        inside &= self.known[at]
-        for rows, history in self._blocks(queries):
-            few = self.model.sparse_scores(history, queries.users[rows])
-            told = (
-                looked_up(few, at[rows]) if few is not None else self.model.at(history, queries.users[rows], at[rows])
-            )
-            scores[rows] = np.where(inside[rows], told, np.float32(np.nan))
-        return scores
+        rows, scores = self._everything(queries)
+        found = np.full(items.shape, np.nan, np.float32)
+        if isinstance(scores, np.ndarray):
+            found[rows] = kernels.take(scores, items[rows])
+        elif len(rows):
+            inside = (items[rows] >= 0) & (items[rows] < len(self.known))
+            at = np.where(inside, items[rows], 0)
+            found[rows] = np.where(inside & self.known[at], looked_up(scores, at), np.float32(np.nan))
+        return found
 
-    def explain(self, queries: Queries, items: Ints) -> Sequence[str | None]:
+    def explain(self, queries: Queries, rows: Ints, items: Ints) -> Sequence[str | None]:
         """By which item of the history, "because you liked Alien"."""
         words: list[str | None] = [None] * len(items)
         on_vectors = self.config.model == "item_knn" and self.config.vectors_of is not None
         phrase = ALIKE if on_vectors else REASONS[self.config.model]
-        inside = (items >= 0) & (items < len(self.known))
+        served, history = self._histories(queries)
+        place = np.full(len(queries), -1)
+        place[served] = np.arange(len(served))
+        inside = (items >= 0) & (items < len(self.known)) & (place[rows] >= 0)
         inside[inside] = self.known[items[inside]]
         asked = np.flatnonzero(inside)
-        for rows, history in self._blocks(queries):
-            support = self.model.support(history, queries.users[rows], items[asked])
-            best = support.argmax(axis=1)
-            for at, column, most in zip(asked.tolist(), best.tolist(), support.max(axis=1).tolist(), strict=True):
-                if most > 0:
-                    words[at] = phrase.format(self.items.title(int(history.indices[column])))
+        best = self.model.strongest(history, queries.users[served], place[rows[asked]].astype(np.int32), items[asked])
+        for at, item in zip(asked.tolist(), best.tolist(), strict=True):
+            if item >= 0:
+                words[at] = phrase.format(self.items.title(item))
         return words
+
+    def _everything(self, queries: Queries) -> tuple[Ints, Floats | Matrix]:
+        """The rows that can be served, int64[b], and the scores of all items, float32[b, N]; made once for a batch.
+
+        Sparse where the model and the catalogue are: an item that is not there has the score 0.
+        """
+        return queries.once(self, "scores", lambda: self._scored(queries))
+
+    def _scored(self, queries: Queries) -> tuple[Ints, Floats | Matrix]:
+        rows, history = self._histories(queries)
+        few = self.model.sparse_scores(history, queries.users[rows])
+        if few is not None:
+            return rows, few
+        scores = self.model.scores(history, queries.users[rows])
+        scores[:, self._unknown] = np.nan
+        return rows, scores
+
+    def _histories(self, queries: Queries) -> tuple[Ints, Matrix]:
+        """The rows that can be served, int64[b], and their histories, float32[b, N]; made once for a batch.
+
+        Each row adds up to 1, so that scores of long and short histories are of one size.
+        """
+        return queries.once(self, "histories", lambda: self._weighed(queries))
+
+    def _weighed(self, queries: Queries) -> tuple[Ints, Matrix]:
+        history = queries.histories.matrix(len(self.known), self.config.half_life, self._readable)
+        counts = np.diff(history.indptr)
+        rows = np.flatnonzero(counts)
+        totals = np.add.reduceat(history.data, history.indptr[rows]) if len(rows) else history.data
+        history.data = history.data / np.repeat(totals, counts[rows])
+        if len(rows) < len(queries):
+            history = sparse.csr_array(
+                (history.data, history.indices, np.concatenate([history.indptr[rows], history.indptr[-1:]])),
+                shape=(len(rows), history.shape[1]),
+            )
+        return rows, history
+
+    @cached_property
+    def _unknown(self) -> Ints:
+        """int64: the items of which nothing was learnt."""
+        return np.flatnonzero(~self.known)
 
     @cached_property
     def _readable(self) -> Bools:
         """bool[N]: the items that say something in a history; on vectors also such as nobody liked."""
         return np.asarray(self.model.vectors.any(axis=1)) if isinstance(self.model, VectorUsers) else self.known
-
-    def _blocks(self, queries: Queries) -> Iterator[tuple[Ints, Matrix]]:
-        """The rows that can be served, a block at a time: int64[b] and their histories, float32[b, N].
-
-        Each row adds up to 1, so that scores of long and short histories are of one size.
-        """
-        n = len(self.known)
-        usable = _usable(queries.histories, self._readable)
-        served = np.flatnonzero(usable.lengths)
-        block = SPARSE_ROWS if n > LARGE else max(1, CELLS // max(n, 1))
-        for start in range(0, len(served), block):
-            rows = served[start : start + block]
-            history = narrow(usable.select(rows).matrix(n, self.config.half_life))
-            totals = np.asarray(history.sum(axis=1), np.float32).ravel()
-            history.data /= np.repeat(totals, np.diff(history.indptr))
-            yield rows, history
 
 
 def _usable(histories: Histories, known: Bools) -> Histories:

@@ -108,17 +108,22 @@ class UserNeighbours:
         """The same, sparse, where the catalogue is large; None where not."""
         return sparse.csr_array(self.nearest(history, users) @ self.liked) if self.n_items > LARGE else None
 
-    def at(self, history: Matrix, users: Ints, items: Ints) -> Floats:
-        """float32[B, M]: the scores of valid items, int[B, M]."""
-        return np.take_along_axis(self.scores(history, users), items, axis=1)
+    def strongest(self, history: Matrix, users: Ints, rows: Ints, items: Ints) -> Ints:
+        """int64[P]: for pairs of a row and an item, the item of the row's history most shared with those who like it.
 
-    def support(self, history: Matrix, users: Ints, items: Ints) -> Floats:
-        """float32[k, nnz of the only row]: what each item of the history shares with those who like each of k."""
-        near = self.nearest(history, users)
-        # neighbours are few, so only their rows of the likes are looked at
-        theirs = self.liked[near.indices]
-        fans = sparse.csr_array(theirs[:, items].multiply(near.data[:, None])).T.tocsr()
-        return np.asarray((fans @ theirs[:, history.indices]).toarray() * history.data, np.float32)
+        -1 where none is.
+        """
+        best = np.full(len(items), -1)
+        for b in np.unique(rows).tolist():
+            pairs = np.flatnonzero(rows == b)
+            one = sparse.csr_array(history[[b]])
+            near = self.nearest(one, users[[b]])
+            # neighbours are few, so only their rows of the likes are looked at
+            theirs = self.liked[near.indices]
+            fans = sparse.csr_array(theirs[:, items[pairs]].multiply(near.data[:, None])).T.tocsr()
+            shared = np.asarray((fans @ theirs[:, one.indices]).toarray() * one.data, np.float32)
+            best[pairs] = np.where(shared.max(axis=1) > 0, one.indices[shared.argmax(axis=1)], -1)
+        return best
 
     def save(self, directory: Path, name: str) -> None:
         """Write the likes, both ways round."""

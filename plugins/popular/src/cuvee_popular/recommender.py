@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from cuvee import Candidates, Catalog, Dataset, Ragged, load_arrays, save_arrays
+from cuvee import Candidates, Catalog, Dataset, Ragged, kernels, load_arrays, save_arrays
 from cuvee.recommender import Activity, Progress, Queries, Recommender, Serves
 
 from cuvee_popular.config import PopularConfig
@@ -29,8 +30,10 @@ from cuvee_popular.segments import Segments
 
 __all__ = ["Popular"]
 
+LARGE = 20_000
+"""Up to so many items, all of them are scored at once; beyond, a walk down the order is cheaper."""
 BLOCK = 256
-"""Rows scored densely at a time, so that a batch of thousands needs no B x N matrix."""
+"""Rows that walk together."""
 WALK = 4_096
 """Items scored at first; of a curve of popularity that is usual, more than are needed."""
 NOTABLE = np.log(1.1)
@@ -96,6 +99,8 @@ class Popular(Recommender[PopularConfig]):
         one into the list.
         """
         k = min(k, len(self.share))
+        if len(self.share) <= LARGE:
+            return Candidates.top(self._everything(queries), k, queries)
         blocks = []
         for start in range(0, len(queries), BLOCK):
             asked = queries.select(np.arange(start, min(start + BLOCK, len(queries))))
@@ -106,14 +111,14 @@ class Popular(Recommender[PopularConfig]):
 
     def _walked(self, queries: Queries, k: int) -> Candidates:
         """The k best of a batch, as :meth:`cuvee.Candidates.top` would have them of all scores."""
-        rows = self.segments.of_profiles(queries.profiles)
+        rows = self._segments_of(queries)
         lifted = self.order.most[rows].sum(axis=1)
         free = replace(queries, excluded=Ragged.of([()] * len(queries)), eligible=None)
         # what is excluded takes up places, too
         length = max(WALK, 2 * (k + int(queries.excluded.lengths.max(initial=0))))
         while True:
             items, left = self.order.first(length, queries.eligible)
-            scores = self.score(queries, np.broadcast_to(items, (len(queries), len(items))))
+            scores = self._at(queries, np.broadcast_to(items, (len(queries), len(items))))
             _forbid(scores, items, queries.excluded)
             found = Candidates.top(scores, k, free)
             listed = Candidates(np.where(found.items >= 0, items[found.items], np.int32(-1)), found.scores)
@@ -124,6 +129,33 @@ class Popular(Recommender[PopularConfig]):
 
     def score(self, queries: Queries, items: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """float32[B, M]: a log probability, give or take a constant of the segments."""
+        if len(self.share) <= LARGE:
+            return kernels.take(self._everything(queries), items)
+        return self._at(queries, items)
+
+    def _everything(self, queries: Queries) -> npt.NDArray[np.float32]:
+        """float32[B, n]: the scores of all items, made once for a batch."""
+        return queries.once(self, "scores", lambda: self._scored(queries))
+
+    def _scored(self, queries: Queries) -> npt.NDArray[np.float32]:
+        scores = np.repeat(self._alone[None], len(queries), axis=0)
+        for rows in self._segments_of(queries).T:
+            asked = np.flatnonzero(rows)
+            if len(asked):
+                scores[asked] += self.lifts[rows[asked]]
+        return scores
+
+    @cached_property
+    def _alone(self) -> npt.NDArray[np.float32]:
+        """float32[n]: share and trend, whoever asks."""
+        return self.share + self.trend if len(self.trend) else self.share
+
+    def _segments_of(self, queries: Queries) -> npt.NDArray[np.int64]:
+        """int64[B, C]: the users' segments, one per column of the users."""
+        return queries.once(self, "segments", lambda: self.segments.of_profiles(queries.profiles))
+
+    def _at(self, queries: Queries, items: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """float32[B, M]: the scores of given items, where the catalogue is large."""
         known = (items >= 0) & (items < len(self.share))
         if not known.any():
             return np.full(items.shape, np.nan, np.float32)
@@ -131,15 +163,17 @@ class Popular(Recommender[PopularConfig]):
         scores = np.where(known, self.share[at], np.float32(np.nan))
         if len(self.trend):
             scores += self.trend[at]
-        for rows in self.segments.of_profiles(queries.profiles).T:
+        for rows in self._segments_of(queries).T:
             if rows.any():
                 scores += self.lifts[rows[:, None], at]
         return scores
 
-    def explain(self, queries: Queries, items: npt.NDArray[np.int32]) -> Sequence[str | None]:
+    def explain(
+        self, queries: Queries, rows: npt.NDArray[np.int32], items: npt.NDArray[np.int32]
+    ) -> Sequence[str | None]:
         """Say "popular with artists aged 25-34", "rising", or "popular now"."""
-        rows = self.segments.of_profiles(queries.profiles)[0]
-        return [self._reason(rows, item) for item in items.tolist()]
+        segments = self._segments_of(queries)
+        return [self._reason(segments[b], item) for b, item in zip(rows.tolist(), items.tolist(), strict=True)]
 
     def _reason(self, rows: npt.NDArray[np.int64], item: int) -> str | None:
         """Of one item for a user of the given segments, int64[C]."""

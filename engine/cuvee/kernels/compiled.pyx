@@ -1,0 +1,497 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Loops over small arrays, compiled; they hold no interpreter lock. :mod:`cuvee.kernels` is their face.
+
+Nothing here checks shapes: the wrappers do. What comes from a plugin (items, scores) is checked here
+where it is read, since an item outside the catalogue would be a read outside an array.
+"""
+
+from libc.math cimport exp2, sqrt, INFINITY, NAN
+from libc.stdlib cimport calloc, malloc, free, qsort
+from libc.string cimport memset
+
+ctypedef long long offset_t
+
+ctypedef fused index_t:
+    int
+    long long
+
+ctypedef fused value_t:
+    int
+    float
+
+
+cdef int _rising(const void* a, const void* b) noexcept nogil:
+    cdef int x = (<const int*> a)[0], y = (<const int*> b)[0]
+    return (x > y) - (x < y)
+
+
+# The k best of a row. Scores are put into buckets of equal width; only those of the bucket in which the k-th
+# lies, and of better ones, are sorted.
+
+ctypedef unsigned int bits_t
+
+cdef enum:
+    BUCKETS = 1024
+    FEW = 40
+
+cdef union Number:
+    float value
+    bits_t bits
+
+
+cdef inline bits_t _falling(float s) noexcept nogil:
+    """A whole number that falls as the score rises."""
+    cdef Number one
+    one.value = s + <float> 0.0  # -0 becomes 0
+    return one.bits if one.bits >> 31 else ~(one.bits | <bits_t> 0x80000000)
+
+
+cdef void _sort(bits_t* keys, int* at, bits_t* other_keys, int* other_at, int n) noexcept nogil:
+    """By rising key, equal ones as they stand: by insertion where they are few, else by radix."""
+    cdef int i, j, place, item, shift
+    cdef int counts[256]
+    cdef bits_t key
+    cdef bits_t* swap_keys
+    cdef int* swap_at
+    if n <= FEW:
+        for i in range(1, n):
+            key = keys[i]
+            item = at[i]
+            j = i - 1
+            while j >= 0 and keys[j] > key:
+                keys[j + 1] = keys[j]
+                at[j + 1] = at[j]
+                j -= 1
+            keys[j + 1] = key
+            at[j + 1] = item
+        return
+    for shift in range(0, 32, 8):  # an even number of turns: what is sorted ends where it began
+        memset(counts, 0, sizeof(counts))
+        for i in range(n):
+            counts[(keys[i] >> shift) & 255] += 1
+        place = 0
+        for i in range(256):
+            j = counts[i]
+            counts[i] = place
+            place += j
+        for i in range(n):
+            place = counts[(keys[i] >> shift) & 255]
+            counts[(keys[i] >> shift) & 255] = place + 1
+            other_keys[place] = keys[i]
+            other_at[place] = at[i]
+        swap_keys = keys
+        keys = other_keys
+        other_keys = swap_keys
+        swap_at = at
+        at = other_at
+        other_at = swap_at
+
+
+def top(const float[:, ::1] scores, int k, const unsigned char[:] eligible, const offset_t[:] offsets,
+        const int[:] excluded, int[:, ::1] items, float[:, ::1] values):
+    """The k best columns of each row into ``items`` and ``values``, best first; -1 and NaN behind the last."""
+    cdef Py_ssize_t b, e, rows = scores.shape[0]
+    cdef int i, n = <int> scores.shape[1], kept, edge, above
+    cdef float s, low, high, scale
+    cdef bint masked = eligible is not None
+    cdef float* row = <float*> malloc((n + 1) * sizeof(float))
+    cdef bits_t* keys = <bits_t*> malloc(2 * (n + 1) * sizeof(bits_t))
+    cdef int* at = <int*> malloc(2 * (n + 1) * sizeof(int))
+    cdef int counts[BUCKETS]
+    with nogil:
+        for b in range(rows):
+            for i in range(n):
+                s = scores[b, i]
+                row[i] = s if s == s else -INFINITY
+            if masked:
+                for i in range(n):
+                    row[i] = row[i] if eligible[i] else -INFINITY
+            if excluded is not None:
+                for e in range(offsets[b], offsets[b + 1]):
+                    if 0 <= excluded[e] < n:
+                        row[excluded[e]] = -INFINITY
+            low = INFINITY
+            high = -INFINITY
+            for i in range(n):
+                s = row[i]
+                high = s if s > high else high
+                s = s if s > -INFINITY else INFINITY
+                low = s if s < low else low
+            scale = 0
+            if high > low and high - low < INFINITY:
+                scale = (BUCKETS - 1) / (high - low)
+                if not scale < INFINITY:
+                    scale = 0
+            edge = 0
+            if scale > 0:
+                memset(counts, 0, sizeof(counts))
+                for i in range(n):
+                    if row[i] > -INFINITY:
+                        counts[<int> ((row[i] - low) * scale)] += 1
+                above = 0
+                for edge in range(BUCKETS - 1, -1, -1):
+                    above += counts[edge]
+                    if above >= k:
+                        break
+            kept = 0
+            for i in range(n):
+                if row[i] > -INFINITY and (scale == 0 or <int> ((row[i] - low) * scale) >= edge):
+                    keys[kept] = _falling(row[i])
+                    at[kept] = i
+                    kept += 1
+            _sort(keys, at, keys + n + 1, at + n + 1, kept)
+            kept = kept if kept < k else k
+            for i in range(kept):
+                items[b, i] = at[i]
+                values[b, i] = scores[b, at[i]]
+            for i in range(kept, k):
+                items[b, i] = -1
+                values[b, i] = NAN
+    free(row)
+    free(keys)
+    free(at)
+
+
+def take(const float[:, :] dense, const int[:, :] items, float[:, ::1] out):
+    """dense[b, items[b, m]]; NaN where the item lies outside."""
+    cdef Py_ssize_t b, m, n = dense.shape[1]
+    with nogil:
+        for b in range(items.shape[0]):
+            for m in range(items.shape[1]):
+                out[b, m] = dense[b, items[b, m]] if 0 <= items[b, m] < n else NAN
+
+
+def union(list proposals, const unsigned char[:, :] served, const offset_t[:] offsets, const int[:] excluded,
+          const unsigned char[:] eligible, int n, int cap, int[:, ::1] items, int[::1] lengths, int[:, ::1] proposed):
+    """Distinct candidates of each row in order of position into ``items``, how many into ``lengths``."""
+    cdef Py_ssize_t b, e, s, p = len(proposals), rows = lengths.shape[0]
+    cdef int place, item, count, widest = 0
+    cdef bint masked = eligible is not None
+    cdef const int[:, ::1] view
+    cdef const int** where = <const int**> malloc((p + 1) * sizeof(int*))
+    cdef int* width = <int*> malloc((p + 1) * sizeof(int))
+    cdef int* stamp = <int*> calloc(n + 1, sizeof(int))
+    for s in range(p):
+        view = proposals[s]
+        width[s] = <int> view.shape[1]
+        where[s] = &view[0, 0] if view.shape[0] and view.shape[1] else NULL
+        widest = max(widest, width[s])
+    with nogil:
+        for b in range(rows):
+            for e in range(offsets[b], offsets[b + 1]):
+                if 0 <= excluded[e] < n:
+                    stamp[excluded[e]] = <int> b + 1
+            count = 0
+            for place in range(widest):
+                for s in range(p):
+                    if place >= width[s] or not served[s, b]:
+                        continue
+                    item = where[s][b * width[s] + place]
+                    if item < 0 or item >= n:
+                        continue
+                    proposed[s, b] += 1
+                    if count == cap or stamp[item] == b + 1 or (masked and not eligible[item]):
+                        continue
+                    stamp[item] = <int> b + 1
+                    items[b, count] = item
+                    count += 1
+            lengths[b] = count
+            if count * 8 > n:  # many: a walk over the catalogue finds them in order
+                for e in range(offsets[b], offsets[b + 1]):
+                    if 0 <= excluded[e] < n:
+                        stamp[excluded[e]] = 0
+                place = 0
+                for item in range(n):
+                    if stamp[item] == b + 1:
+                        items[b, place] = item
+                        place += 1
+            elif count:
+                qsort(&items[b, 0], count, sizeof(int), _rising)
+            for place in range(count, <int> items.shape[1]):
+                items[b, place] = -1
+    free(where)
+    free(width)
+    free(stamp)
+
+
+def ranks(list proposals, const unsigned char[:, :] served, const int[:, :] items, int n, int[:, :, ::1] out):
+    """1-based place of each item in each source's own list, 0 where it is not there."""
+    cdef Py_ssize_t b, m, s, p = len(proposals), rows = items.shape[0], width
+    cdef int place, item
+    cdef const int[:, ::1] view
+    cdef int* column = <int*> malloc((n + 1) * sizeof(int))
+    memset(column, 255, (n + 1) * sizeof(int))
+    for s in range(p):
+        view = proposals[s]
+        width = view.shape[1]
+        with nogil:
+            for b in range(rows):
+                if not served[s, b]:
+                    continue
+                for m in range(items.shape[1]):
+                    if 0 <= items[b, m] < n:
+                        column[items[b, m]] = <int> m
+                for place in range(<int> width):
+                    item = view[b, place]
+                    if 0 <= item < n and column[item] >= 0 and out[s, b, column[item]] == 0:
+                        out[s, b, column[item]] = place + 1
+                for m in range(items.shape[1]):
+                    if 0 <= items[b, m] < n:
+                        column[items[b, m]] = -1
+    free(column)
+
+
+def settle(const float[:, :] found, const int[:, :] items, const unsigned char[:] served, float[:, ::1] out,
+           unsigned char[::1] live):
+    """What a source said, NaN where it was not asked; ``live``: in which rows it said something. False: an infinity."""
+    cdef Py_ssize_t b, m
+    cdef bint good = True
+    cdef float s
+    with nogil:
+        for b in range(items.shape[0]):
+            live[b] = 0
+            for m in range(items.shape[1]):
+                s = found[b, m] if served[b] and items[b, m] >= 0 else NAN
+                if s == INFINITY or s == -INFINITY:
+                    good = False
+                if s == s:
+                    live[b] = 1
+                out[b, m] = s
+    return good
+
+
+def finite(const float[:, :] scores):
+    """Whether no score is infinite."""
+    cdef Py_ssize_t b, m
+    cdef bint good = True
+    cdef float s
+    with nogil:
+        for b in range(scores.shape[0]):
+            for m in range(scores.shape[1]):
+                s = scores[b, m]
+                if s == INFINITY or s == -INFINITY:
+                    good = False
+    return good
+
+
+def inside(const int[:, :] items, int n):
+    """Whether every item is -1 or a position below n."""
+    cdef Py_ssize_t b, m
+    cdef bint good = True
+    with nogil:
+        for b in range(items.shape[0]):
+            for m in range(items.shape[1]):
+                if items[b, m] < -1 or items[b, m] >= n:
+                    good = False
+    return good
+
+
+cdef inline void _moments(const float* row, Py_ssize_t n, Py_ssize_t* count, double* mean, double* square) noexcept nogil:
+    """Of a row's numbers: how many, their mean, and the sum of the squared distances from it."""
+    cdef Py_ssize_t m, lane
+    cdef double total[4]
+    cdef Py_ssize_t known[4]
+    cdef double one
+    for lane in range(4):
+        total[lane] = 0
+        known[lane] = 0
+    for m in range(0, n - 3, 4):  # four sums: one would wait for itself
+        for lane in range(4):
+            total[lane] += row[m + lane] if row[m + lane] == row[m + lane] else 0
+            known[lane] += row[m + lane] == row[m + lane]
+    for m in range(n - n % 4, n):
+        total[m & 3] += row[m] if row[m] == row[m] else 0
+        known[m & 3] += row[m] == row[m]
+    count[0] = known[0] + known[1] + known[2] + known[3]
+    mean[0] = (total[0] + total[1] + total[2] + total[3]) / count[0] if count[0] else 0
+    for lane in range(4):
+        total[lane] = 0
+    for m in range(0, n - 3, 4):
+        for lane in range(4):
+            one = row[m + lane] - mean[0] if row[m + lane] == row[m + lane] else 0
+            total[lane] += one * one
+    for m in range(n - n % 4, n):
+        one = row[m] - mean[0] if row[m] == row[m] else 0
+        total[m & 3] += one * one
+    square[0] = total[0] + total[1] + total[2] + total[3]
+
+
+def zscore(const float[:, ::1] raw, float[:, ::1] out):
+    """(x - mean) / standard deviation of each row's numbers; NaN stays; 0 where all are equal."""
+    cdef Py_ssize_t b, m, count
+    cdef double mean, square, deviation, noise, scale
+    with nogil:
+        for b in range(raw.shape[0]):
+            if not raw.shape[1]:
+                break
+            _moments(&raw[b, 0], raw.shape[1], &count, &mean, &square)
+            deviation = sqrt(square / count) if count else 0
+            # below this the differences are the rounding of equal scores
+            noise = 1e-6 * (mean if mean > 0 else -mean)
+            noise = noise if noise > 1e-36 else 1e-36
+            if deviation > noise:
+                scale = 1 / deviation
+                for m in range(raw.shape[1]):
+                    out[b, m] = <float> ((raw[b, m] - mean) * scale)
+            else:
+                for m in range(raw.shape[1]):
+                    out[b, m] = 0 if raw[b, m] == raw[b, m] else NAN
+
+
+def with_prior(const float[:, :, :] calibrated, const float[:, :] weights, const unsigned char[:, :] present,
+               const unsigned char[:, :] untouched, float optimism, float[:, :, ::1] out):
+    """weight x opinion; a missing one counts as the row's mean, on an untouched item plus so many deviations."""
+    cdef Py_ssize_t s, b, m, count, n = calibrated.shape[2]
+    cdef double mean, square
+    cdef float prior, hoped, weight
+    cdef bint lifts = optimism > 0 and untouched is not None
+    cdef float* row
+    with nogil:
+        for s in range(calibrated.shape[0]):
+            for b in range(calibrated.shape[1]):
+                if not n:
+                    continue
+                row = &out[s, b, 0]
+                for m in range(n):
+                    row[m] = calibrated[s, b, m] if present[b, m] else NAN
+                _moments(row, n, &count, &mean, &square)
+                weight = weights[s, b]
+                prior = weight * <float> mean
+                if lifts and count:
+                    hoped = weight * (<float> mean + <float> (optimism * sqrt(square / count)))
+                    for m in range(n):
+                        row[m] = weight * row[m] if row[m] == row[m] else (hoped if untouched[b, m] else prior)
+                else:
+                    for m in range(n):
+                        row[m] = weight * row[m] if row[m] == row[m] else prior
+                for m in range(n):
+                    row[m] = row[m] if present[b, m] else 0
+
+
+def pick(const value_t[:, :, :] source, const int[:, :] columns, value_t missing, value_t[:, :, ::1] out):
+    """source[s, b, columns[b, k]]; ``missing`` where the column is -1."""
+    cdef Py_ssize_t s, b, k
+    with nogil:
+        for s in range(source.shape[0]):
+            for b in range(columns.shape[0]):
+                for k in range(columns.shape[1]):
+                    out[s, b, k] = source[s, b, columns[b, k]] if columns[b, k] >= 0 else missing
+
+
+def history(const offset_t[:] offsets, const int[:] items, const float[:] weights, double half_life, double oldest,
+            int n, const unsigned char[:] known, int[::1] indptr, int[::1] indices, float[::1] data):
+    """Each row's distinct items in order of position, each with its newest event's weight, decayed.
+
+    With ``known``, events of weight 0 and of items that are not known make no other event older.
+    Events that are older than ``oldest`` half-lives are left out. Returns how many entries there are.
+    """
+    cdef Py_ssize_t b, e, first, entry = 0, i, rows = offsets.shape[0] - 1
+    cdef offset_t age
+    cdef int item
+    cdef float weight
+    cdef int* seen = <int*> calloc(n + 1, sizeof(int))
+    cdef float* value = <float*> malloc((n + 1) * sizeof(float))
+    cdef bint only = known is not None
+    with nogil:
+        indptr[0] = 0
+        for b in range(rows):
+            first = entry
+            age = 0
+            for e in range(offsets[b + 1] - 1, offsets[b] - 1, -1):
+                item = items[e]
+                if only and not (0 <= item < n and weights[e] > 0 and known[item]):
+                    continue
+                if half_life > 0 and age > oldest * half_life:
+                    break
+                weight = weights[e]
+                if half_life > 0:
+                    weight = <float> (weights[e] * exp2(-age / half_life))
+                age += 1
+                if not 0 <= item < n or not weight > 0 or seen[item] == b + 1:
+                    continue
+                seen[item] = <int> b + 1
+                value[item] = weight
+                indices[entry] = item
+                entry += 1
+            if entry > first:
+                qsort(&indices[first], entry - first, sizeof(int), _rising)
+            for i in range(first, entry):
+                data[i] = value[indices[i]]
+            indptr[b + 1] = <int> entry
+    free(seen)
+    free(value)
+    return entry
+
+
+def add_rows(const int[:] indptr, const int[:] indices, const float[:] data, const float[:, ::1] table,
+             float[:, ::1] out):
+    """out[b] += the sum of a sparse row's weights times rows of a dense table."""
+    cdef Py_ssize_t b, e, j, d = table.shape[1]
+    cdef float weight
+    cdef const float* row
+    cdef float* to
+    with nogil:
+        for b in range(out.shape[0]):
+            to = &out[b, 0]
+            for e in range(indptr[b], indptr[b + 1]):
+                weight = data[e]
+                row = &table[indices[e], 0]
+                for j in range(d):
+                    to[j] += weight * row[j]
+
+
+def add_sparse_rows(const int[:] indptr, const int[:] indices, const float[:] data, const index_t[:] w_indptr,
+                    const index_t[:] w_indices, const float[:] w_data, float[:, ::1] out):
+    """The same with a sparse table."""
+    cdef Py_ssize_t b, e, j
+    cdef float weight
+    cdef float* to
+    with nogil:
+        for b in range(out.shape[0]):
+            to = &out[b, 0]
+            for e in range(indptr[b], indptr[b + 1]):
+                weight = data[e]
+                for j in range(w_indptr[indices[e]], w_indptr[indices[e] + 1]):
+                    to[w_indices[j]] += weight * w_data[j]
+
+
+def support(const int[:] indptr, const int[:] indices, const float[:] data, const float[:, :] table,
+            const int[:] rows, const int[:] items, int[::1] best):
+    """For each pair (row, item) the item of the row's history that adds most to the item's score; -1 for none."""
+    cdef Py_ssize_t j, e
+    cdef float most, one
+    with nogil:
+        for j in range(rows.shape[0]):
+            most = 0
+            best[j] = -1
+            for e in range(indptr[rows[j]], indptr[rows[j] + 1]):
+                one = data[e] * table[indices[e], items[j]]
+                if one > most:
+                    most = one
+                    best[j] = indices[e]
+
+
+def sparse_support(const int[:] indptr, const int[:] indices, const float[:] data, const index_t[:] w_indptr,
+                   const index_t[:] w_indices, const float[:] w_data, const int[:] rows, const int[:] items,
+                   int[::1] best):
+    """The same with a sparse table whose rows are in order of column."""
+    cdef Py_ssize_t j, e, low, high, middle
+    cdef float most, one
+    with nogil:
+        for j in range(rows.shape[0]):
+            most = 0
+            best[j] = -1
+            for e in range(indptr[rows[j]], indptr[rows[j] + 1]):
+                low = w_indptr[indices[e]]
+                high = w_indptr[indices[e] + 1]
+                while low < high:
+                    middle = (low + high) // 2
+                    if w_indices[middle] < items[j]:
+                        low = middle + 1
+                    else:
+                        high = middle
+                if low < w_indptr[indices[e] + 1] and w_indices[low] == items[j]:
+                    one = data[e] * w_data[low]
+                    if one > most:
+                        most = one
+                        best[j] = indices[e]

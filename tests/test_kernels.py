@@ -1,0 +1,232 @@
+"""Each compiled step against a plain numpy form of it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from cuvee import kernels
+from cuvee.queries import Histories, Ragged
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy import sparse
+
+N = 12
+NAN = float("nan")
+rows = st.lists(st.lists(st.integers(0, N - 1), unique=True, max_size=6), min_size=2, max_size=2)
+few = st.sampled_from([NAN, -np.inf, -2.0, -1.0, -0.0, 0.0, 1.0, 1.0000001, 3.0, 1e30])
+many = st.one_of(few, st.floats(-1e6, 1e6, width=32), st.floats(width=32, allow_infinity=False))
+matrices = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=90), elements=many)
+
+
+def excluded(lists: list[list[int]]) -> tuple[Any, Any]:
+    ragged = Ragged.of(lists)
+    return ragged.offsets, ragged.items
+
+
+def proposal(lists: list[list[int]]) -> Any:
+    longest = max(map(len, lists))
+    return np.array([row + [-1] * (longest - len(row)) for row in lists], np.int32).reshape(len(lists), longest)
+
+
+def plain_top(scores: Any, k: int, hidden: list[list[int]], eligible: Any) -> tuple[list[Any], list[Any]]:
+    items, values = [], []
+    for b, row in enumerate(scores.tolist()):
+        left = [
+            (-score, i)
+            for i, score in enumerate(row)
+            if score == score and score > -np.inf and eligible[i] and i not in hidden[b]
+        ]
+        best = sorted(left)[:k]
+        pad = min(k, len(row)) - len(best)
+        items.append([i for _, i in best] + [-1] * pad)
+        values.append([-s for s, _ in best] + [NAN] * pad)
+    return items, values
+
+
+@given(scores=matrices, k=st.integers(1, 100), data=st.data())
+def test_top_is_a_sort_by_falling_score_and_rising_position(scores: Any, k: int, data: Any) -> None:
+    b, n = scores.shape
+    hidden = data.draw(st.lists(st.lists(st.integers(0, n + 3), max_size=5), min_size=b, max_size=b))
+    eligible = data.draw(st.one_of(st.none(), arrays(np.bool_, n + 2)))
+    items, values = kernels.top(scores, k, excluded(hidden), eligible)
+    wanted, best = plain_top(scores, k, hidden, np.ones(n, np.bool_) if eligible is None else eligible)
+    assert items.tolist() == wanted
+    np.testing.assert_array_equal(values, np.array(best, np.float32))
+
+
+@pytest.mark.parametrize("k", [1, 7, 200, 3000])
+@pytest.mark.parametrize("kind", ["normal", "equal", "few", "tiny", "skewed"])
+def test_top_of_long_rows(kind: str, k: int) -> None:
+    rng = np.random.default_rng(0)
+    draw = {
+        "normal": lambda: rng.normal(size=(3, 2500)),
+        "equal": lambda: np.full((3, 2500), 0.25),
+        "few": lambda: rng.integers(0, 3, (3, 2500)),
+        "tiny": lambda: rng.normal(size=(3, 2500)) * 1e-42,
+        "skewed": lambda: np.exp(20 * rng.normal(size=(3, 2500))),
+    }
+    scores = draw[kind]().astype(np.float32)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    items, values = kernels.top(scores, k)
+    np.testing.assert_array_equal(items, order)
+    np.testing.assert_array_equal(values, np.take_along_axis(scores, order, axis=1))
+
+
+@given(first=rows, second=rows, hidden=rows, banned=st.sets(st.integers(0, N - 1)), n=st.sampled_from([N, 1000]))
+def test_union_is_the_set_of_all_less_what_may_not_be_shown(
+    first: Any, second: Any, hidden: Any, banned: set[int], n: int
+) -> None:
+    eligible = np.array([i not in banned for i in range(n)])
+    served = np.array([[True, True], [True, False]])
+    found, proposed = kernels.union([proposal(first), proposal(second)], served, excluded(hidden), eligible, n, 100)
+    second = [second[0], []]
+    for b in range(2):
+        wanted = (set(first[b]) | set(second[b])) - set(hidden[b]) - banned
+        assert found[b][found[b] >= 0].tolist() == sorted(wanted)
+        assert proposed[:, b].tolist() == [len(first[b]), len(second[b])]
+
+
+@given(first=rows, second=rows, cap=st.integers(1, 4))
+def test_cap_keeps_those_that_stand_highest_anywhere(first: Any, second: Any, cap: int) -> None:
+    served, nothing = np.ones((2, 2), np.bool_), excluded([[], []])
+    found, _ = kernels.union([proposal(first), proposal(second)], served, nothing, None, N, cap)
+    for b in range(2):
+        best = {i: min(r[b].index(i) for r in (first, second) if i in r[b]) for i in {*first[b], *second[b]}}
+        kept = set(found[b][found[b] >= 0].tolist())
+        assert len(kept) == min(cap, len(best))
+        assert max((best[i] for i in kept), default=0) <= min((best[i] for i in best.keys() - kept), default=99)
+
+
+@given(first=rows, second=rows)
+def test_ranks_are_places_in_the_own_list(first: Any, second: Any) -> None:
+    given, served = [proposal(first), proposal(second)], np.ones((2, 2), np.bool_)
+    items, _ = kernels.union(given, served, excluded([[], []]), None, N, 100)
+    ranks = kernels.ranks(given, served, items, N)
+    for s, own in enumerate((first, second)):
+        for b in range(2):
+            for item, rank in zip(items[b].tolist(), ranks[s, b].tolist(), strict=True):
+                assert rank == (own[b].index(item) + 1 if item >= 0 and item in own[b] else 0)
+
+
+def test_no_proposals_make_an_empty_union() -> None:
+    items, proposed = kernels.union([], np.ones((0, 2), np.bool_), excluded([[], []]), None, N, 100)
+    assert items.shape == (2, 0)
+    assert proposed.shape == (0, 2)
+
+
+@given(scores=matrices, data=st.data())
+def test_take_pick_and_settle(scores: Any, data: Any) -> None:
+    b, n = scores.shape
+    items = data.draw(arrays(np.int32, (b, 5), elements=st.integers(-1, n + 1)))
+    there = (items >= 0) & (items < n)
+    wanted = np.where(there, np.take_along_axis(scores, np.where(there, items, 0), axis=1), np.nan)
+    np.testing.assert_array_equal(kernels.take(scores, items), wanted)
+    columns = np.where(there, items, -1).astype(np.int32)
+    np.testing.assert_array_equal(kernels.pick(scores[None], columns, np.nan)[0], wanted)
+    whole = np.arange(b * n, dtype=np.int32).reshape(1, b, n)
+    picked = np.where(there, np.take_along_axis(whole[0], np.where(there, items, 0), axis=1), 7)
+    np.testing.assert_array_equal(kernels.pick(whole, columns, 7)[0], picked)
+    served = data.draw(arrays(np.bool_, b))
+    out = np.empty(items.shape, np.float32)
+    live = kernels.settle(wanted.astype(np.float32), columns, served, out)
+    clean = np.where(served[:, None], wanted, np.nan)
+    assert (live is None) == bool(np.isinf(clean).any())
+    assert kernels.is_finite(out) == (live is not None)
+    if live is not None:
+        np.testing.assert_array_equal(out, clean)
+        assert live.tolist() == (~np.isnan(clean)).any(axis=1).tolist()
+
+
+@given(items=arrays(np.int32, (2, 4), elements=st.integers(-3, 9)))
+def test_inside_is_from_nothing_to_the_last(items: Any) -> None:
+    assert kernels.is_inside(items, 8) == bool(((items >= -1) & (items < 8)).all())
+
+
+numbers = st.one_of(st.just(NAN), st.floats(-1e4, 1e4, width=32))
+
+
+@given(raw=arrays(np.float32, st.tuples(st.integers(1, 3), st.integers(1, 40)), elements=numbers))
+def test_zscore_is_distance_from_the_mean_in_deviations(raw: Any) -> None:
+    found = kernels.zscore(raw)
+    assert (np.isnan(found) == np.isnan(raw)).all()
+    for row, own in zip(raw.astype(np.float64), found, strict=True):
+        known = row[~np.isnan(row)]
+        if not len(known):
+            continue
+        deviation, mean = known.std(), known.mean()
+        wanted = (known - mean) / deviation if deviation > 1e-6 * max(abs(mean), 1e-30) else 0 * known
+        np.testing.assert_allclose(own[~np.isnan(row)], wanted, rtol=1e-4, atol=1e-5)
+
+
+@given(raw=arrays(np.float32, (1, 11), elements=numbers), more=st.integers(1, 9))
+def test_padding_changes_no_rounding(raw: Any, more: int) -> None:
+    padded = np.pad(raw, ((0, 0), (0, more)), constant_values=NAN)
+    np.testing.assert_array_equal(kernels.zscore(padded)[:, :11], kernels.zscore(raw))
+
+
+@given(
+    calibrated=arrays(np.float32, (3, 2, 9), elements=st.one_of(st.just(NAN), st.floats(-5, 5, width=32))),
+    present=arrays(np.bool_, (2, 9)),
+    untouched=arrays(np.bool_, (2, 9)),
+    optimism=st.sampled_from([0.0, 1.5]),
+)
+def test_with_prior_fills_in_the_mean(calibrated: Any, present: Any, untouched: Any, optimism: float) -> None:
+    weights = np.array([[0.5, 0.1], [0.25, 0.9], [0.25, 0.0]], np.float32)
+    found = kernels.with_prior(calibrated, weights, present, untouched, optimism)
+    for s in range(3):
+        for b in range(2):
+            row = calibrated[s, b, present[b]].astype(np.float64)
+            known = row[~np.isnan(row)]
+            mean, deviation = (known.mean(), known.std()) if len(known) else (0.0, 0.0)
+            value = np.where(np.isnan(row), mean + np.where(untouched[b, present[b]], optimism * deviation, 0), row)
+            np.testing.assert_allclose(found[s, b, present[b]], weights[s, b] * value, rtol=1e-4, atol=1e-5)
+            assert not found[s, b, ~present[b]].any()
+
+
+events = st.lists(st.tuples(st.integers(0, 8), st.sampled_from([0.0, 0.5, 1.0, 3.0])), max_size=12)
+
+
+@given(
+    two=st.tuples(events, events), half_life=st.sampled_from([None, 1.0, 5.0]), known=st.none() | arrays(np.bool_, 7)
+)
+def test_a_history_counts_each_item_by_its_newest_event(two: Any, half_life: Any, known: Any) -> None:
+    histories = Histories.build([[i for i, _ in row] for row in two], [[w for _, w in row] for row in two])
+    found = histories.matrix(7, half_life, known)
+    wanted = np.zeros((2, 7))
+    for b, row in enumerate(two):
+        seen = [(i, w) for i, w in row if known is None or (w > 0 and i < 7 and known[i])]
+        for age, (item, weight) in enumerate(reversed(seen)):
+            if item < 7 and weight > 0 and not wanted[b, item]:
+                wanted[b, item] = weight * (2 ** (-age / half_life) if half_life else 1)
+    np.testing.assert_allclose(found.toarray(), wanted, rtol=1e-6)
+    assert found.has_sorted_indices
+    sparse.csr_array((found.data, found.indices, found.indptr), shape=found.shape).check_format()
+
+
+def test_events_too_old_to_count_are_left_out() -> None:
+    histories = Histories.build([list(range(300))])
+    assert histories.matrix(300, 5.0).nnz == 5 * kernels.OLDEST + 1
+    assert histories.matrix(300).nnz == 300
+
+
+def tables() -> list[Any]:
+    rng = np.random.default_rng(1)
+    thin = sparse.random_array((9, 9), density=0.4, rng=rng, format="csr", dtype=np.float32)
+    thin.sort_indices()
+    return [rng.normal(size=(9, 9)).astype(np.float32), thin]
+
+
+@pytest.mark.parametrize("table", tables(), ids=["dense", "sparse"])
+@given(two=st.tuples(events, events))
+def test_products_and_what_speaks_most_for_an_item(table: Any, two: Any) -> None:
+    histories = Histories.build([[i for i, _ in row] for row in two], [[w for _, w in row] for row in two])
+    history = histories.matrix(9, 5.0)
+    whole = table if isinstance(table, np.ndarray) else table.toarray()
+    np.testing.assert_allclose(kernels.products(history, table), history.toarray() @ whole, rtol=1e-4, atol=1e-5)
+    pairs = np.array([(b, i) for b in range(2) for i in range(9)], np.int32)
+    best = kernels.strongest(history, table, np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1]))
+    added = history.toarray()[pairs[:, 0]] * whole[:, pairs[:, 1]].T
+    for own, row in zip(best.tolist(), added, strict=True):
+        assert (own == -1) == (row.max() <= 0)
+        assert own == -1 or row[own] == pytest.approx(row.max())
