@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from cuvee.data.catalog import Role
-from cuvee.data.dataset import Dataset
+from cuvee.data.dataset import Chronology, Dataset
 from cuvee.data.files.cleaning import clean
 from cuvee.data.files.raw import RawData
 from cuvee.data.files.readers import ReadOptions, gather
@@ -49,6 +49,9 @@ PLAIN = [
     (pl.Series(["a", "a", "b", "b", "a", "b"]), Role.CATEGORY, ["a", "a", "b", "b", "a", "b"]),
     (pl.Series(["a ", "  ", None, "b  ", "c", "d", "e", "f"]), Role.TEXT, ["a", None, None, "b", "c", "d", "e", "f"]),
     (pl.Series([b"one", b"two", b"three"]), Role.TEXT, ["one", "two", "three"]),
+    (pl.Series([b"one", None, b"\xff\x00", b"w" * 1000, b"a", b"b"][:3]), Role.TEXT, ["one", None, "ff00"]),
+    (pl.Series([b"w" * 1000, b"v", b"u"]), Role.TEXT, ["w" * 1000, "v", "u"]),
+    (pl.Series([2**53 + 1, 1]), Role.NUMBER, [2**53 + 1, 1]),
     (pl.Series([dt.date(2020, 1, 1), None]), Role.OTHER, [dt.date(2020, 1, 1), None]),
     (pl.Series([dt.datetime(2020, 1, 1)], dtype=pl.Datetime("ns")), Role.OTHER, [dt.datetime(2020, 1, 1)]),
     (
@@ -63,7 +66,7 @@ PLAIN = [
     (pl.Series([[True], [False, True]]), Role.CATEGORIES, [["true"], ["false", "true"]]),
     (pl.Series([[1, 2], [3]]), Role.CATEGORIES, [["1", "2"], ["3"]]),
     (pl.Series([[dt.date(2020, 1, 1)], []]), Role.CATEGORIES, [["2020-01-01"], []]),
-    (pl.Series([[b"a"], [b"\xff", b"b"]]), Role.CATEGORIES, [["a"], ["b"]]),
+    (pl.Series([[b"a"], [b"\xff", b"b"]]), Role.CATEGORIES, [["a"], ["ff", "b"]]),
     (pl.Series([[], []], dtype=pl.List(pl.Null)), Role.CATEGORIES, [[], []]),
     (pl.Series([[None], []], dtype=pl.List(pl.Null)), Role.CATEGORIES, [[], []]),
     (pl.Series([[], []], dtype=pl.List(pl.Float32)), Role.CATEGORIES, [[], []]),
@@ -118,7 +121,7 @@ def test_a_bad_cell_costs_its_row(column: pl.Series, reason: str, tmp_path: Path
         pl.Series([None, None], dtype=pl.String),
         pl.Series([None, None], dtype=pl.Float64),
         pl.Series([[], []], dtype=pl.Array(pl.Float32, 0)),
-        pl.Series([b"\xff", b"\xfe"]),
+        pl.Series([b"\xff" * 1000, b"\xfe"]),
     ],
 )
 def test_a_column_that_says_nothing_is_left_out_and_told(column: pl.Series, tmp_path: Path) -> None:
@@ -150,6 +153,7 @@ IDS = [
     (pl.Series([2**64 - 1, 5], dtype=pl.UInt64), [str(2**64 - 1), "5"]),
     (pl.Series(["a", "b"]).cast(pl.Categorical), ["a", "b"]),
     (pl.Series([b"a", b"b"]), ["a", "b"]),
+    (pl.Series([bytes(range(240, 256)), b"\xff" * 16]), ["f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff", "ff" * 16]),
     (pl.Series([True, False]), ["true", "false"]),
 ]
 
@@ -171,3 +175,33 @@ def test_ids_of_no_type_are_refused(column: pl.Series, tmp_path: Path) -> None:
         assert "ids are text or numbers" in str(problem)
     else:
         assert raw.interactions["user"].dtype == pl.String
+
+
+@pytest.mark.parametrize("name", ["__index_level_0__", "Unnamed: 0", "", "  "])
+def test_an_index_of_pandas_is_left_out_and_told(name: str, tmp_path: Path) -> None:
+    pl.DataFrame({name: [5, 6], "id": ["a", "b"], "x": [1, 2]}).write_parquet(tmp_path / "i.parquet")
+    raw = gather(items=tmp_path / "i.parquet")
+    assert raw.items is not None
+    assert raw.items.roles == {"x": Role.NUMBER}
+    assert any(repr(name) in note and "left out" in note for note in raw.notes)
+    if name.strip():
+        raw = gather(items=tmp_path / "i.parquet", options=ReadOptions(columns={"row": name}))
+        assert raw.items is not None
+        assert list(raw.items.roles) == ["row", "x"]
+
+
+ORDERS = [
+    pl.Series([2, 1]), pl.Series(["2", "1"]), pl.Series([2.5, 1.5]),
+    pl.Series([dt.date(2031, 1, 2), dt.date(2031, 1, 1)]),
+    pl.Series(["2031-01-02", "2031-01-01"]), pl.Series([dt.datetime(2031, 1, 2), dt.datetime(2031, 1, 1)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("column", ORDERS, ids=lambda c: str(c.dtype))
+def test_an_order_of_any_type(column: pl.Series, tmp_path: Path) -> None:
+    frame = pl.DataFrame({"user": ["a", "a"], "item": ["late", "early"], "nth": column})
+    frame.write_parquet(tmp_path / "e.parquet")
+    dataset, report = clean(gather(tmp_path / "e.parquet", options=ReadOptions(columns={"order": "nth"})))
+    assert dataset.catalog.items.ids(dataset.events.items) == ["early", "late"]
+    assert dataset.chronology is Chronology.ORDER
+    assert report.dropped == ()

@@ -58,7 +58,8 @@ def read_parts(path: Path, list_separator: str) -> tuple[pl.DataFrame, Kinds, tu
     empty = [name for name, parts in columns.items() if all(part is None for part in parts)]
     notes += [f"{path.name}: {name} holds nothing and is left out" for name in empty]
     tables = [
-        pl.DataFrame([part for name in columns if (part := columns[name][at]) is not None]) for at in range(len(some))
+        pl.DataFrame({name: part for name in columns if (part := columns[name][at]) is not None})
+        for at in range(len(some))
     ]
     whole = pl.concat(
         [_placed(table, frame, file) for table, (file, frame) in zip(tables, read, strict=True)],

@@ -17,7 +17,7 @@ import polars as pl
 
 from cuvee.data.catalog import Role
 from cuvee.data.files.columns.ids import as_ids, without_point
-from cuvee.data.files.columns.numbers import as_numbers
+from cuvee.data.files.columns.numbers import as_numbers, reads_as_numbers
 from cuvee.data.files.columns.roles import as_role, guess
 from cuvee.data.files.columns.times import as_seconds
 from cuvee.data.files.delimited import read_delimited, split_header
@@ -75,10 +75,17 @@ def check_named(rows: Rows, options: ReadOptions) -> None:
 
 def _without_index(rows: Rows, options: ReadOptions) -> Rows:
     """Without the columns that pandas writes for a table's row numbers."""
-    found = [n for n in _columns(rows) if INDEX.fullmatch(n) and n not in options.columns.values()]
-    if not found:
-        return rows
-    return replace(rows, frame=rows.frame.drop(found)).tell(f"{', '.join(found)} numbers the rows and is left out")
+    for name in _columns(rows):
+        if name in options.columns.values() or not (INDEX.fullmatch(name) or not name.strip()):
+            continue
+        why = "numbers the rows" if name.strip() else "has no name"
+        rows = replace(rows, frame=rows.frame.drop(name)).tell(f"column {name!r} {why} and is left out")
+    return rows
+
+
+def _in_time(column: pl.Series) -> bool:
+    """Whether a column that orders the events does so by dates or moments."""
+    return column.dtype in (pl.Date, pl.Datetime) or (column.dtype == pl.String and not reads_as_numbers(column))
 
 
 def _interactions(rows: Rows, options: ReadOptions) -> RawData:
@@ -97,8 +104,8 @@ def _interactions(rows: Rows, options: ReadOptions) -> RawData:
             rows = without_point(as_ids(rows, name), name)
         elif name == "time":
             rows = as_seconds(rows, name, options.time_unit, options.time_format)
-        elif name == "order" and rows.frame.schema[name] in (pl.Date, pl.Datetime):
-            rows = as_seconds(rows, name)
+        elif name == "order" and _in_time(rows.frame[name]):
+            rows = as_seconds(rows, name, None, options.time_format)
         else:
             rows = as_numbers(rows, name, options.decimal)
     return rows.interactions()

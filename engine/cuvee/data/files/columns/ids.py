@@ -21,14 +21,14 @@ WHOLE = r"^-?\d+\.0+$"
 def text_of(column: pl.Series) -> pl.Series:
     """String[n]: values as text; whole numbers without a point, NaN and infinity as null.
 
-    Bytes are read as UTF-8, and null where they are not. Raises TypeError for a column of lists or structs.
+    Bytes are read as UTF-8, and those that are not are written in hexadecimal. Raises TypeError for a
+    column of lists or structs.
     """
     kind = column.dtype
     if kind.is_nested() or kind == pl.Object:
         raise TypeError(str(kind))
     if kind == pl.Binary:
-        texts = [_decoded(value) for value in column.to_list()]
-        return pl.Series(column.name, texts, pl.String)
+        return pl.Series(column.name, [value and _decoded(value) for value in column.to_list()], pl.String)
     if kind.is_decimal():
         text = column.cast(pl.String)
         return text.str.replace(r"\.0+$", "")
@@ -40,26 +40,22 @@ def text_of(column: pl.Series) -> pl.Series:
     return column.to_frame("value").select(said.alias(column.name)).to_series()
 
 
-def _decoded(value: bytes | None) -> str | None:
+def _decoded(value: bytes) -> str:
     try:
-        return None if value is None else value.decode()
+        return value.decode()
     except UnicodeDecodeError:
-        return None
+        return value.hex()
 
 
 def as_text(rows: Rows, name: str) -> Rows:
-    """A column as text, without blanks around it; an empty text is null. Bytes that are no text cost their row."""
+    """A column as text, without blanks around it; an empty text is null."""
     column = rows.frame[name]
     try:
         text = text_of(column)
     except TypeError as kind:
         raise DataError(f"{rows.file}: column {name!r} is of type {kind}; text or numbers are needed") from None
-    text = text.str.strip_chars().alias(name)
-    held = replace(rows, frame=rows.frame.with_columns(text.is_null() & column.is_not_null(), text.alias("\0text")))
-    if column.dtype == pl.Binary:
-        held = held.reject(pl.col(name), pl.lit(f"{name} holds bytes that are not text"))
-    value = pl.col("\0text")
-    return replace(held, frame=held.frame.with_columns(pl.when(value != "").then(value).alias(name)).drop("\0text"))
+    frame = rows.frame.with_columns(text.str.strip_chars().alias(name))
+    return replace(rows, frame=frame.with_columns(pl.when(pl.col(name) != "").then(pl.col(name))))
 
 
 def as_ids(rows: Rows, name: str) -> Rows:
@@ -125,6 +121,6 @@ def meeting(who: str, named: pl.Series, listed: pl.Series) -> str | None:
 
 
 def _loose(ids: pl.Series) -> pl.Series:
-    """Without what often differs from file to file: case, blanks, zeros in front and ``.0`` behind."""
-    text = ids.str.strip_chars().str.to_lowercase().str.replace(r"^(-?\d+)\.0+$", "${1}")
+    """Without what often differs from file to file: case, blanks, composed letters, zeros in front, ``.0`` behind."""
+    text = ids.str.strip_chars().str.normalize("NFKC").str.to_lowercase().str.replace(r"^(-?\d+)\.0+$", "${1}")
     return text.str.replace(r"^0+([^.]+)$", "${1}")

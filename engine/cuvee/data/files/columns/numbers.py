@@ -53,6 +53,8 @@ def as_number(rows: Rows, name: str, decimal: str | None = None) -> Rows:
 
     NaN, and a word that says that a value is not known, are null. Infinity costs its row.
     """
+    if rows.frame.schema[name] == pl.Int64:
+        return rows
     if rows.frame.schema[name] == pl.String:
         absent = missing(name)
         words = rows.frame.filter(absent & pl.col(name).is_not_null() & (pl.col(name) != ""))[name]

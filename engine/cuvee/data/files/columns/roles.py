@@ -17,6 +17,7 @@ from cuvee.data.files.columns.ids import as_text, text_of
 from cuvee.data.files.columns.numbers import as_number, reads_as_numbers
 from cuvee.data.files.raw import FILE, LINE, Part, ReadOptions, Rows
 from cuvee.data.flags import AVAILABLE, as_flags, is_missing
+from cuvee.data.store.rows import LONGEST_ID
 from cuvee.errors import DataError
 
 __all__ = ["as_role", "guess", "plain_type"]
@@ -31,9 +32,9 @@ PAIRS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"}, {"on", "off"}
 def plain_type(column: pl.Series) -> pl.Series | None:
     """A column in one of few types, with the same meaning; None where nothing can be made of it.
 
-    Categories, times of day and bytes that are UTF-8 become text; decimals, and durations in seconds,
-    floats; moments naive ones of UTC; lists of anything but numbers lists of texts; what is nested
-    deeper JSON.
+    Categories, times of day and bytes become text (but for long ones that are not UTF-8); decimals,
+    and durations in seconds, floats; moments naive ones of UTC; lists of anything but numbers lists of
+    texts; what is nested deeper JSON.
     """
     kind = column.dtype
     if kind.is_numeric():
@@ -61,8 +62,12 @@ def _plain_number(column: pl.Series) -> pl.Series:
 def _plain_text(column: pl.Series) -> pl.Series | None:
     if column.dtype in (pl.Null, pl.Object):
         return None
-    text = text_of(column)
-    return text if text.null_count() == column.null_count() else None
+    if column.dtype == pl.Binary and (column.bin.size() > LONGEST_ID).any():
+        try:
+            return column.cast(pl.String)
+        except pl.exceptions.PolarsError:
+            return None  # a picture or the like
+    return text_of(column)
 
 
 def _plain_list(column: pl.Series, kind: pl.List | pl.Array) -> pl.Series | None:
