@@ -35,21 +35,28 @@ def best_reasons(
     The history's or the interests', whichever brought more.
     """
     liked = queries.histories.matrix(len(vectors), config.half_life)
-    past = vectors.mean(liked)
-    wish_thin, wish_thick = space.profiles(queries.profiles)
-    wish = (config.interests_weight * wish_thin, config.interests_weight * wish_thick)
-    from_past, from_wish = (vectors.products_at(user, asked[None])[0] for user in (past, wish))
-    by_past = from_past >= from_wish
-    nearest = _nearest(vectors, liked.indices, liked.data, asked)
-    rows = vectors.sparse[asked]
+    rows, past_rows = vectors.at(asked), vectors.at(liked.indices)
+    # dense over the features, since both sides are a few rows
+    features = rows.sparse.toarray()
+    likeness = (past_rows.sparse @ features.T).T
+    if rows.dense.shape[1]:
+        likeness += rows.dense @ past_rows.dense.T
+    past = liked.data @ past_rows.sparse
+    by_past, wish = np.ones(len(asked), np.bool_), np.zeros(features.shape[1], np.float32)
+    if queries.profiles[0]:
+        wish_thin, wish_thick = space.profiles(queries.profiles)
+        wish = config.interests_weight * wish_thin[0]
+        from_wish = features @ wish + config.interests_weight * (rows.dense @ wish_thick[0])
+        by_past = likeness @ liked.data >= from_wish
+    nearest = _nearest(likeness, liked.indices, liked.data, asked)
     words: list[str | None] = []
     for at, near in enumerate(nearest.tolist()):
         if by_past[at] and near >= 0:
             words.append(f"like {_short(items.title(near))}, {config.history_phrase}")
             continue
-        entries = slice(rows.indptr[at], rows.indptr[at + 1])
-        user = (past if by_past[at] else wish)[0][0]
-        words.append(_feature(space, items, rows.indices[entries], rows.data[entries] * user[rows.indices[entries]]))
+        entries = slice(rows.sparse.indptr[at], rows.sparse.indptr[at + 1])
+        borne, user = rows.sparse.indices[entries], past if by_past[at] else wish
+        words.append(_feature(space, items, borne, rows.sparse.data[entries] * user[borne]))
     return words
 
 
@@ -63,13 +70,17 @@ def _feature(space: Space, items: Entities, features: npt.NDArray[Any], terms: n
 
 
 def _nearest(
-    vectors: Vectors, liked: npt.NDArray[Any], weights: npt.NDArray[np.float32], asked: npt.NDArray[np.int32]
+    likeness: npt.NDArray[np.float32],
+    liked: npt.NDArray[Any],
+    weights: npt.NDArray[np.float32],
+    asked: npt.NDArray[np.int32],
 ) -> npt.NDArray[np.int64]:
-    """int64[k]: of the liked items that are like each, and not itself, the one that spoke most for it; or -1."""
+    """int64[k]: of the liked items that are like each, and not itself, the one that spoke most for it; or -1.
+
+    ``likeness`` is float32[k, liked].
+    """
     if not len(liked):
         return np.full(len(asked), -1)
-    likeness = (vectors.sparse[asked] @ vectors.sparse[liked].T).toarray()
-    likeness += vectors.dense[asked] @ vectors.dense[liked].T
     spoke = np.where((likeness >= ALIKE) & (liked != asked[:, None]), likeness * weights, 0)
     # rounded, so that of equals the first is named whichever others are asked for
     best = np.round(spoke, 5).argmax(axis=1)
