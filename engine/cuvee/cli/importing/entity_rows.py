@@ -115,7 +115,7 @@ def _named(rows: Rows, options: ReadOptions) -> Rows:
                 f"{rows.file}: column {name!r} is of type {kind_of}, and the store keeps texts, numbers, flags, "
                 "times and lists of texts; leave it out, or import it into the dataset"
             )
-    return as_ids(rows, "id")
+    return as_ids(rows, "id", exact=True)
 
 
 def _values(rows: Rows) -> Sequence[tuple[int, str, Values]]:

@@ -58,16 +58,19 @@ def as_text(rows: Rows, name: str) -> Rows:
     return replace(rows, frame=frame.with_columns(pl.when(pl.col(name) != "").then(pl.col(name))))
 
 
-def as_ids(rows: Rows, name: str) -> Rows:
+def as_ids(rows: Rows, name: str, *, exact: bool = False) -> Rows:
     """Ids as text: whole numbers without a point, whatever type they came in; null where there is none.
 
-    NaN, an empty text and the words of :data:`NO_IDS` are no id.
+    NaN is no id; nor are, unless the texts are to be taken as they are (``exact``), an empty text and the
+    words of :data:`NO_IDS`, and blanks around an id are no part of it.
     """
     kind = rows.frame.schema[name]
     if kind.is_nested() or kind == pl.Object:
         raise DataError(f"{rows.file}: column {name!r} is of type {kind}; ids are text or numbers")
     if kind.is_float() and (rows.frame[name].abs() >= EXACT).any():
         rows = rows.tell(f"{name}: its ids are floats too large to be told apart; write them as whole numbers or text")
+    if exact:
+        return replace(rows, frame=rows.frame.with_columns(text_of(rows.frame[name]).alias(name)))
     rows = as_text(rows, name)
     value = pl.col(name)
     absent = value.str.len_bytes().is_between(3, 9) & value.str.to_lowercase().is_in(NO_IDS)

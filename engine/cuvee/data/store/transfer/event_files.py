@@ -58,7 +58,7 @@ def as_events(
     rows = _named(rows, options, kind)
     for name, longest in TEXTS.items():
         if name in rows.frame.columns:
-            rows = as_ids(rows, name)
+            rows = as_ids(rows, name, exact=True)
             rows = rows.reject(pl.col(name).str.len_chars() > longest, pl.lit(f"{name} has over {longest} characters"))
             rows = rows.reject(pl.col(name).str.contains("\0", literal=True), pl.lit(f"{name} holds the character NUL"))
             if name in {"user", "session"}:
@@ -97,7 +97,7 @@ def _named(rows: Rows, options: ReadOptions, kind: EventType | None) -> Rows:
 def _typed(rows: Rows, kind: EventType | None) -> Rows:
     if kind is not None and "type" not in rows.frame.columns:
         return replace(rows, frame=rows.frame.with_columns(pl.lit(int(kind), pl.Int16).alias("type")))
-    rows = as_ids(rows, "type")
+    rows = as_ids(rows, "type", exact=True)
     rows = rows.reject(pl.col("type").is_null(), pl.lit("no type"))
     known = pl.col("type").str.to_lowercase().replace_strict(TYPES, default=None, return_dtype=pl.Int16)
     return rows.cast("type", known, f"one of {', '.join(TYPES)}")
