@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_serializer, field_validator
 
@@ -73,6 +74,12 @@ class StoreConfig(Table):
     def _of_a_kind(cls, url: str) -> str:
         if not re.fullmatch(r"|sqlite:///(?!:memory:).+|postgresql://.+", url):
             raise ValueError("must be sqlite:///file, postgresql://user@host/name, or empty for no store")
+        try:
+            port = urlsplit(url).port if url.startswith("postgresql") else None
+        except ValueError:
+            port = 0
+        if port == 0:
+            raise ValueError("its port must be a number from 1 to 65535")
         return url
 
     @field_serializer("url")

@@ -33,6 +33,12 @@ class Health:
         for name in names:
             await self._servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
 
+    async def say(self, *names: str, serving: bool) -> None:
+        """How these are now."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in names:
+            await self._servicer.set(name, status)
+
     async def leaving(self) -> None:
         """NOT_SERVING, for good."""
         await self._servicer.enter_graceful_shutdown()

@@ -205,7 +205,7 @@ async def _assembled(
     lists = RecommendationServicer(settings, registry, products, stored.users, stored.exposures, stored.growth)
     stored.attach(server)
     rpc.add_RecommendationServiceServicer_to_server(lists, server)
-    state = Health(settings.products)
+    state = Health([*settings.products, *stored.names])
     await state.attach(server)
     if config.reflection:
         reflection.enable_server_reflection(
@@ -264,7 +264,7 @@ async def serve(
     stopping = asyncio.ensure_future(stop.wait())
     loading = _Loading(settings, registry, products, state, stored)
     preparing = asyncio.ensure_future(loading.all())
-    following = asyncio.ensure_future(stored.run())
+    following = asyncio.ensure_future(stored.run(state))
     try:
         await asyncio.wait([preparing, stopping], return_when=asyncio.FIRST_COMPLETED)
         if preparing.done():

@@ -13,6 +13,7 @@ from cuvee.data.store.retention import prune
 from cuvee.registry import Registry
 from cuvee.serving.catalogue.service import CatalogServicer
 from cuvee.serving.events.service import EventServicer
+from cuvee.serving.health import Health
 from cuvee.serving.lists.exposures import Exposures
 from cuvee.serving.lists.users import StoredUsers
 from cuvee.serving.live.growth import Growth, without_hidden
@@ -29,6 +30,8 @@ FOLLOW = 30.0
 """Seconds between two looks at who is forgotten; requests ask for themselves while the store can be asked."""
 
 
+LOOK = 1.0
+"""Seconds between two looks whether the store can be asked."""
 PRUNE = 3600.0
 """Seconds between two looks for events that are older than their product wants."""
 
@@ -93,15 +96,33 @@ class StoreServices:
         if self.growth is not None:
             self.growth.begun(product)
 
-    async def run(self) -> None:
-        """Follow the catalogue and who is forgotten, until cancelled."""
+    async def run(self, health: Health) -> None:
+        """Follow the catalogue and who is forgotten, and tell how the store is, until cancelled."""
         if self.growth is not None:
-            await asyncio.gather(self.growth.run(), self._keep_following(), self._keep_pruning())
+            await asyncio.gather(
+                self.growth.run(), self._keep_telling(health), self._keep_following(), self._keep_pruning()
+            )
 
     async def _keep_following(self) -> None:
         while True:
             await asyncio.sleep(FOLLOW)
             await self._follow(*self._products)
+
+    async def _keep_telling(self, health: Health) -> None:
+        """The services of the store are healthy while it can be asked; lists go on without it."""
+        before: bool | None = None
+        while self._store is not None:
+            try:
+                await self._calls.ask(self._store.database.check)
+                there = True
+            except Exception as problem:  # noqa: BLE001 - whatever it is, the store cannot be asked
+                there = False
+                if before is not False:
+                    log.error("the store cannot be asked", problem=repr(problem))  # noqa: TRY400
+            if there != before:
+                await health.say(*self.names, serving=there)
+            before = there
+            await asyncio.sleep(LOOK)
 
     async def _keep_pruning(self) -> None:
         """Page by page, so that others get their turns between."""

@@ -43,12 +43,30 @@ def newest() -> str:
 
 
 def schema_of(database: Database) -> str | None:
-    """The version of the tables that are there; None where there are none."""
+    """The version of the tables that are there; None where there are none.
+
+    Raises:
+        OperatorError: a SQLite file is damaged, or no database.
+        UnavailableError: the database cannot be reached.
+    """
 
     def look(connection: Connection) -> str | None:
         return MigrationContext.configure(connection, opts={"version_table": "cuvee_schema"}).get_current_revision()
 
-    return database.read(look)
+    try:
+        return database.read(look)
+    except UnavailableError as problem:
+        _refuse_damaged(database, problem)
+        raise
+
+
+def _refuse_damaged(database: Database, problem: UnavailableError) -> None:
+    """Raises OperatorError where a SQLite file cannot be asked since it is damaged: it does not come back by itself."""
+    if damaged(problem.__cause__):
+        raise OperatorError(
+            f"{database.url.database} is damaged, or no store: {getattr(problem.__cause__, 'orig', '')}; "
+            "put a copy of it back, or move it away, and an empty one is made"
+        ) from None
 
 
 def migrate(database: Database) -> None:
@@ -101,12 +119,11 @@ def open_store(settings: Settings) -> Store | None:
         _make_ready(database)
         _check_ids(database, settings)
     except UnavailableError as problem:
-        if damaged(problem.__cause__):
+        try:
+            _refuse_damaged(database, problem)
+        except OperatorError:
             database.close()
-            raise OperatorError(
-                f"{database.url.database} is damaged, or no store: {problem.__cause__.orig}; "  # type: ignore[union-attr]
-                "put a copy of it back, or move it away, and an empty one is made"
-            ) from None
+            raise
         log.warning("the store is not there yet; recommendations go on without it")
     except BaseException:
         database.close()
