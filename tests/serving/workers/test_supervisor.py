@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 PROGRAM = """
-import os, signal, sys, threading, time
+import os, select, signal, sys, time
 from pathlib import Path
 from cuvee.serving import log
 from cuvee.serving.workers import supervisor
@@ -35,9 +35,8 @@ def work(worker):
         os.kill(os.getpid(), signal.SIGKILL)
     signal.signal(signal.SIGTERM, signal.SIG_IGN if life == "hears nothing" else lambda *_: sys.exit(0))
     worker.ready()
-    while True:
+    while not select.select([worker.supervisor], [], [], 0.1)[0]:
         worker._say(b".")
-        time.sleep(0.1)
         if not first_life or worker.number > 1:
             if life == "dies again and again" and worker.number == 1:
                 os._exit(1)
@@ -54,6 +53,7 @@ def work(worker):
             os.kill(os.getpid(), signal.SIGSTOP)
         if life == "is busy with something else":
             time.sleep(60)
+    return 0  # the supervisor is gone
 
 
 log.configure()
