@@ -200,11 +200,12 @@ async def _assembled(
     """All services on one server. ``once``: this process does what only one of several workers does."""
     config = settings.server
     guard = Guard(config.limits.deadline, settings.privacy.pseudonyms)
-    server = grpc.aio.server(interceptors=[guard], options=_options(config, reuse_port=reuse_port))
+    server = grpc.aio.server(options=_options(config, reuse_port=reuse_port))
     stored = StoreServices(settings, registry, products, guard.leaving, prunes=once)
     lists = RecommendationServicer(settings, registry, products, stored.users, stored.exposures, stored.growth)
-    stored.attach(server)
-    rpc.add_RecommendationServiceServicer_to_server(lists, server)
+    guarded = guard.around(server)
+    stored.attach(guarded)
+    rpc.add_RecommendationServiceServicer_to_server(lists, guarded)
     state = Health([*settings.products, *stored.names])
     await state.attach(server)
     if config.reflection:

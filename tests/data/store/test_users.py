@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from cuvee.data.store import Store
-from cuvee.data.store.rows import Forgotten, Merged, UserRow, UserState
+from cuvee.data.store.rows import Forgotten, ItemRow, Merged, UserRow, UserState
 
 
 def having(user_id: str, **attributes: float) -> tuple[str, Callable[[UserRow | None], UserRow]]:
@@ -99,3 +99,54 @@ def test_to_forget_a_session_takes_it_out_of_the_events_of_others(store: Store, 
     assert [(e.event_id, e.session_id) for who in ("ann", "s", "bob") for e in every_event(who)] == [
         ("1", None), ("3", "t")
     ]  # fmt: skip
+
+
+STRANGE = [
+    "ann",
+    "Ann",
+    "",
+    " ",
+    "a'b",
+    'a"b',
+    "{1}",
+    "[x,y]",
+    "\\",
+    "50%",
+    "é",
+    "e\u0301",
+    "\uffff",
+    "\U0001f600",
+    "z" * 256,
+]
+
+
+def test_the_states_of_many_are_those_of_each_alone_whatever_their_ids_are(store: Store, event):
+    store.write_events([event(f"{n}", name) for n, name in enumerate(STRANGE) if name and n % 3])
+    store.write_users("films", [having(name, age=1.0) for name in STRANGE[::5] if name])
+    for name in STRANGE[1::4]:
+        store.forget("films", name, imported=True)
+    store.write_events([event("again", STRANGE[5], product="films")])
+    together = store.states("films", STRANGE)
+    assert together == {name: store.state("films", name) for name in STRANGE}
+    assert {name for name, state in together.items() if state.forgotten} == set(STRANGE[1::4])
+    assert together[STRANGE[5]].stamp is not None, "who came back is there, and what was imported of him is not"
+    assert together[""] == UserState(None, forgotten=False, revision=0)
+    assert set(store.states("shoes", STRANGE).values()) == {UserState(None, forgotten=False, revision=0)}
+    assert store.states("films", []) == {}
+
+
+def test_the_revision_of_the_items_comes_with_the_states(store: Store):
+    store.write_items("films", [("f1", lambda _: ItemRow("f1")), ("f2", lambda _: ItemRow("f2"))])
+    revision = store.revision("films")
+    assert revision > 0
+    assert {state.revision for state in store.states("films", ["ann", ""]).values()} == {revision}
+    assert store.state("shoes", "ann").revision == 0
+
+
+def test_the_histories_of_many_are_those_of_each_alone(store: Store, event):
+    store.write_events([event(f"{n}", name, time=n) for n, name in enumerate(["ann", "bob", "ann", "cyd"])])
+    store.write_users("films", [having("bob", age=1.0), having("dan", age=2.0)])
+    names = ["ann", "bob", "cyd", "dan", "eve"]
+    assert store.histories("films", names) == {
+        name: (store.history("films", name), store.user("films", name)) for name in names
+    }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from sqlalchemy import Connection
+
 from cuvee.data.store import activity, events, exposures
 from cuvee.data.store.catalogue import items, users
 from cuvee.data.store.database import Database
@@ -47,8 +49,13 @@ class Store:
 
     def state(self, product: str, user_id: str) -> UserState:
         """Whether what a reader has of a user still holds: one statement."""
-        digest = users.digest_of(self._secret(), user_id)
-        return self.database.read(lambda connection: users.state_of(connection, product, user_id, digest))
+        return self.states(product, [user_id])[user_id]
+
+    def states(self, product: str, user_ids: Sequence[str]) -> Mapping[str, UserState]:
+        """Whether what a reader has of some users still holds, by id: one statement for all of them."""
+        key = self._secret()
+        digests = {users.digest_of(key, user_id): user_id for user_id in user_ids}
+        return self.database.read(lambda connection: users.states_of(connection, product, digests))
 
     def forgotten(self, product: str) -> Callable[[str], bool]:
         """Tells of a user's id whether what was imported of him must not be used."""
@@ -68,6 +75,18 @@ class Store:
     def history(self, product: str, user_id: str) -> History:
         """The user's newest :data:`MOST_EVENTS` events, oldest first."""
         return self.database.read(lambda connection: events.history_of(connection, product, user_id, MOST_EVENTS))
+
+    def histories(self, product: str, user_ids: Sequence[str]) -> Mapping[str, tuple[History, UserRow | None]]:
+        """Of some users what :meth:`history` and :meth:`user` give, by id."""
+
+        def read(connection: Connection) -> dict[str, tuple[History, UserRow | None]]:
+            rows = users.rows_of(connection, product, user_ids)
+            return {
+                user_id: (events.history_of(connection, product, user_id, MOST_EVENTS), rows.get(user_id))
+                for user_id in user_ids
+            }
+
+        return self.database.read(read)
 
     def merge_users(self, product: str, anonymous_id: str, user_id: str, *, dry: bool = False) -> Merged:
         """Move all that is stored under one id to another."""

@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from cuvee.data.catalog import Catalog
-from cuvee.data.store.weights import settled, weights_of
+from cuvee.data.store.rows import UserRow
 from cuvee.errors import DeadlineExceeded, DegradedReason, InvalidArgument, UnavailableError
 from cuvee.ranking.known_users import profile_of
 from cuvee.ranking.plan import Question
 from cuvee.ranking.rows import padded
-from cuvee.recommender import Bools, Floats, Histories, Ints, Profile, Queries, Ragged, Times
+from cuvee.recommender import Bools, Histories, Ints, Profile, Queries, Ragged
 from cuvee.serving.deadline import left_until
 from cuvee.serving.fields import (
     MOST_ANCHORS,
@@ -33,8 +34,9 @@ from cuvee.serving.fields import (
     declared,
     length_of,
 )
+from cuvee.serving.lists.histories import NOTHING, Events, from_plugin, stored
 from cuvee.serving.lists.hooks import HistoryFailed, Hooks
-from cuvee.serving.lists.users import SHARE, Known, StoredUsers, StoreFailed
+from cuvee.serving.lists.users import NOBODY, SHARE, Known, StoredUsers, StoreFailed
 from cuvee.serving.live.growth import Growth
 from cuvee.serving.live.products import Served
 from cuvee.serving.threads import AllTaken, Threads
@@ -46,49 +48,22 @@ SIMILAR = "similar"
 """The table of weights that SimilarItems uses, where the product has one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Events:
-    """One user's events, oldest first."""
-
-    items: Ints
-    weights: Floats
-    times: Times
-
-    def then(self, items: Ints, now: float) -> _Events:
-        """With items that were touched just now behind them."""
-        when = max(now, float(self.times[-1])) if len(self.times) else now
-        n = len(items)
-        return _Events(
-            np.concatenate([self.items, items]),
-            np.concatenate([self.weights, np.ones(n, np.float32)]),
-            np.concatenate([self.times, np.full(n, when)]),
-        )
-
-    def and_stored(self, items: Ints, weights: Floats, times: Times) -> _Events:
-        """With stored events behind them, whenever they happened; dislikes take earlier likes back."""
-        if not len(items):
-            return self
-        weights = np.concatenate([self.weights, weights])
-        items = np.concatenate([self.items, items])
-        if (weights < 0).any():
-            weights = settled(items, weights)
-        return _Events(items, weights, np.maximum.accumulate(np.concatenate([self.times, times])))
+NOWHERE: Ints = np.empty(0, np.int32)
+NO_PROFILE = Profile()
+NO_NULLS: frozenset[str] = frozenset()
 
 
-NOTHING = _Events(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.float64))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Row:
     """One request, checked, in positions: a row of a question."""
 
     served: Served
     """Whose positions these are."""
     k: int
-    events: _Events
+    events: Events
     user: int = -1
-    profile: Profile = field(default_factory=Profile)
-    excluded: Ints = field(default_factory=lambda: np.empty(0, np.int32))
+    profile: Profile = NO_PROFILE
+    excluded: Ints = field(default_factory=lambda: NOWHERE)
     filter: str = ""
     eligible: Bools | None = None
     segment: str | None = None
@@ -109,6 +84,21 @@ class Row:
     def kind(self) -> tuple[object, ...]:
         """Rows of one kind can be asked as one batch."""
         return (id(self.served), self.listed is None, self.k, self.filter, self.segment, self.only_fallback)
+
+
+class _Who(NamedTuple):
+    """Who asks."""
+
+    served: Served
+    events: Events
+    user: int
+    profile: Profile
+    known: bool
+    """Whether anything is stored about him."""
+    unknown_ids: tuple[str, ...]
+    unknown_keys: tuple[str, ...]
+    history_failed: bool
+    store_failed: StoreFailed | None
 
 
 def assemble(rows: Sequence[Row]) -> Question:
@@ -157,94 +147,124 @@ class Edge:
             DeadlineExceeded: no time was left to compile the filter.
         """
         k = length_of(request.page_size, served.snapshot.product.page_size)
+        sql, excluded = request.filter, request.exclude_item_ids
         check_first_page(request.page_token)
-        check_filter(request.filter)
-        check_ids("exclude_item_ids", request.exclude_item_ids, MOST_EXCLUDED)
-        row = await self._of_user(request, served, deadline, k)
-        items = row.served.snapshot.data.catalog.items
-        return replace(
-            row,
-            excluded=_known(items.positions(request.exclude_item_ids)),
-            filter=request.filter,
-            eligible=await self._mask(request.filter, row.served, deadline),
-            unknown_ids=_unknown(row.served, request.context_item_ids, request.exclude_item_ids),
+        check_filter(sql)
+        check_ids("exclude_item_ids", excluded, MOST_EXCLUDED)
+        who = await self._who(request, served, deadline)
+        positions, unknown = _placed(who.served, excluded)
+        return Row(
+            who.served,
+            k,
+            who.events,
+            user=who.user,
+            profile=who.profile,
+            excluded=positions,
+            filter=sql,
+            eligible=await self._mask(sql, who.served, deadline) if sql else None,
+            unknown_ids=_each_once(who.unknown_ids, unknown),
+            unknown_keys=who.unknown_keys,
+            user_known=who.known,
+            history_failed=who.history_failed,
+            store_failed=who.store_failed,
+            basic=_basic(request.view),
         )
 
     async def rank(self, request: pb.RankRequest, served: Served, deadline: float) -> Row:
         """A row that asks for the caller's own list in order; errors as in :meth:`recommend`."""
         check_ids("item_ids", request.item_ids, MOST_LISTED, least=1)
-        # a ranking has no k; all the same, lists of any length can share a batch
-        row = await self._of_user(request, served, deadline, 0)
-        listed = _known(row.served.snapshot.data.catalog.items.positions(list(dict.fromkeys(request.item_ids))))
-        unknown = _unknown(row.served, request.item_ids, request.context_item_ids)
-        return replace(row, listed=listed, unknown_ids=unknown)
+        who = await self._who(request, served, deadline)
+        listed, unknown = _placed(who.served, list(dict.fromkeys(request.item_ids)))
+        return Row(
+            who.served,
+            0,  # a ranking has no k; all the same, lists of any length can share a batch
+            who.events,
+            user=who.user,
+            profile=who.profile,
+            listed=listed,
+            unknown_ids=_each_once(unknown, who.unknown_ids),
+            unknown_keys=who.unknown_keys,
+            user_known=who.known,
+            history_failed=who.history_failed,
+            store_failed=who.store_failed,
+            basic=_basic(request.view),
+        )
 
     async def similar(self, request: pb.SimilarItemsRequest, served: Served, deadline: float) -> Row:
         """A row that asks for what goes with the anchors; errors as in :meth:`recommend`."""
         k = length_of(request.page_size, served.snapshot.product.page_size)
+        sql = request.filter
         check_first_page(request.page_token)
-        check_filter(request.filter)
+        check_filter(sql)
         check_ids("item_ids", request.item_ids, MOST_ANCHORS, least=1)
         check_ids("exclude_item_ids", request.exclude_item_ids, MOST_EXCLUDED)
         served, _, failed = await self._now(served, "", deadline)
-        items = served.snapshot.data.catalog.items
-        anchors = _known(items.positions(list(dict.fromkeys(request.item_ids))))
+        anchors, unknown = _placed(served, list(dict.fromkeys(request.item_ids)))
+        excluded, more_unknown = _placed(served, request.exclude_item_ids)
         return Row(
             served,
             k,
             NOTHING.then(anchors, time.time()),
-            excluded=np.concatenate([anchors, _known(items.positions(request.exclude_item_ids))]),
-            filter=request.filter,
-            eligible=await self._mask(request.filter, served, deadline),
+            excluded=np.concatenate([anchors, excluded]),
+            filter=sql,
+            eligible=await self._mask(sql, served, deadline) if sql else None,
             segment=SIMILAR,
             only_fallback=None if len(anchors) else DegradedReason.COLD_ITEM,
-            unknown_ids=_unknown(served, request.item_ids, request.exclude_item_ids),
+            unknown_ids=_each_once(unknown, more_unknown),
             store_failed=failed,
             basic=_basic(request.view),
         )
 
-    async def _of_user(
-        self, request: pb.RecommendRequest | pb.RankRequest, served: Served, deadline: float, k: int
-    ) -> Row:
+    async def _who(self, request: pb.RecommendRequest | pb.RankRequest, served: Served, deadline: float) -> _Who:
         """The user, what he did, and what is known of him."""
         user_id = check_id("user_id", request.user_id)
         context = check_ids("context_item_ids", request.context_item_ids, MOST_CONTEXT)
-        told, nulls = declared(request.profile, served.snapshot.data.catalog.users.frame.schema)
+        told, nulls = NO_PROFILE, NO_NULLS
+        unknown_keys: tuple[str, ...] = ()
+        if request.HasField("profile"):
+            told, nulls = declared(request.profile, served.snapshot.data.catalog.users.schema)
+            unknown_keys = _unknown_keys(request.profile, served.snapshot.data.catalog)
         if not (user_id or context or request.profile.attributes or request.profile.interests):
             raise InvalidArgument("user_id", "is empty, and neither context_item_ids nor profile says who is asking")
         served, known, store_failed = await self._now(served, user_id, deadline)
         catalog = served.snapshot.data.catalog
         user = catalog.users.position(user_id) if user_id and not known.forgotten else -1
-        profile = _profile(known, profile_of(catalog, user))
-        attributes = {n: v for n, v in {**profile.attributes, **told.attributes}.items() if n not in nulls}
-        failed, loaded = False, None
-        try:
-            loaded = await self._loaded(served, user_id, deadline)
-        except HistoryFailed:
-            failed = True
-        events = _with_stored(served, _imported(served, user), known) if loaded is None else loaded
-        return Row(
+        profile = profile_of(catalog, user) if known.profile is None else _stored_profile(known.profile)
+        if told or nulls:
+            attributes = {n: v for n, v in {**profile.attributes, **told.attributes}.items() if n not in nulls}
+            profile = Profile(attributes, {**profile.interests, **told.interests})
+        history_failed, loaded = False, None
+        if self._hooks.loads:
+            try:
+                loaded = await self._hooks.history(served.snapshot.product.name, user_id, deadline)
+            except HistoryFailed:
+                history_failed = True
+        events = stored(served, user, known) if loaded is None else from_plugin(served, loaded)
+        touched, unknown_ids = _placed(served, context)
+        return _Who(
             served,
-            k,
-            events.then(_known(catalog.items.positions(context)), time.time()),
-            user=user,
-            profile=Profile(attributes, {**profile.interests, **told.interests}),
-            unknown_keys=_unknown_keys(request.profile, catalog),
-            user_known=user >= 0 or loaded is not None or known.stamp is not None,
-            history_failed=failed,
-            store_failed=store_failed,
-            basic=_basic(request.view),
+            events.then(touched, time.time()),
+            user,
+            profile,
+            user >= 0 or loaded is not None or known.stamp is not None,
+            unknown_ids,
+            unknown_keys,
+            history_failed,
+            store_failed,
         )
 
     async def _now(self, served: Served, user_id: str, deadline: float) -> tuple[Served, Known, StoreFailed | None]:
         """What answers with the items as they are now, what is stored of the user, and what went wrong with either."""
         if self._stored is None or self._growth is None:
-            return served, Known(), None
-        known = Known()
+            return served, NOBODY, None
+        known, product = NOBODY, served.snapshot.product.name
         try:
-            known = await self._stored.read(served.snapshot.product.name, user_id, deadline)
+            known, revision = await self._stored.read(product, user_id, deadline)
+            current = self._growth.current_if(product, revision)
+            if current is not None:
+                return current, known, None
             async with asyncio.timeout(SHARE * left_until(deadline)):
-                return await self._growth.caught_up(served, known.revision), known, None
+                return await self._growth.caught_up(served, revision), known, None
         except StoreFailed as failed:
             return served, failed.known, failed
         except TimeoutError:
@@ -252,21 +272,7 @@ class Edge:
         except UnavailableError:
             return served, known, StoreFailed(DegradedReason.UNAVAILABLE, "the store cannot be reached", known)
 
-    async def _loaded(self, served: Served, user_id: str, deadline: float) -> _Events | None:
-        """What the hook knows; raises HistoryFailed."""
-        found = await self._hooks.history(served.snapshot.product.name, user_id, deadline)
-        if found is None:
-            return None
-        items = served.snapshot.data.catalog.items.positions(found.item_ids)
-        known = items >= 0
-        n = len(items)
-        weights = np.ones(n, np.float32) if found.weights is None else np.asarray(found.weights, np.float32)
-        times = np.full(n, time.time()) if found.times is None else np.asarray(found.times, np.float64)
-        return _Events(items[known], weights[known], times[known])
-
-    async def _mask(self, sql: str, served: Served, deadline: float) -> Bools | None:
-        if not sql:
-            return None
+    async def _mask(self, sql: str, served: Served, deadline: float) -> Bools:
         mask = served.filters.known(sql)
         if mask is not None:
             return mask
@@ -284,41 +290,25 @@ class Edge:
         self._compiling.close()
 
 
-def _profile(known: Known, imported: Profile) -> Profile:
-    """The stored profile; the imported one where none is stored."""
-    if known.profile is None:
-        return imported
-    plain = {n: tuple(v) if isinstance(v, list) else v for n, v in known.profile.attributes.items()}
-    return Profile(plain, {n: tuple(v) for n, v in known.profile.interests.items()})
+def _stored_profile(row: UserRow) -> Profile:
+    plain = {n: tuple(v) if isinstance(v, list) else v for n, v in row.attributes.items()}
+    return Profile(plain, {n: tuple(v) for n, v in row.interests.items()})
 
 
-def _with_stored(served: Served, imported: _Events, known: Known) -> _Events:
-    """The imported events, and behind them the stored ones whose items the catalogue knows."""
-    history = known.history
-    if not len(history):
-        return imported
-    items = served.snapshot.data.catalog.items.positions(history.item_ids)
-    there = items >= 0
-    weights = weights_of(served.snapshot.product.events, history.types, history.values)
-    return imported.and_stored(items[there], weights[there], np.asarray(history.times, np.float64)[there] / 1e6)
+def _placed(served: Served, ids: Sequence[str]) -> tuple[Ints, tuple[str, ...]]:
+    """int32: the positions of those ids that the catalogue knows; and the ids that it does not know."""
+    if not ids:
+        return NOWHERE, ()
+    positions = served.snapshot.data.catalog.items.positions(ids)
+    there = positions >= 0
+    if there.all():
+        return positions, ()
+    return positions[there], tuple(name for name, known in zip(ids, there.tolist(), strict=True) if not known)
 
 
-def _imported(served: Served, user: int) -> _Events:
-    if user < 0:
-        return NOTHING
-    events = served.snapshot.data.events
-    mine = slice(events.offsets[user], events.offsets[user + 1])
-    return _Events(events.items[mine], events.weights[mine], events.times[mine])
-
-
-def _known(positions: Ints) -> Ints:
-    return positions[positions >= 0]
-
-
-def _unknown(served: Served, *lists: Sequence[str]) -> tuple[str, ...]:
-    """Ids that the catalogue does not know, each once, in order of first mention."""
-    items = served.snapshot.data.catalog.items
-    return tuple(dict.fromkeys(i for ids in lists for i in ids if items.position(i) < 0))
+def _each_once(first: tuple[str, ...], then: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids each once, in order of first mention."""
+    return tuple(dict.fromkeys(first + then)) if first or then else ()
 
 
 def _unknown_keys(profile: pb.UserProfile, catalog: Catalog) -> tuple[str, ...]:

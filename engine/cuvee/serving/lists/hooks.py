@@ -45,6 +45,11 @@ class Hooks:
         """Whether any plugin observes answers."""
         return self._observes
 
+    @property
+    def loads(self) -> bool:
+        """Whether any plugin has ``load_history``."""
+        return self._loads
+
     async def history(self, product: str, user_id: str, deadline: float) -> History | None:
         """What a plugin knows of the user's history; None where there is no such plugin or no word.
 

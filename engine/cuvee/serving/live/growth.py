@@ -158,6 +158,11 @@ class Growth:
         """
         await self._look(self._state(product))
 
+    def current_if(self, product: str, revision: int) -> Served | None:
+        """What answers a product now, if it is at least as new as a revision of its items."""
+        state = self._states.get(product)
+        return self._products.served[product] if state is not None and revision <= state.revision else None
+
     async def caught_up(self, served: Served, revision: int) -> Served:
         """What answers a product now, at least as new as a revision of its items; errors as above."""
         state = self._state(served.snapshot.product.name)

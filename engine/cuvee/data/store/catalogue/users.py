@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from cuvee.data.store.activity import note_cleared
 from cuvee.data.store.events import insert_into, new_stamp
@@ -24,7 +23,8 @@ __all__ = [
     "merge_users",
     "read_user",
     "read_users",
-    "state_of",
+    "rows_of",
+    "states_of",
     "write_users",
 ]
 
@@ -45,28 +45,43 @@ def key_of(connection: Connection) -> bytes:
 
 def digest_of(key: bytes, user_id: str) -> str:
     """A keyed hash: whoever has the table alone cannot find out whose it is."""
-    return hmac.new(key, user_id.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, user_id.encode(), "sha256").hex()
 
 
-_STATE = select(
-    select(USERS.c.stamp)
-    .where(USERS.c.product == bindparam("product"), USERS.c.user_id == bindparam("user_id"))
-    .scalar_subquery(),
-    exists(
-        select(FORGOTTEN.c.digest).where(
-            FORGOTTEN.c.product == bindparam("product"), FORGOTTEN.c.digest == bindparam("digest")
-        )
-    ),
-    select(HEADS.c.revision).where(HEADS.c.product == bindparam("product")).scalar_subquery(),
-)
+# below the compiler of statements, which costs more than the statement; and one row, as SQLite's driver lets others
+# have the interpreter, and waits for it, once for each row
+_STATES_SQLITE = f"""
+SELECT (SELECT json_group_object(user_id, stamp) FROM {USERS.name}
+        WHERE product = ?1 AND user_id IN (SELECT value FROM json_each(?2))),
+       (SELECT json_group_array(digest) FROM {FORGOTTEN.name}
+        WHERE product = ?1 AND digest IN (SELECT value FROM json_each(?3))),
+       (SELECT revision FROM {HEADS.name} WHERE product = ?1)
+"""  # noqa: S608 - names of our own tables
+_STATES_POSTGRESQL = f"""
+SELECT (SELECT json_object_agg(user_id, stamp) FROM {USERS.name}
+        WHERE product = %(product)s AND user_id = ANY(%(ids)s::text[])),
+       (SELECT json_agg(digest) FROM {FORGOTTEN.name}
+        WHERE product = %(product)s AND digest = ANY(%(digests)s::text[])),
+       (SELECT revision FROM {HEADS.name} WHERE product = %(product)s)
+"""  # noqa: S608
 
 
-def state_of(connection: Connection, product: str, user_id: str, digest: str) -> UserState:
-    """One statement, three look-ups by key."""
-    stamp, forgotten, revision = connection.execute(
-        _STATE, {"product": product, "user_id": user_id, "digest": digest}
-    ).one()
-    return UserState(stamp, bool(forgotten), revision or 0)
+def states_of(connection: Connection, product: str, digests: Mapping[str, str]) -> dict[str, UserState]:
+    """The states of some users, by id, from one statement: what is seen of them is of one moment.
+
+    ``digests`` holds each user's id by its digest.
+    """
+    found: Any
+    if connection.dialect.name == "sqlite":
+        asked = product, json.dumps(list(digests.values())), json.dumps(list(digests))
+        found = connection.exec_driver_sql(_STATES_SQLITE, asked).one()
+        stamps, forgotten = json.loads(found[0]), json.loads(found[1])
+    else:
+        values = {"product": product, "ids": list(digests.values()), "digests": list(digests)}
+        found = connection.exec_driver_sql(_STATES_POSTGRESQL, values).one()
+        stamps, forgotten = found[0] or {}, found[1] or []
+    gone, revision = set(forgotten), found[2] or 0
+    return {user_id: UserState(stamps.get(user_id), digest in gone, revision) for digest, user_id in digests.items()}
 
 
 def forgotten_digests(connection: Connection, product: str) -> set[str]:
@@ -91,6 +106,12 @@ def read_user(connection: Connection, product: str, user_id: str) -> UserRow | N
     query = select(USERS).where(USERS.c.product == product, USERS.c.user_id == user_id)
     found = connection.execute(query).one_or_none()
     return None if found is None else _row(found)
+
+
+def rows_of(connection: Connection, product: str, user_ids: Sequence[str]) -> dict[str, UserRow]:
+    """Those of some users of whom anything is stored, by id."""
+    query = select(USERS).where(USERS.c.product == product, USERS.c.user_id.in_(user_ids))
+    return {found.user_id: _row(found) for found in connection.execute(query)}
 
 
 def read_users(connection: Connection, product: str, after: str, most: int) -> list[UserRow]:

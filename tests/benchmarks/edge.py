@@ -1,0 +1,183 @@
+"""What the edge costs: ids and positions, a request up to its row of a batch, and the guard around a call.
+
+Processor time, so that a busy machine distorts little; nothing is asked of any recommender.
+
+    python tests/benchmarks/edge.py --items 1000000
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import numpy as np
+from cuvee.artifacts.snapshot import load_snapshot
+from cuvee.config import load_settings
+from cuvee.data.catalog import Entities
+from cuvee.data.store.rows import EventRow, EventType, now
+from cuvee.pseudonyms import Pseudonyms
+from cuvee.registry import Registry
+from cuvee.serving.guard import Guard
+from cuvee.serving.lists.edge import Edge
+from cuvee.serving.lists.hooks import Hooks
+from cuvee.serving.live.products import Products, Served
+from cuvee.serving.with_store import StoreServices
+from cuvee.v1 import recommendation_pb2 as pb
+from cuvee.v1 import recommendation_pb2_grpc as rpc
+from synthetic import make_dataset
+
+CONFIG = """
+[store]
+url = "sqlite:///store.db"
+[recommenders.popular]
+plugin = "popular"
+"""
+ROUNDS = 3
+
+
+def spent(what: str, call: Callable[[], object], times: int = 2_000) -> None:
+    """Print the least processor time of a call."""
+    least = float("inf")
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        for _ in range(times):
+            call()
+        least = min(least, (time.process_time() - began) / times)
+    print(f"{what:34} {1e6 * least:8.2f} us")
+
+
+def of_ids(items: Entities) -> None:
+    """Ids to positions and back."""
+    began = time.process_time()
+    _ = items.index
+    print(f"{f'index of {len(items)} ids':34} {time.process_time() - began:8.2f} s")
+    some = np.random.default_rng(0).integers(0, len(items), 10)
+    names = items.ids(some)
+    spent("position of one id", lambda: items.position(names[0]))
+    spent("position of an unknown id", lambda: items.position("nowhere"))
+    spent("positions of ten ids", lambda: items.positions(names))
+    spent("ids of ten positions", lambda: items.ids(some))
+    spent("titles of ten positions", lambda: items.titles_of(some))
+
+
+async def of_requests(config: Path) -> None:
+    """A message up to its row, by how many come at once."""
+    registry = Registry.load()
+    settings = load_settings(config, registry)
+    products = Products(settings.products)
+    services = StoreServices(settings, registry, products, asyncio.Event())
+    served = await services.begin(Served.of(load_snapshot(settings, registry, "shop"), settings.revision))
+    products.put(served)
+    services.begun("shop")
+    edge = Edge(Hooks(registry, 8), 8, services.users, services.growth)
+    catalog = served.snapshot.data.catalog
+    ids, known = catalog.items.ids(range(1000)), catalog.users.ids(range(64))
+    store = services._store
+    assert store is not None
+    store.write_events(
+        [
+            EventRow("shop", f"{user}-{n}", f"stored-{user}", ids[7 * user + n], EventType.CLICK, 0.0, now(), now())
+            for user in range(64)
+            for n in range(20)
+        ]
+    )
+    kinds: dict[str, Callable[[int], pb.RecommendRequest]] = {
+        "imported user": lambda n: pb.RecommendRequest(product="shop", user_id=known[n % 64]),
+        "stored user, 20 events": lambda n: pb.RecommendRequest(product="shop", user_id=f"stored-{n % 64}"),
+        "session of three": lambda _: pb.RecommendRequest(product="shop", context_item_ids=ids[:3]),
+    }
+
+    async def row(data: bytes) -> None:
+        await edge.recommend(pb.RecommendRequest.FromString(data), served, time.monotonic() + 5)
+
+    for what, make in kinds.items():
+        for at_once in (1, 8, 32, 128):
+            messages = [make(n).SerializeToString() for n in range(at_once)]
+            times, least = max(1_000 // at_once, 10), float("inf")
+            for _ in range(ROUNDS):
+                began = time.process_time()
+                for _ in range(times):
+                    await asyncio.gather(*(row(data) for data in messages))
+                least = min(least, (time.process_time() - began) / times / at_once)
+            print(f"{what:24} {at_once:4} at once {1e6 * least:8.1f} us a request")
+    edge.close()
+    services.close()
+
+
+class Echo(rpc.RecommendationServiceServicer):
+    """Answers 2,500 bytes."""
+
+    answer = pb.RecommendResponse(items=[pb.RecommendedItem(item_id=f"{n}", title="x" * 240) for n in range(10)])
+
+    async def Recommend(self, request: pb.RecommendRequest, context: Any) -> pb.RecommendResponse:  # noqa: N802
+        """The same for all."""
+        return self.answer
+
+
+CALLER = """
+import asyncio, sys, grpc
+from cuvee.v1 import recommendation_pb2 as pb, recommendation_pb2_grpc as rpc
+
+async def main():
+    async with grpc.aio.insecure_channel(sys.argv[1]) as channel:
+        stub = rpc.RecommendationServiceStub(channel)
+        async def caller():
+            for _ in range(100):
+                await stub.Recommend(pb.RecommendRequest(product="shop", user_id="1"), timeout=20)
+        await asyncio.gather(*(caller() for _ in range(32)))
+
+asyncio.run(main())
+"""
+
+
+async def of_the_guard() -> None:
+    """An empty call, bare and behind the guard; 32 callers in a process of their own."""
+    found: dict[str, list[float]] = {"bare": [], "behind the guard": []}
+    for _ in range(ROUNDS):
+        for what, took in found.items():
+            server = grpc.aio.server()
+            rpc.add_RecommendationServiceServicer_to_server(
+                Echo(),  # type: ignore[abstract]
+                server if what == "bare" else Guard(5.0, Pseudonyms()).around(server),
+            )
+            port = server.add_insecure_port("127.0.0.1:0")
+            await server.start()
+            caller = await asyncio.create_subprocess_exec(sys.executable, "-c", CALLER, f"127.0.0.1:{port}")
+            began = time.process_time()
+            await caller.wait()
+            took.append((time.process_time() - began) / 3_200)
+            await server.stop(0)
+    for what, took in found.items():
+        print(f"empty call, {what:22} {1e6 * min(took):8.1f} us")
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--events", type=int, default=300_000)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        config = folder / "cuvee.toml"
+        config.write_text(CONFIG)
+        (folder / "products").mkdir()
+        (folder / "products/shop.toml").write_text('sources = [{ use = "popular" }]\n')
+        make_dataset(10_000, asked.items, asked.events, 0).save(folder / "var/data/shop")
+        subprocess.run([sys.executable, "-m", "cuvee.cli", "fit", "--config", config], check=True, capture_output=True)
+        of_ids(Entities.load(folder / "var/data/shop/items.arrow"))
+        asyncio.run(of_requests(config))
+    asyncio.run(of_the_guard())
+
+
+if __name__ == "__main__":
+    main()
