@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from cuvee import kernels
 from cuvee.queries import Histories, Ragged
+from cuvee.v1 import recommendation_pb2 as pb
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -230,3 +231,40 @@ def test_products_and_what_speaks_most_for_an_item(table: Any, two: Any) -> None
     for own, row in zip(best.tolist(), added, strict=True):
         assert (own == -1) == (row.max() <= 0)
         assert own == -1 or row[own] == pytest.approx(row.max())
+
+
+floats = st.one_of(st.sampled_from([0.0, -0.0, NAN]), st.floats(-1e9, 1e9, width=32))
+said = st.sampled_from([1, 2, 3]).flatmap(
+    lambda p: st.tuples(
+        st.lists(st.text(max_size=200), min_size=p, max_size=p),
+        *(arrays(np.float32, (p, 2, 3), elements=floats) for _ in range(3)),
+        arrays(np.int32, (p, 2, 3), elements=st.sampled_from([0, 1, 127, 128, 20_000, 2**31 - 1])),
+        arrays(np.float32, (p, 2), elements=st.sampled_from([0.0, 0.25, 1.0])),
+        arrays(np.bool_, (p, 2)),
+        arrays(np.int32, (2, 3), elements=st.sampled_from([-1, 0, 5])),
+        st.booleans(),
+    )
+)
+
+
+@given(said)
+def test_attributions_on_the_wire_are_those_that_protobuf_writes(given: Any) -> None:
+    names, raw, calibrated, contributions, ranks, weights, part, items, scaled = given
+    contributions = np.nan_to_num(contributions)
+    fields = [pb.Attribution(source=name).SerializeToString() for name in names]
+    shown = calibrated if scaled else None
+    found = kernels.attributions(fields, part, raw, shown, contributions, ranks, weights, items)
+    for b in range(2):
+        for k in range(3):
+            wanted = pb.RecommendedItem()
+            for s, name in enumerate(names):
+                if not part[s, b] or items[b, k] < 0:
+                    continue
+                one = wanted.attributions.add(
+                    source=name, weight=weights[s, b], contribution=contributions[s, b, k], rank=ranks[s, b, k]
+                )
+                if not np.isnan(raw[s, b, k]):
+                    one.raw = raw[s, b, k]
+                    if scaled:
+                        one.calibrated = calibrated[s, b, k]
+            assert pb.RecommendedItem.FromString(found[b][k]).SerializeToString() == wanted.SerializeToString()

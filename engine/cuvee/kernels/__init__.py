@@ -18,8 +18,8 @@ from scipy import sparse
 from cuvee.kernels import compiled
 
 __all__ = [
-    "best_columns", "in_history", "is_finite", "is_inside", "pick", "products", "ranks", "settle", "strongest",
-    "take", "top", "union", "with_prior", "zscore",
+    "attributions", "best_columns", "in_history", "is_finite", "is_inside", "pick", "products", "ranks", "settle",
+    "strongest", "take", "top", "union", "with_prior", "zscore",
 ]  # fmt: skip
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -231,3 +231,46 @@ def strongest(history: Matrix, table: Floats | Matrix, rows: Ints, items: Ints) 
     else:
         compiled.sparse_support(*parts, table.indptr, table.indices, table.data, rows, items, best)
     return best
+
+
+def attributions(
+    names: Sequence[bytes],
+    part: Bools,
+    raw: Floats,
+    calibrated: Floats | None,
+    contributions: Floats,
+    ranks: Ints,
+    weights: Floats,
+    items: Ints,
+) -> list[list[bytes]]:
+    """What each source said of each item, as ``RecommendedItem.attributions`` of cuvee.v1 lies on the wire.
+
+    A message with sixty small ones in it takes a tenth of a millisecond to build field by field, more than all that
+    it tells takes to compute. Source: protobuf's encoding, https://protobuf.dev/programming-guides/encoding.
+
+    Args:
+        names: per source the field ``Attribution.source``, encoded with its tag.
+        part: bool[p, B]: which source has a part in which answer.
+        raw: float32[p, B, K], NaN = no opinion.
+        calibrated: likewise; None where it is not told.
+        contributions: float32[p, B, K].
+        ranks: int32[p, B, K], 0 = none.
+        weights: float32[p, B].
+        items: int32[B, K]; of -1 nothing is written.
+
+    Returns:
+        B lists of K.
+    """
+    _, b, k = raw.shape
+    if not raw.size:
+        return [[b""] * k for _ in range(b)]
+    # a tag, a length of up to 5, four numbers, a rank
+    out = np.empty(b * k * sum(len(name) + 32 for name in names), np.uint8)
+    ends = np.empty(b * k, np.int64)
+    shown = raw if calibrated is None else calibrated
+    compiled.attributions(
+        list(names), _bytes(part), raw, shown, contributions, ranks, weights, items, calibrated is not None, out, ends
+    )
+    data, stops = out[: ends[-1]].tobytes(), ends.tolist()
+    pieces = [data[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
+    return [pieces[at : at + k] for at in range(0, b * k, k)]

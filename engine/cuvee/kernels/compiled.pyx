@@ -495,3 +495,78 @@ def sparse_support(const int[:] indptr, const int[:] indices, const float[:] dat
                     if one > most:
                         most = one
                         best[j] = indices[e]
+
+
+cdef inline unsigned char* _number(unsigned char* to, unsigned char tag, float value) noexcept nogil:
+    """A float field, little-endian; ``to`` behind it."""
+    cdef Number one
+    one.value = value
+    to[0] = tag
+    to[1] = one.bits & 255
+    to[2] = (one.bits >> 8) & 255
+    to[3] = (one.bits >> 16) & 255
+    to[4] = one.bits >> 24
+    return to + 5
+
+
+cdef inline unsigned char* _varint(unsigned char* to, bits_t value) noexcept nogil:
+    while value >= 128:
+        to[0] = (value & 127) | 128
+        value >>= 7
+        to += 1
+    to[0] = value
+    return to + 1
+
+
+cdef inline bint _told(float value) noexcept nogil:
+    """Whether a field of this value is written: all but 0 (-0 is)."""
+    cdef Number one
+    one.value = value
+    return one.bits != 0
+
+
+def attributions(list names, const unsigned char[:, :] part, const float[:, :, :] raw, const float[:, :, :] calibrated,
+                 const float[:, :, :] contributions, const int[:, :, :] ranks, const float[:, :] weights,
+                 const int[:, :] items, bint scaled, unsigned char[::1] out, offset_t[::1] ends):
+    """``RecommendedItem.attributions`` of B x K items in protobuf's wire format, one behind the other."""
+    cdef Py_ssize_t s, b, k, j, p = len(names)
+    cdef int size
+    cdef const unsigned char** where = <const unsigned char**> malloc((p + 1) * sizeof(char*))
+    cdef int* length = <int*> malloc((p + 1) * sizeof(int))
+    cdef unsigned char* to
+    for s in range(p):
+        where[s] = <const unsigned char*> (<char*> (<bytes> names[s]))
+        length[s] = <int> len(names[s])
+    with nogil:
+        to = &out[0]
+        for b in range(items.shape[0]):
+            for k in range(items.shape[1]):
+                if items[b, k] >= 0:
+                    for s in range(p):
+                        if not part[s, b]:
+                            continue
+                        size = length[s]
+                        if raw[s, b, k] == raw[s, b, k]:
+                            size += 10 if scaled else 5
+                        size += 5 * _told(weights[s, b]) + 5 * _told(contributions[s, b, k])
+                        if ranks[s, b, k]:
+                            size += 2 + (ranks[s, b, k] >= 128) + (ranks[s, b, k] >= 16384) + (ranks[s, b, k] >= 2097152)
+                        to[0] = 0x22  # RecommendedItem.attributions
+                        to = _varint(to + 1, size)
+                        for j in range(length[s]):
+                            to[j] = where[s][j]
+                        to += length[s]
+                        if raw[s, b, k] == raw[s, b, k]:
+                            to = _number(to, 0x15, raw[s, b, k])
+                            if scaled:
+                                to = _number(to, 0x1d, calibrated[s, b, k])
+                        if _told(weights[s, b]):
+                            to = _number(to, 0x25, weights[s, b])
+                        if _told(contributions[s, b, k]):
+                            to = _number(to, 0x2d, contributions[s, b, k])
+                        if ranks[s, b, k]:
+                            to[0] = 0x30
+                            to = _varint(to + 1, ranks[s, b, k])
+                ends[b * items.shape[1] + k] = to - &out[0]
+    free(where)
+    free(length)

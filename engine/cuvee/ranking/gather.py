@@ -43,6 +43,8 @@ class Gathered:
     """int32[p, B, M]: 1-based place in the source's own candidates, 0 = not proposed by it."""
     proposed: Ints
     """int32[p, B]: how many candidates each source proposed."""
+    configured: Floats
+    """float32[p, B]: the weights by configuration."""
     weights: Floats
     """float32[p, B]: the configured weights, renormalised over the sources that have an opinion."""
     served: Bools
@@ -125,10 +127,10 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
     n, b, p = len(plan.catalog.items), len(queries), len(plan.sources)
     lengths = queries.histories.liked
     shares = plan.segment_shares(lengths)
-    weights = plan.mixed_weights(lengths, question.segment)
-    served = _served(plan, queries, weights) & (question.only_fallback is None)
+    configured = plan.mixed_weights(lengths, question.segment)
+    served = _served(plan, queries, configured) & (question.only_fallback is None)
     asked = [s for s in range(p) if served[s].any()]
-    reports = [_not_asked(s, w) for s, w in zip(plan.sources, weights, strict=True)]
+    reports = [_not_asked(s, w) for s, w in zip(plan.sources, configured, strict=True)]
     drawn: Drawn | None = None
     proposed = np.zeros((p, b), np.int32)
     proposals: dict[int, Ints] = {}
@@ -160,5 +162,7 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
     calibrated = np.empty_like(raw)
     for s, source in enumerate(plan.sources):
         calibrated[s] = plan.calibrators[source.name].calibrate(raw[s])
-    weights = live_weights(weights, live)
-    return Gathered(queries, lengths, shares, items, raw, calibrated, ranks, proposed, weights, served, reports, drawn)
+    weights = live_weights(configured, live)
+    return Gathered(
+        queries, lengths, shares, items, raw, calibrated, ranks, proposed, configured, weights, served, reports, drawn
+    )

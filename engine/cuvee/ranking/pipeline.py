@@ -60,6 +60,8 @@ class Answer:
     """M = k at most; -1 pads where the blend has no more."""
     explored: Bools
     """bool[B, M]: which blended items stand there to be explored rather than for their score."""
+    configured: Floats
+    """float32[p, B], each source's weight by configuration."""
     weights: Floats
     """float32[p, B], what each source weighed in each query."""
     segments: Ints
@@ -115,7 +117,9 @@ def _answer(
     plan: Plan, found: Gathered, shown: Scored, explored: Bools, filled: Filled, more: Sequence[Report] = ()
 ) -> Answer:
     segments, reports = plan.segment_of(found.lengths), (*found.reports, *more)
-    return Answer(shown, explored, found.weights, segments, filled, reports, found.proposed, found.served)
+    return Answer(
+        shown, explored, found.configured, found.weights, segments, filled, reports, found.proposed, found.served
+    )
 
 
 def _arrange(scored: Scored, found: Gathered, k: int) -> tuple[Scored, Bools]:

@@ -86,6 +86,11 @@ def _reader(read: Callable[[bytes], Any] | None, method: str, pseudonyms: Pseudo
     return forgiving
 
 
+def _writer(write: Callable[[Any], bytes] | None) -> Callable[[Any], bytes] | None:
+    """Messages that are on the wire already go as they are."""
+    return write and (lambda message: message if type(message) is bytes else write(message))
+
+
 class Guard:
     """Wraps handlers when their services are added; those of health and reflection are added without it.
 
@@ -130,7 +135,8 @@ class Guard:
 
         What is not built (no ``async`` handler) answers UNIMPLEMENTED as generated.
         """
-        read, write = _reader(handler.request_deserializer, method, self._pseudonyms), handler.response_serializer
+        read = _reader(handler.request_deserializer, method, self._pseudonyms)
+        write = _writer(handler.response_serializer)
         if handler.unary_unary and inspect.iscoroutinefunction(handler.unary_unary):
             wrapped = self._unary(handler.unary_unary, method)
             return grpc.unary_unary_rpc_method_handler(wrapped, read, write)

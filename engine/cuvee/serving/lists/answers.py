@@ -1,30 +1,82 @@
-"""What was made, as the proto says it."""
+"""What was made, as the proto says it: messages of a batch, written in protobuf's wire format.
+
+Fields that repeat in every item of every answer are joined from pieces that are encoded once; what is rare is
+encoded by protobuf itself. A message is the sum of its parts in this format, in any order.
+Source: https://protobuf.dev/programming-guides/encoding.
+"""
 
 from __future__ import annotations
 
-import math
-import uuid
-from collections.abc import Iterator
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
+from cuvee import kernels
 from cuvee.errors import DegradedReason
 from cuvee.product import CATALOGUE, HISTORY_HOOK, STORE
 from cuvee.ranking.ask import Report, Status
-from cuvee.ranking.plan import Plan
-from cuvee.recommender import Floats
+from cuvee.ranking.pipeline import Answer
 from cuvee.serving.lists.edge import Row
-from cuvee.serving.lists.runs import Made
 from cuvee.v1 import recommendation_pb2 as pb
 
-__all__ = ["only_checked", "ranked", "recommended", "similar"]
+__all__ = ["Made", "answers_of", "only_checked"]
 
 _STATUS = {
     Status.LIVE: pb.SourceStatus.STATUS_LIVE,
     Status.NOT_SERVING: pb.SourceStatus.STATUS_NOT_SERVING_QUERY,
     Status.DEGRADED: pb.SourceStatus.STATUS_DEGRADED,
 }
+_POSITIONS = [b"", *(b"\x18" + bytes([at]) for at in range(1, 128))]
+"""``RecommendedItem.position``, encoded with its tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was made for one row: row ``b`` of a batch's answer."""
+
+    row: Row
+    answer: Answer
+    b: int
+    recommendation_id: str
+    message: bytes
+    """A RecommendResponse; or one of the others, which have the same fields in so far as they have them."""
+
+
+def answers_of(rows: Sequence[Row], answer: Answer, reasons: Sequence[Sequence[str]]) -> list[Made]:
+    """The messages for the rows of a batch.
+
+    ``reasons`` has B rows, one reason for each item of the blend and then of those that fill it up.
+    """
+    batch = _Batch(rows, answer, reasons)
+    return [batch.made(b) for b in range(len(rows))]
+
+
+def only_checked(row: Row) -> bytes:
+    """The answer to a request that asked to be checked and no more."""
+    return _stamp(row)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _piece(tag: int, payload: bytes) -> bytes:
+    """A field of bytes, text or a message."""
+    size = len(payload)
+    return (bytes((tag, size)) if size < 128 else bytes((tag,)) + _varint(size)) + payload
+
+
+def _text(tag: int, text: str) -> bytes:
+    return _piece(tag, text.encode()) if text else b""
 
 
 def _reason(reason: DegradedReason | None) -> pb.DegradedReason.ValueType:
@@ -33,7 +85,8 @@ def _reason(reason: DegradedReason | None) -> pb.DegradedReason.ValueType:
     return pb.DegradedReason.Value(f"DEGRADED_REASON_{reason.name}")
 
 
-def _status(report: Report, candidates: int) -> pb.SourceStatus:
+def _status(report: Report) -> bytes:
+    """A SourceStatus, but for how many candidates there were."""
     degraded = report.status is Status.DEGRADED
     return pb.SourceStatus(
         source=report.source,
@@ -42,174 +95,169 @@ def _status(report: Report, candidates: int) -> pb.SourceStatus:
         detail=report.detail,
         latency=Duration(nanos=int(report.latency % 1 * 1e9), seconds=int(report.latency)),
         model_version=report.model_version,
-        candidate_count=candidates,
-    )
+    ).SerializeToString()
 
 
-def _chain_reports(made: Made, plan: Plan) -> Iterator[Report]:
-    """Reports of the fallback sources that this row needed; the batch may have asked more."""
-    answer, b = made.answer, made.b
-    missing = made.row.k - int((answer.blended.items[b] >= 0).sum())
-    for level, report in enumerate(answer.reports[len(plan.sources) :], start=1):
-        if missing <= 0:
-            return
-        yield report
-        missing -= int((answer.fallback.levels[b] == level).sum())
-
-
-def _configured_weights(row: Row) -> Floats:
-    """float32[p]: what the product's configuration gives each source for this request alone."""
-    snapshot = row.served.snapshot
-    liked = int((row.events.weights[-snapshot.product.history :] > 0).sum())
-    return snapshot.plan.mixed_weights(np.array([liked], np.int64), row.segment)[:, 0]
-
-
-def sources_of(made: Made) -> list[pb.SourceStatus]:
-    """One entry per source in the order of the configuration, and after them what else has a say.
-
-    That is one entry per source that only the fallback chain has and that was asked, one for the
-    last resort where it was needed, one for a history that could not be loaded, and one for a
-    store that could not be read.
-
-    A report is of a batch; of a query that a source was not asked about it says nothing.
-    """
-    answer, b, plan = made.answer, made.b, made.row.served.snapshot.plan
-    found = {}
-    configured = _configured_weights(made.row)
-    for s, source in enumerate(plan.sources):
-        report = answer.reports[s]
-        if not answer.served[s, b]:
-            why = "" if configured[s] > 0 else "weight 0 in this segment"
-            report = Report(source.name, Status.NOT_SERVING, detail=why, model_version=source.version)
-        found[source.name] = _status(report, int(answer.proposed[s, b]))
-    for report in _chain_reports(made, plan):
-        there = found.get(report.source)
-        # what a source did for the blend stands, unless it failed the chain
-        if there is None or report.status is Status.DEGRADED:
-            found[report.source] = _status(report, there.candidate_count if there else 0)
-    if last := int((answer.fallback.levels[b] > len(plan.fallback)).sum()):
-        found[CATALOGUE] = _status(Report(CATALOGUE, Status.LIVE), last)
-    if made.row.history_failed:
-        failed = Report(HISTORY_HOOK, Status.DEGRADED, DegradedReason.ERROR, "the user's history could not be loaded")
-        found[HISTORY_HOOK] = _status(failed, 0)
-    if (trouble := made.row.store_failed) is not None:
-        found[STORE] = _status(Report(STORE, Status.DEGRADED, trouble.reason, trouble.detail), 0)
-    return list(found.values())
-
-
-def _attributions(made: Made, shown: list[int]) -> list[list[pb.Attribution]]:
-    """For each shown column of the blend, what each source that took part had to say."""
-    answer, b, plan = made.answer, made.b, made.row.served.snapshot.plan
-    blended, columns = answer.blended, np.asarray(shown, np.int64)
-    # a source takes part where it was asked and answered; one that failed the chain alone did so, too
-    live = [
-        s
-        for s in range(len(plan.sources))
-        if answer.served[s, b] and (answer.reports[s].status is Status.LIVE or answer.weights[s, b] > 0)
-    ]
-    # plain numbers: taking them out of arrays one by one is slow
-    raw, calibrated, contributions, ranks = (
-        a[:, b][:, columns].tolist() for a in (blended.raw, blended.calibrated, blended.contributions, blended.ranks)
-    )
-    weights = answer.weights[:, b].tolist()
-    found = []
-    for at in range(len(shown)):
-        of_item = []
-        for s in live:
-            one = pb.Attribution(
-                source=plan.sources[s].name,
-                weight=weights[s],
-                contribution=contributions[s][at],
-                rank=ranks[s][at],
-            )
-            if not math.isnan(raw[s][at]):
-                one.raw = raw[s][at]
-                if not plan.blender.ranks_only:
-                    one.calibrated = calibrated[s][at]
-            of_item.append(one)
-        found.append(of_item)
-    return found
-
-
-def items_of(made: Made) -> list[pb.RecommendedItem]:
-    """The blended items, then those of the fallback chain and the last resort."""
-    answer, b, row = made.answer, made.b, made.row
-    plan, catalog = row.served.snapshot.plan, row.served.snapshot.data.catalog
-    blended = np.flatnonzero(answer.blended.items[b] >= 0)
-    filled = np.flatnonzero(answer.fallback.items[b] >= 0)
-    items = np.concatenate([answer.blended.items[b, blended], answer.fallback.items[b, filled]])
-    names = catalog.items.titles_of(items)
-    reasons = [made.reasons[at] for at in (*blended.tolist(), *(filled + answer.blended.items.shape[1]).tolist())]
-    found = [
-        pb.RecommendedItem(item_id=item_id, position=at, title=names[at], reason=reasons[at])
-        for at, item_id in enumerate(catalog.items.ids(items))
-    ]
-    for one, at in zip(found, blended, strict=False):
-        one.score = answer.blended.scores[b, at]
-        one.exploration = bool(answer.explored[b, at])
-    if not row.basic:
-        for one, attributions in zip(found, _attributions(made, blended.tolist()), strict=False):
-            one.attributions.extend(attributions)
-    for one, at in zip(found[len(blended) :], filled, strict=True):
-        score, level = answer.fallback.scores[b, at], int(answer.fallback.levels[b, at])
-        one.score = 0 if np.isnan(score) else score
-        one.fallback.level = level
-        filler = plan.filler(level)
-        one.fallback.source = filler.name if filler else CATALOGUE
-        one.fallback.reason = _reason(answer.fallback.reasons[b])
-    return found
-
-
-def _segment(made: Made) -> str:
-    plan, wanted = made.row.served.snapshot.plan, made.row.segment
-    if wanted is not None and wanted in plan.weights:
-        return wanted
-    return plan.segments[int(made.answer.segments[made.b])][0]
-
-
-def _fill(into: pb.RecommendResponse | pb.RankResponse | pb.SimilarItemsResponse, made: Made) -> None:
-    sources = sources_of(made)
-    into.items.extend(items_of(made))
-    into.sources.extend(sources)
-    into.degraded = any(s.status == pb.SourceStatus.STATUS_DEGRADED for s in sources)
-    into.recommendation_id = uuid.uuid4().hex
-    into.segment = _segment(made)
-    _stamp(into, made.row)
-
-
-def _stamp(into: pb.RecommendResponse | pb.RankResponse | pb.SimilarItemsResponse, row: Row) -> None:
+def _stamp(row: Row) -> bytes:
     """What is true of an answer before anything was made."""
-    into.snapshot_version = row.served.snapshot.version
-    into.config_revision = row.served.revision
-    into.unknown_item_ids.extend(row.unknown_ids)
-    if not isinstance(into, pb.SimilarItemsResponse):
-        into.user_known = row.user_known
-        into.unknown_profile_keys.extend(row.unknown_keys)
+    return b"".join(
+        (
+            _text(0x2A, row.served.snapshot.version),
+            _text(0x32, row.served.revision),
+            *(_text(0x52, unknown) for unknown in row.unknown_ids),
+            b"\x58\x01" if row.user_known else b"",
+            *(_text(0x62, unknown) for unknown in row.unknown_keys),
+        )
+    )
 
 
-def recommended(made: Made) -> pb.RecommendResponse:
-    """The answer of Recommend."""
-    answer = pb.RecommendResponse()
-    _fill(answer, made)
-    return answer
+class _Batch:
+    """The parts of a batch's messages, each encoded once."""
+
+    def __init__(self, rows: Sequence[Row], answer: Answer, reasons: Sequence[Sequence[str]]) -> None:
+        self._rows, self._answer, self._reasons = rows, answer, reasons
+        self._served = rows[0].served
+        self._plan = plan = self._served.snapshot.plan
+        blended = answer.blended
+        # a source takes part where it was asked and answered; one that failed the chain alone did so, too
+        live = np.array([r.status is Status.LIVE for r in answer.reports[: len(plan.sources)]], np.bool_)
+        part = answer.served & (live[:, None] | (answer.weights > 0)) & ~np.array([row.basic for row in rows])
+        self._attributions = kernels.attributions(
+            [_text(0x0A, source.name) for source in plan.sources],
+            part,
+            blended.raw,
+            None if plan.blender.ranks_only else blended.calibrated,
+            blended.contributions,
+            blended.ranks,
+            answer.weights,
+            blended.items,
+        )
+        self._scores = blended.scores.tolist()
+        self._explored = answer.explored.tolist()
+        self._lengths = (blended.items >= 0).sum(axis=1).tolist()
+        self._filled = (answer.fallback.items >= 0).sum(axis=1).tolist() if answer.fallback.items.size else []
+        self._proposed, self._asked = answer.proposed.tolist(), answer.served.tolist()
+        self._configured = (answer.configured > 0).tolist()
+        self._statuses = [_status(report) for report in answer.reports[: len(plan.sources)]]
+        self._unasked = [
+            [
+                _status(Report(source.name, Status.NOT_SERVING, detail=why, model_version=source.version))
+                for why in ("weight 0 in this segment", "")
+            ]
+            for source in plan.sources
+        ]
+
+    def made(self, b: int) -> Made:
+        """The message of one row."""
+        row = self._rows[b]
+        recommendation_id = os.urandom(16).hex()
+        message = b"".join(
+            (
+                *self._blended(b),
+                *(self._fillers(b) if self._filled and self._filled[b] else ()),
+                *self._sources(b),
+                _text(0x22, recommendation_id),
+                _text(0x4A, self._segment(b)),
+                _stamp(row),
+            )
+        )
+        return Made(row, self._answer, b, recommendation_id, message)
+
+    def _blended(self, b: int) -> Iterator[bytes]:
+        """The items of the blend. Position, score and attributions differ from answer to answer, the rest rarely."""
+        n = self._lengths[b]
+        named = self._served.named(self._answer.blended.items[b, :n].tolist())
+        scores, explored = self._scores[b], self._explored[b]
+        attributions, reasons = self._attributions[b], self._reasons[b]
+        for at in range(n):
+            yield _piece(
+                0x0A,
+                b"".join(
+                    (
+                        named[at],
+                        struct.pack("<Bf", 0x15, scores[at]),
+                        _position(at),
+                        attributions[at],
+                        _text(0x2A, reasons[at]),
+                        b"\x38\x01" if explored[at] else b"",
+                    )
+                ),
+            )
+
+    def _fillers(self, b: int) -> Iterator[bytes]:
+        """The items of the fallback chain and the last resort."""
+        fallback, plan = self._answer.fallback, self._plan
+        columns = np.flatnonzero(fallback.items[b] >= 0)
+        first, reasons = self._answer.blended.items.shape[1], self._reasons[b]
+        named = self._served.named(fallback.items[b, columns].tolist())
+        for place, at in enumerate(columns.tolist()):
+            score, level = float(fallback.scores[b, at]), int(fallback.levels[b, at])
+            filler = plan.filler(level)
+            one = pb.RecommendedItem(
+                score=0.0 if np.isnan(score) else score,
+                position=self._lengths[b] + place,
+                reason=reasons[first + at],
+                fallback=pb.Fallback(
+                    level=level,
+                    source=filler.name if filler else CATALOGUE,
+                    reason=_reason(fallback.reasons[b]),
+                ),
+            )
+            yield _piece(0x0A, named[place] + one.SerializeToString())
+
+    def _sources(self, b: int) -> Iterator[bytes]:
+        """One entry per source in the order of the configuration, and after them what else has a say.
+
+        That is one entry per source that only the fallback chain has and that was asked, one for the
+        last resort where it was needed, one for a history that could not be loaded, and one for a
+        store that could not be read. And whether any of them is degraded.
+
+        A report is of a batch; of a query that a source was not asked about it says nothing.
+        """
+        answer, plan, row = self._answer, self._plan, self._rows[b]
+        found: dict[str, tuple[bytes, int]] = {}
+        degraded = False
+        for s, source in enumerate(plan.sources):
+            if self._asked[s][b]:
+                found[source.name] = self._statuses[s], self._proposed[s][b]
+                degraded |= answer.reports[s].status is Status.DEGRADED
+            else:
+                found[source.name] = self._unasked[s][self._configured[s][b]], self._proposed[s][b]
+        more = list(self._chain(b))
+        if self._filled and (last := int((answer.fallback.levels[b] > len(plan.fallback)).sum())):
+            found[CATALOGUE] = _status(Report(CATALOGUE, Status.LIVE)), last
+        if row.history_failed:
+            why = "the user's history could not be loaded"
+            more.append(Report(HISTORY_HOOK, Status.DEGRADED, DegradedReason.ERROR, why))
+        if (trouble := row.store_failed) is not None:
+            more.append(Report(STORE, Status.DEGRADED, trouble.reason, trouble.detail))
+        for report in more:
+            bad = report.status is Status.DEGRADED
+            # what a source did for the blend stands, unless it failed the chain
+            if report.source not in found or bad:
+                found[report.source] = _status(report), found.get(report.source, (b"", 0))[1]
+                degraded |= bad
+        for status, candidates in found.values():
+            yield _piece(0x12, status + b"\x38" + _varint(candidates) if candidates else status)
+        if degraded:
+            yield b"\x18\x01"
+
+    def _chain(self, b: int) -> Iterator[Report]:
+        """Reports of the fallback sources that this row needed; the batch may have asked more."""
+        answer, row = self._answer, self._rows[b]
+        missing = row.k - self._lengths[b]
+        for level, report in enumerate(answer.reports[len(self._plan.sources) :], start=1):
+            if missing <= 0:
+                return
+            yield report
+            missing -= int((answer.fallback.levels[b] == level).sum())
+
+    def _segment(self, b: int) -> str:
+        plan, wanted = self._plan, self._rows[b].segment
+        if wanted is not None and wanted in plan.weights:
+            return wanted
+        return plan.segments[int(self._answer.segments[b])][0]
 
 
-def only_checked(row: Row) -> pb.RecommendResponse:
-    """The answer to a request that asked to be checked and no more."""
-    answer = pb.RecommendResponse()
-    _stamp(answer, row)
-    return answer
-
-
-def ranked(made: Made) -> pb.RankResponse:
-    """The answer of Rank."""
-    answer = pb.RankResponse()
-    _fill(answer, made)
-    return answer
-
-
-def similar(made: Made) -> pb.SimilarItemsResponse:
-    """The answer of SimilarItems."""
-    answer = pb.SimilarItemsResponse()
-    _fill(answer, made)
-    return answer
+def _position(at: int) -> bytes:
+    return _POSITIONS[at] if at < len(_POSITIONS) else b"\x18" + _varint(at)

@@ -10,7 +10,7 @@ import structlog
 
 from cuvee.data.store import Store
 from cuvee.data.store.rows import ExposureRow, now
-from cuvee.serving.lists.runs import Made
+from cuvee.serving.lists.answers import Made
 from cuvee.serving.threads import Threads
 from cuvee.v1 import recommendation_pb2 as pb
 
@@ -35,10 +35,13 @@ class Exposures:
         self._left_out = 0
         self._going: asyncio.Task[None] | None = None
 
-    def note(self, made: Made, answer: pb.RecommendResponse | pb.SimilarItemsResponse) -> None:
+    def note(self, made: Made) -> None:
         """Keep an answer, if it falls into the product's share; it is stored later and elsewhere."""
         product = made.row.served.snapshot.product
-        if not answer.items or not _chosen(answer.recommendation_id, product.events.exposures):
+        if not _chosen(made.recommendation_id, product.events.exposures):
+            return
+        answer = pb.RecommendResponse.FromString(made.message)
+        if not answer.items:
             return
         if self._rows + len(answer.items) > MOST:
             self._left_out += len(answer.items)
@@ -78,7 +81,7 @@ def _chosen(recommendation_id: str, share: float) -> bool:
     return share > 0 and int(recommendation_id[:8], 16) < share * 2**32
 
 
-def _rows(product: str, made: Made, answer: pb.RecommendResponse | pb.SimilarItemsResponse) -> list[ExposureRow]:
+def _rows(product: str, made: Made, answer: pb.RecommendResponse) -> list[ExposureRow]:
     plan, b = made.row.served.snapshot.plan, made.b
     columns = np.flatnonzero(made.answer.blended.items[b] >= 0)
     best = made.answer.blended.contributions[:, b, columns].argmax(axis=0).tolist() if len(columns) else []

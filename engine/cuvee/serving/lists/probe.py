@@ -59,7 +59,8 @@ async def probe(settings: Settings, registry: Registry, served: Served) -> None:
         first, *others = _sample(served)
         await trial.recommend(first, time.monotonic() + SECONDS)
         until = time.monotonic() + settings.server.limits.deadline
-        for answer in await asyncio.gather(*(trial.recommend(one, until) for one in (first, *others))):
+        for message in await asyncio.gather(*(trial.recommend(one, until) for one in (first, *others))):
+            answer = pb.RecommendResponse.FromString(message)
             items += len(answer.items)
             degraded |= {s.source for s in answer.sources if s.status == pb.SourceStatus.STATUS_DEGRADED}
     except CuveeError:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from cuvee.config import Limits
 from cuvee.errors import DeadlineExceeded, DegradedReason
 from cuvee.ranking.ask import Report, Status
-from cuvee.ranking.pipeline import Answer, make_lists, score_listed
+from cuvee.ranking.pipeline import make_lists, score_listed
 from cuvee.serving.deadline import BULK_PATIENCE, left_until
+from cuvee.serving.lists.answers import Made, answers_of
 from cuvee.serving.lists.batching import Batcher
 from cuvee.serving.lists.budgets import Budget, BudgetedAsk
 from cuvee.serving.lists.core import Core, Hold, Lost, Offer
@@ -21,23 +21,12 @@ from cuvee.serving.lists.edge import Row, assemble
 from cuvee.serving.lists.hooks import Hooks
 from cuvee.serving.lists.reasons import explain
 
-__all__ = ["Made", "Runs"]
+__all__ = ["Runs"]
 
 LINGER = 0.2
 """Seconds after its deadline for which a run keeps the core: longer, and it hangs in something that is no source."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What was made for one row: row ``b`` of a batch's answer."""
-
-    row: Row
-    answer: Answer
-    b: int
-    reasons: Sequence[str]
-    """Of the items of the blend, then of those of the fallback chain; empty for no word."""
 
 
 class Runs:
@@ -131,7 +120,7 @@ class _Run:
                 _log(plan.product, report)
         if self._hooks.observes:
             self._loop.call_soon_threadsafe(self._hooks.observe, question.queries, answer)
-        return [Made(row, answer, b, reasons[b]) for b, row in enumerate(part.rows)]
+        return answers_of(part.rows, answer, reasons)
 
 
 class _Part:

@@ -6,7 +6,6 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import TypeVar
 
 import grpc
 
@@ -16,13 +15,13 @@ from cuvee.registry import Registry
 from cuvee.serving.deadline import BULK_PATIENCE
 from cuvee.serving.fields import MOST_REQUESTS, check_id
 from cuvee.serving.guard import Context, deadline_of, incident_of
-from cuvee.serving.lists.answers import only_checked, ranked, recommended, similar
+from cuvee.serving.lists.answers import Made, only_checked
 from cuvee.serving.lists.batching import BATCH
 from cuvee.serving.lists.core import Core
 from cuvee.serving.lists.edge import Edge, Row
 from cuvee.serving.lists.exposures import Exposures
 from cuvee.serving.lists.hooks import Hooks
-from cuvee.serving.lists.runs import Made, Runs
+from cuvee.serving.lists.runs import Runs
 from cuvee.serving.lists.users import StoredUsers
 from cuvee.serving.live.growth import Growth
 from cuvee.serving.live.products import Products, Served
@@ -32,11 +31,9 @@ from cuvee.v1 import recommendation_pb2_grpc as rpc
 
 __all__ = ["RecommendationServicer"]
 
-A = TypeVar("A", pb.RecommendResponse, pb.SimilarItemsResponse)
-
 
 class RecommendationServicer(rpc.RecommendationServiceServicer):
-    """Answers what can be asked about lists."""
+    """Answers what can be asked about lists. Its answers are messages that are on the wire already."""
 
     def __init__(
         self,
@@ -63,7 +60,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
     def _current(self, product: str) -> Served:
         return self._products.current(check_id("product", product, required=True))
 
-    async def Recommend(self, request: pb.RecommendRequest, context: Context) -> pb.RecommendResponse:  # noqa: N802
+    async def Recommend(self, request: pb.RecommendRequest, context: Context) -> bytes:  # type: ignore[override]  # noqa: N802
         """As the proto says.
 
         When all sources and the whole fallback chain fail, the newest items of the catalogue fill the
@@ -71,32 +68,32 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         """
         return await self.recommend(request, deadline_of(context, self._longest))
 
-    async def recommend(self, request: pb.RecommendRequest, deadline: float) -> pb.RecommendResponse:
-        """Recommend, by a deadline (monotonic)."""
+    async def recommend(self, request: pb.RecommendRequest, deadline: float) -> bytes:
+        """A RecommendResponse on the wire, by a deadline (monotonic)."""
         served = self._current(request.product)
         row = await self._edge.recommend(request, served, deadline)
         if request.validate_only:
             return only_checked(row)
         made = await self._runs[request.product].ask(row, deadline)
-        return self._shown(made, recommended(made))
+        return self._shown(made)
 
-    def _shown(self, made: Made, answer: A) -> A:
+    def _shown(self, made: Made) -> bytes:
         if self._exposures is not None:
-            self._exposures.note(made, answer)
-        return answer
+            self._exposures.note(made)
+        return made.message
 
-    async def SimilarItems(self, request: pb.SimilarItemsRequest, context: Context) -> pb.SimilarItemsResponse:  # noqa: N802
+    async def SimilarItems(self, request: pb.SimilarItemsRequest, context: Context) -> bytes:  # type: ignore[override]  # noqa: N802
         """As the proto says."""
         deadline = deadline_of(context, self._longest)
         row = await self._edge.similar(request, self._current(request.product), deadline)
         made = await self._runs[request.product].ask(row, deadline)
-        return self._shown(made, similar(made))
+        return self._shown(made)
 
-    async def Rank(self, request: pb.RankRequest, context: Context) -> pb.RankResponse:  # noqa: N802
+    async def Rank(self, request: pb.RankRequest, context: Context) -> bytes:  # type: ignore[override]  # noqa: N802
         """As the proto says."""
         deadline = deadline_of(context, self._longest)
         row = await self._edge.rank(request, self._current(request.product), deadline)
-        return ranked(await self._runs[request.product].ask(row, deadline))
+        return (await self._runs[request.product].ask(row, deadline)).message
 
     async def BatchRecommend(  # noqa: N802
         self, request: pb.BatchRecommendRequest, context: Context
@@ -140,7 +137,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
                 failed([at], problem)
                 continue
             if one.validate_only:
-                results[at].response.CopyFrom(only_checked(row))
+                results[at].response.MergeFromString(only_checked(row))
             else:
                 kinds[row.kind].append((at, row))
         for rows in kinds.values():
@@ -151,7 +148,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
                     if isinstance(one_made, Exception):
                         failed([at], one_made)
                     else:
-                        results[at].response.CopyFrom(self._shown(one_made, recommended(one_made)))
+                        results[at].response.MergeFromString(self._shown(one_made))
             except Exception as problem:  # noqa: BLE001 - as above
                 failed(which, problem)
         await asyncio.sleep(0)  # others may have their turn between parts

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cuvee.artifacts.snapshot import Snapshot
 from cuvee.data.catalog import Entities
 from cuvee.data.filters import compile_filter
 from cuvee.errors import NotFound, NotReady
 from cuvee.recommender import Bools
+from cuvee.v1 import recommendation_pb2 as pb
 
 __all__ = ["Filters", "Products", "Served"]
 
 MASK_BYTES = 64 * 2**20
 """What the masks of one snapshot's filters may take together."""
 MOST_MASKS = 1024
+MOST_NAMED = 100_000
+"""Items whose names are kept ready, by snapshot."""
 
 
 class Filters:
@@ -61,6 +64,19 @@ class Served:
     revision: str
     """Of the configuration."""
     filters: Filters
+    _named: dict[int, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+    def named(self, items: Sequence[int]) -> list[bytes]:
+        """Per item the fields ``item_id`` and ``title`` of a RecommendedItem, as they lie on the wire."""
+        missing = [item for item in items if item not in self._named]
+        if missing:
+            entities = self.snapshot.data.catalog.items
+            if len(self._named) > MOST_NAMED:
+                self._named.clear()
+                missing = list(items)
+            for item, name, title in zip(missing, entities.ids(missing), entities.titles_of(missing), strict=True):
+                self._named[item] = pb.RecommendedItem(item_id=name, title=title).SerializeToString()
+        return [self._named[item] for item in items]
 
     @classmethod
     def of(cls, snapshot: Snapshot, revision: str) -> Served:
