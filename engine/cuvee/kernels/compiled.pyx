@@ -550,7 +550,8 @@ def attributions(list names, const unsigned char[:, :] part, const float[:, :, :
                             size += 10 if scaled else 5
                         size += 5 * _told(weights[s, b]) + 5 * _told(contributions[s, b, k])
                         if ranks[s, b, k]:
-                            size += 2 + (ranks[s, b, k] >= 128) + (ranks[s, b, k] >= 16384) + (ranks[s, b, k] >= 2097152)
+                            size += 2 + (ranks[s, b, k] >= 128) + (ranks[s, b, k] >= 16384) + (ranks[s, b, k] >= 2097152) \
+                                + (ranks[s, b, k] >= 268435456)
                         to[0] = 0x22  # RecommendedItem.attributions
                         to = _varint(to + 1, size)
                         for j in range(length[s]):
