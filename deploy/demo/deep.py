@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 from cuvee.cli.ask.calling import ask
 from cuvee.cli.ask.render import show_answer
-from cuvee.cli.terminal.tables import plain_table
+from cuvee.cli.terminal.tables import plain_table, show_table
 from cuvee.v1 import recommendation_pb2 as pb
 
 from deploy.demo.narration import console, heading, run, say
@@ -98,7 +98,7 @@ def _account(going: Traffic, marks: list[tuple[str, float]]) -> bool:
             _versions(part),
             reasons(part),
         )
-    console.print(table)
+    show_table(console, table)
     lost = sum(not one.whole for one in going.seen)
     if lost:
         errors = ", ".join(sorted({one.error or "short list" for one in going.seen if not one.whole}))

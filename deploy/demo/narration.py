@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from cuvee.cli.terminal.tables import say as print_whole
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -18,12 +20,16 @@ console = Console(highlight=False)
 def heading(text: str) -> None:
     """The head of an act."""
     console.print()
-    console.rule(Text(text, "bold"), align="left", style="dim")
+    if cell_len(text) + 2 <= console.width:
+        console.rule(Text(text, "bold"), align="left", style="dim")
+    else:  # a rule would cut it
+        print_whole(console, Text(text, "bold"))
+        console.rule(style="dim")
 
 
 def say(text: str) -> None:
     """A line of narration."""
-    console.print(text, style="italic", highlight=False)
+    print_whole(console, Text(text, "italic"))
 
 
 def short(argument: str | Path) -> str:

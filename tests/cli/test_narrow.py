@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from .conftest import Run
@@ -16,6 +17,16 @@ COMMANDS = {
     "evaluate, every metric": ("evaluate", "toys", "--k", "3", "--all-metrics", "--config", "cuvee.toml"),
     "fit": ("fit", "toys", "--config", "cuvee.toml"),
     "import": ("import", "events.csv", "--dataset", "a-name-of-a-dataset-that-is-long", "--replace"),
+    "import into the store": (
+        "import",
+        "events.parquet",
+        "--product",
+        "toys",
+        "--type",
+        "view",
+        "--config",
+        "cuvee.toml",
+    ),
     "report": ("report", "toys", "--config", "cuvee.toml"),
     "store": ("store", "migrate", "--config", "cuvee.toml"),
 }
@@ -32,6 +43,8 @@ def test_no_word_is_broken_or_cut(
 ) -> None:
     monkeypatch.chdir(place)
     (place / "events.csv").write_text("user,item,time\nann,x,1\n,x,2\nbob,,3\n")
+    rows = {"user_id": ["ann", None, "bob"], "item_id": ["x", "x", None], "time": [1e9, 2e9, 1e9]}
+    pl.DataFrame(rows).write_parquet(place / "events.parquet")
     run(*COMMANDS[name])  # whatever is only done once
     words = []
     for width in (400, columns):

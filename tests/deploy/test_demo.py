@@ -1,5 +1,6 @@
 """The demo's own judgement: what it counts as lost. The demo itself is run by ``make demo``."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,11 @@ import pytest
 from cuvee.config import load_settings
 from cuvee.registry import Registry
 from cuvee.v1 import recommendation_pb2 as pb
+from rich.console import Console
 
 pytest.importorskip("cuvee_tfserving")
 
+from deploy.demo import narration
 from deploy.demo.place import CONFIG, Place
 from deploy.demo.traffic import PAGE, Seen, deep_of, in_words, reasons
 
@@ -27,6 +30,21 @@ def test_it_starts() -> None:
         timeout=60,
     )
     assert "--keep" in done.stdout
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_headings_and_narration_are_whole_in_a_narrow_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    monkeypatch.setattr(narration, "console", console)
+    for text in ("Short", "x" * (width - 2), "x" * (width - 1), "a heading-of-words " * 7, "x" * 2 * width):
+        narration.heading(text)
+        narration.say(text)
+        assert isinstance(console.file, io.StringIO)
+        lines = [line for line in console.file.getvalue().splitlines() if line]
+        said = " ".join(line.replace("─", " ").strip() for line in lines).split()
+        assert said == text.split() * 2
+        assert sum("─" in line for line in lines) == 1
+        console.file = io.StringIO()
 
 
 def test_an_error_or_a_short_list_is_a_lost_request() -> None:

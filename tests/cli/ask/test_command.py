@@ -51,6 +51,23 @@ def test_a_known_user_gets_a_list_with_bars_and_sources(ask: Run) -> None:
     assert "segment growing · user known" in done.out
 
 
+@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize(
+    "question", [("recommend", "toys", "-u", "u0"), ("similar", "toys", "i1"), ("rank", "toys", "i1", "i77")]
+)
+def test_a_narrow_terminal_shows_the_same_words(
+    question: tuple[str, ...], columns: int, ask: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def words() -> set[str]:
+        # numbers, bars and the answer's id differ
+        return {w for w in ask(*question).out.split() if (w.islower() and w.isalpha()) or "…" in w}
+
+    monkeypatch.setenv("COLUMNS", "400")
+    wide = words()
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert words() - {"why"} == wide - {"why"}
+
+
 def test_the_address_can_come_from_the_environment(run: Run, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUVEE_ADDRESS", address)
     assert run("recommend", "toys", "--user", "u0").code == 0

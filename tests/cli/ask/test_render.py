@@ -121,12 +121,43 @@ def test_unknown_ids_and_an_empty_list_are_told() -> None:
     assert "not in the catalogue: i77" in text
 
 
-@pytest.mark.parametrize("width", [40, 80, 120, 200])
-def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+def long_answer() -> pb.RecommendResponse:
     made = answer(*[(1.0, 0.5, -0.2)] * 12)
     for item in made.items:
-        item.title, item.reason = "A title " * 12, "a reason " * 12
-    assert max(len(line) for line in shown(made, width).splitlines()) <= width
+        item.item_id = f"an-item-id-that-is-long-{item.position}"
+        item.title = "Strangelove or: How I Learned to Stop Worrying and Love the Bomb (again)"
+        item.reason = "because you liked Empire Strikes Back and Return of the Jedi" if item.position % 3 else ""
+    made.sources[1].status, made.sources[1].detail = pb.SourceStatus.STATUS_DEGRADED, "no answer in time"
+    made.sources[1].reason = pb.DEGRADED_REASON_TIMEOUT
+    made.recommendation_id = "0190f0aa-bbbb-cccc-dddd-eeeeffff0000"
+    made.unknown_item_ids.append("nobody-knows-it")
+    return made
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    assert max(len(line.rstrip()) for line in shown(long_answer(), width).splitlines()) <= width
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
+def test_no_word_is_broken_or_cut(width: int) -> None:
+    def words(text: str) -> set[str]:
+        return {word for word in text.split() if "│" not in word and not word.strip(",").isdigit()}
+
+    wide, narrow = shown(long_answer(), 400), shown(long_answer(), width)
+    assert "…" not in narrow
+    assert words(narrow) == words(wide)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_reason_that_many_items_have_is_told_once_where_there_is_no_room_beside_them(width: int) -> None:
+    lines = shown(long_answer(), width).splitlines()
+    reasons = lines[next(at for at, line in enumerate(lines) if line.split() == ["#", "why"]) + 1 :]
+    assert reasons[0].startswith("2, 3, 5, 6, 8, 9")
+    assert "because you liked" in reasons[0]
+    assert sum("because" in line for line in lines) == 1
+    assert not any("no answer in time" in line and "degraded" in line for line in lines)
+    assert "transitions  timeout: no answer in time" in [line.rstrip() for line in lines]
 
 
 def test_an_empty_list_tells_what_it_is_due_to() -> None:

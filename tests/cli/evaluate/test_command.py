@@ -133,6 +133,23 @@ def test_the_global_time_split_has_recent_popularity_beside(run: Run, place: Pat
     assert {"popular, last 7 days", "popular, ever"} < set(rows_of(found))
 
 
+@pytest.mark.parametrize(("protocol", "apart"), [("leave-last-out", False), ("global-time", True)])
+def test_where_segments_are_shown_it_is_told_of_whom_they_speak(
+    protocol: str, apart: bool, run: Run, place: Path
+) -> None:
+    (one,) = figures(run, place, "--protocol", protocol)["rounds"]
+    assert (len(one["segments"]) > 1) == apart
+    assert sum(s["n_users"] for s in one["segments"]) == one["rows"][0]["figures"]["n_users"], "each user is in one"
+    html = place / "report.html"
+    done = run("evaluate", "toys", "--protocol", protocol, "--html", html, "-c", place / "cuvee.toml")
+    note = (
+        "segments: each user is in one, by the liked events of the history that is asked with; `cuvee tune` asks about "
+        "an earlier event, and about withheld people as they began, so its segments are other people"
+    )
+    assert " ".join(done.out.split()).count(note) == apart
+    assert html.read_text(encoding="utf-8").count(f"<li>{note}</li>") == apart
+
+
 def test_all_metrics_are_shown_on_demand(run: Run, place: Path) -> None:
     few = run("evaluate", "toys", "-c", place / "cuvee.toml").out
     everything = run("evaluate", "toys", "--all-metrics", "-c", place / "cuvee.toml").out

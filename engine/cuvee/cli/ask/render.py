@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cuvee.cli.terminal.tables import plain_table, span
+from cuvee.cli.terminal.tables import plain_table, say, show_table, span
 
 if TYPE_CHECKING:
     from cuvee.v1 import recommendation_pb2 as pb
@@ -28,6 +28,8 @@ COLOURS = ("dodger_blue2", "dark_orange", "green3", "orchid", "gold1", "turquois
 """Red is not among them: it says that something is wrong."""
 FOR, AGAINST, AXIS = "█", "▒", "│"
 BAR_WIDTH = 28
+WIDE = 100
+"""From so many columns on a reason stands beside its item or source; in fewer, below the table."""
 
 
 @dataclass(frozen=True)
@@ -106,14 +108,37 @@ def show_answer(
     the request was about, if it was about items.
     """
     console = console or Console(highlight=False)
+    wide = console.width >= WIDE
     palette = Palette.of([s.source for s in answer.sources], coloured=console.color_system is not None)
     if answer.items:
-        console.print(_list(answer.items, palette, console.width, mark or (lambda _: False)))
+        reasons = [_reason(item) for item in answer.items]
+        show_table(console, _list(answer.items, palette, reasons if wide else None, mark or (lambda _: False)))
+        if not wide:
+            _show_below(
+                console, "#", [(str(item.position + 1), why) for item, why in zip(answer.items, reasons, strict=True)]
+            )
     else:
-        console.print(_why_empty(answer, asked), style="yellow")
+        say(console, Text(_why_empty(answer, asked), "yellow"))
     console.print()
-    console.print(_sources(answer, palette))
-    console.print(_about(answer))
+    details = [_detail(source) for source in answer.sources]
+    show_table(console, _sources(answer, palette, details if wide else None))
+    if not wide:
+        _show_below(console, "source", [(s.source, why) for s, why in zip(answer.sources, details, strict=True)])
+    say(console, _about(answer))
+
+
+def _show_below(console: Console, of: str, reasons: Sequence[tuple[str, Text]]) -> None:
+    """Reasons that found no room beside what they are of: each once, with all that it is true of."""
+    alike: dict[str, tuple[list[str], Text]] = {}
+    for name, why in reasons:
+        if why.plain:
+            alike.setdefault(why.plain, ([], why))[0].append(name)
+    if alike:
+        table = plain_table(of, "why")
+        for names, why in alike.values():
+            table.add_row(", ".join(names), why)
+        console.print()
+        show_table(console, table)
 
 
 def _why_empty(answer: Answer, asked: Sequence[str]) -> str:
@@ -124,22 +149,29 @@ def _why_empty(answer: Answer, asked: Sequence[str]) -> str:
     return "no item may be shown: filter, rules and exclusions leave none"
 
 
-def _list(items: Sequence[pb.RecommendedItem], palette: Palette, width: int, mark: Callable[[str], bool]) -> Table:
+def _reason(item: pb.RecommendedItem) -> Text:
+    return Text("to learn about it", "cyan") if item.exploration else Text(item.reason, "dim")
+
+
+def _list(
+    items: Sequence[pb.RecommendedItem], palette: Palette, reasons: Sequence[Text] | None, mark: Callable[[str], bool]
+) -> Table:
+    """A row per item; without ``reasons`` there is less room, and they stand elsewhere."""
     contributions = [{a.source: a.contribution for a in item.attributions} for item in items]
     below = max(-sum(v for v in parts.values() if v < 0) for parts in contributions)
     above = max(sum(v for v in parts.values() if v > 0) for parts in contributions)
-    bars = BAR_WIDTH if width >= 100 else BAR_WIDTH * 2 // 3
-    ids = max(len(item.item_id) for item in items)
+    bars = BAR_WIDTH if reasons else BAR_WIDTH * 2 // 3
     table = plain_table()
     table.add_column("#", justify="right")
-    table.add_column("id", style="dim", max_width=min(ids, 20), no_wrap=True)
-    table.add_column("title", max_width=max(18, (width - bars - ids - 16) * 2 // 5), no_wrap=True, overflow="ellipsis")
+    table.add_column("id", style="dim", no_wrap=True)
+    table.add_column("title")
     table.add_column("score", justify="right", no_wrap=True)
     explained = any(contributions) or any(item.HasField("fallback") for item in items)
     if explained:
         table.add_column("who contributed what", min_width=bars)
-    table.add_column("why", style="dim")
-    for item, parts in zip(items, contributions, strict=True):
+    if reasons:
+        table.add_column("why")
+    for at, (item, parts) in enumerate(zip(items, contributions, strict=True)):
         title = Text.assemble(("★ ", "bold yellow"), (item.title, "bold")) if mark(item.item_id) else Text(item.title)
         fallen_back = item.HasField("fallback") and not parts
         what = _fallback(item) if fallen_back else bar(parts, below, above, palette, bars)
@@ -149,7 +181,7 @@ def _list(items: Sequence[pb.RecommendedItem], palette: Palette, width: int, mar
             title,
             f"{item.score:.3f}",
             *([what] if explained else []),
-            Text("to learn about it", "cyan") if item.exploration else Text(item.reason),
+            *([reasons[at]] if reasons else []),
         )
     return table
 
@@ -161,22 +193,29 @@ def _fallback(item: pb.RecommendedItem) -> Text:
     return Text(f"fallback {item.fallback.level}, {item.fallback.source}: {reason}", "yellow")
 
 
-def _sources(answer: Answer, palette: Palette) -> Table:
+def _detail(source: pb.SourceStatus) -> Text:
     from cuvee.v1.recommendation_pb2 import DegradedReason, SourceStatus
+
+    reason = ""
+    if source.reason:
+        reason = DegradedReason.Name(source.reason).removeprefix("DEGRADED_REASON_").lower().replace("_", " ")
+    why = ": ".join(part for part in (reason, source.detail) if part)
+    return Text(why, "red" if source.status == SourceStatus.STATUS_DEGRADED else "dim")
+
+
+def _sources(answer: Answer, palette: Palette, details: Sequence[Text] | None) -> Table:
+    """A row per source; ``details`` beside it, if there is room for them."""
+    from cuvee.v1.recommendation_pb2 import SourceStatus
 
     weights = {a.source: a.weight for item in answer.items for a in item.attributions}
     weighed = ("weight",) if weights else ()
     # who ranks the caller's own list proposes nothing
     proposed = any(s.candidate_count for s in answer.sources)
     right = (*weighed, *(("proposed",) if proposed else ()), "latency")
-    table = plain_table("source", "status", *right, "model", "", right=right)
-    for source in answer.sources:
+    table = plain_table("source", "status", *right, "model", *([""] if details else []), right=right)
+    for at, source in enumerate(answer.sources):
         status = SourceStatus.Status.Name(source.status).removeprefix("STATUS_").lower().replace("_", " ")
         style = {SourceStatus.STATUS_LIVE: "green", SourceStatus.STATUS_DEGRADED: "bold red"}.get(source.status, "dim")
-        reason = ""
-        if source.reason:
-            reason = DegradedReason.Name(source.reason).removeprefix("DEGRADED_REASON_").lower().replace("_", " ")
-        why = ": ".join(part for part in (reason, source.detail) if part)
         counts = [str(source.candidate_count)] if proposed else []
         asked = source.status != SourceStatus.STATUS_NOT_SERVING_QUERY
         table.add_row(
@@ -186,7 +225,7 @@ def _sources(answer: Answer, palette: Palette) -> Table:
             *(counts if asked else [""] * len(counts)),
             span(source.latency.ToTimedelta().total_seconds()) if asked else "",
             Text(source.model_version, "dim"),
-            Text(why, "red" if source.status == SourceStatus.STATUS_DEGRADED else "dim"),
+            *([details[at]] if details else []),
         )
     return table
 

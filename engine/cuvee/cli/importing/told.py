@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from cuvee.cli.terminal.tables import plain_table
+from cuvee.cli.terminal.tables import plain_table, say, show_table
 
 if TYPE_CHECKING:
     from cuvee.data.files.fetch import Fetched, Source
@@ -43,7 +43,7 @@ def show_report(report: Report, folder: Path, *, saved: bool) -> None:
         ]
         bare = f"{tally.bare:,} of the new known by their id alone" if tally.bare else ""
         table.add_row(Text(str(tally.part), "bold"), *cells, Text(bare, "dim"))
-    console.print(table)
+    show_table(console, table)
     _show_dropped(console, report.dropped)
     for warning in report.warnings:
         console.print()
@@ -62,7 +62,7 @@ def _show_dropped(console: Console, dropped: Sequence[Dropped]) -> None:
     for one in dropped:
         places = Text("\n".join(one.examples), "dim")
         reasons.add_row(str(one.part), Text(f"{one.count:,}", "yellow"), Text(one.reason), places)
-    console.print(reasons)
+    show_table(console, reasons)
 
 
 def show_stored(product: str, parts: Sequence[Imported]) -> None:
@@ -79,7 +79,7 @@ def show_stored(product: str, parts: Sequence[Imported]) -> None:
             f"{one.read:,}", f"{one.new:,}", f"{known:,}", Text(f"{fell:,}", "yellow" if fell else ""),
             Text(went_on, "dim"),
         )  # fmt: skip
-    console.print(table)
+    show_table(console, table)
     _show_dropped(console, [d for one in parts for d in one.dropped])
     for one in parts:
         if one.unknown:
@@ -108,7 +108,7 @@ def show_known(sources: Iterable[Source], cache: Path) -> None:
     for source in sources:
         here = all((cache / source.name / file).exists() for file in source.files)
         table.add_row(Text(source.name, "bold"), source.title, Text(str(cache / source.name) if here else "no", "dim"))
-    console.print(table)
+    show_table(console, table)
 
 
 def show_fetched(fetched: Fetched) -> None:
@@ -119,7 +119,7 @@ def show_fetched(fetched: Fetched) -> None:
     console.print(Text.assemble((source.title, "bold"), f"\n{how}: ", (str(fetched.folder), "green")), soft_wrap=True)
     console.print("\n[bold]Terms[/bold]")
     for term in source.terms:
-        console.print(Text(f"  {term}"))
+        say(console, f"  {term}")
     console.print(Text(f"  {source.home}", "dim"), soft_wrap=True)
     command = f"cuvee import {shlex.quote(str(fetched.folder))} --dataset movies"
     console.print(Text.assemble("\nNext: ", (command, "cyan")), soft_wrap=True)

@@ -71,7 +71,7 @@ def say(console: Console, text: str | Text) -> None:
     """Print sentences: wrapped between words; a word that is wider than the terminal stays whole."""
     for paragraph in (Text(text) if isinstance(text, str) else text).split("\n", allow_blank=True):
         ends, used = [], 0
-        for word in re.finditer(r"\S+\s*", paragraph.plain):
+        for word in re.finditer(r"\s*\S+\s*", paragraph.plain):
             if used and used + cell_len(word[0].rstrip()) > console.width:
                 ends.append(word.start())
                 used = 0
