@@ -27,7 +27,7 @@ def register_calibrators() -> Mapping[str, type[Calibrator]]:
 
 @hookimpl
 def register_blenders() -> Mapping[str, type[Blender]]:
-    """Weighted sum, reciprocal rank fusion, and a weighted sum of opinions as they were learnt to be read."""
+    """Weighted sum, reciprocal rank fusion, and a learned ranker."""
     return {"weighted": WeightedSum, "rrf": ReciprocalRankFusion, "learned": Learned}
 
 

@@ -71,7 +71,7 @@ _OPTIONS = [
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a failed call says."""
+    """The error of a failed call."""
 
     code: grpc.StatusCode
     message: str
@@ -119,7 +119,7 @@ def _value(given: Attribute) -> pb.AttributeValue:
 def profile(
     attributes: Mapping[str, Attribute] | None = None, interests: Mapping[str, Sequence[str]] | None = None
 ) -> pb.UserProfile:
-    """What is declared of a user: ``profile({"age": 24}, {"genres": ["Film-Noir"]})``. None is a null."""
+    """A user's declared profile: ``profile({"age": 24}, {"genres": ["Film-Noir"]})``. None is a null."""
     return pb.UserProfile(
         attributes={name: _value(value) for name, value in (attributes or {}).items()},
         interests={name: pb.StringList(values=liked) for name, liked in (interests or {}).items()},
@@ -134,7 +134,7 @@ R5 = TypeVar("R5")
 
 
 class _Calls(Generic[R1, R2, R3, R4, R5]):
-    """Every call once, for both clients: a stub on an async channel returns what is awaited.
+    """Every call, written once for both clients: a stub on an async channel returns an awaitable.
 
     The fields are those of the requests in ``cuvee/v1/recommendation.proto``; a ``timeout`` is in
     seconds and is the call's deadline.
@@ -183,7 +183,7 @@ class _Calls(Generic[R1, R2, R3, R4, R5]):
         view: pb.AttributionView.ValueType = pb.ATTRIBUTION_VIEW_UNSPECIFIED,
         timeout: float = TIMEOUT,
     ) -> R2:
-        """Items that go with the anchors."""
+        """Items similar to the given ones."""
         request = pb.SimilarItemsRequest(
             product=product,
             item_ids=item_ids,
@@ -221,7 +221,7 @@ class _Calls(Generic[R1, R2, R3, R4, R5]):
     def batch_recommend(
         self, product: str, requests: Sequence[pb.RecommendRequest], *, timeout: float = BATCH_TIMEOUT
     ) -> R4:
-        """Many requests in one call; results come as they are ready, joined by ``index``."""
+        """Many requests in one call. Results arrive as they are ready; ``index`` is that of the request."""
         request = pb.BatchRecommendRequest(product=product, requests=requests)
         answer: R4 = self._stub.BatchRecommend(request, timeout=timeout)
         return answer

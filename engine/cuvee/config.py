@@ -39,7 +39,7 @@ class Limits(Table):
     """What the server grants."""
 
     deadline: Duration = 1.0
-    """For callers that set none, and the cap for those that do."""
+    """Deadline for callers that set none, and the longest one that a caller may set."""
     threads: int = Field(8, ge=1, le=256)
     """Slots of each source's pool."""
     max_message_bytes: int = Field(4 * 2**20, ge=1024)
@@ -65,9 +65,9 @@ class StoreConfig(Table):
     pool: int = Field(8, ge=1, le=256)
     """Connections of one process, for writing and as many for reading."""
     timeout: Duration = 2.0
-    """What a statement, or waiting for a connection or another writer, may take."""
+    """Time limit of a statement, and of the wait for a connection or for another writer."""
     refresh: Duration = 0.2
-    """How often a server looks for changes of the catalogue that others wrote."""
+    """How often a server reads catalogue changes that other processes wrote."""
 
     @field_validator("url")
     @classmethod
@@ -91,11 +91,12 @@ class PrivacyConfig(Table):
     """How ids of users and sessions are kept."""
 
     user_ids: Literal["plain", "hashed"] = "plain"
-    """``hashed``: only keyed hashes of them (HMAC-SHA-256) get past the edge. Store, datasets, models and
-    logs then hold no id, and answers name users by their hashes."""
+    """``hashed``: ids are replaced by keyed hashes (HMAC-SHA-256) as they come in. Store, datasets, models
+    and logs then hold no id, and answers name users by their hashes."""
     key: SecretStr = Field(SecretStr(""), validate_default=True)
-    """Of the hashes, 32 characters or more, out of the environment: ``"${CUVEE_ID_KEY}"``. Whoever has it
-    can tell whether a hash is a given id's; who loses it finds nobody again."""
+    """The secret key of the hashes, 32 characters or more, read from the environment: ``"${CUVEE_ID_KEY}"``.
+    Anyone who has it can check whether a hash belongs to a given id. Without it no stored user can be
+    found by id again."""
 
     @field_validator("key")
     @classmethod
@@ -110,7 +111,7 @@ class PrivacyConfig(Table):
 
     @property
     def pseudonyms(self) -> Pseudonyms:
-        """What ids become at the edge."""
+        """How incoming ids are replaced."""
         return Pseudonyms(self.key.get_secret_value().encode() if self.user_ids == "hashed" else b"")
 
 
@@ -125,9 +126,10 @@ class Instance(Table):
 
     @property
     def digest(self) -> str:
-        """sha256 of plugin, effective config and whose vectors it needs: a model fitted under another is not used.
+        """sha256 of the plugin, the effective config and the recommenders whose vectors it needs.
 
-        What only concerns serving (:attr:`RecommenderConfig.serving_only`) may change freely.
+        A model fitted under another digest is not used. Fields that only concern serving
+        (:attr:`RecommenderConfig.serving_only`) do not count.
         """
         fitted = self.config.model_dump(mode="json", exclude=set(self.config.serving_only))
         dump = json.dumps([self.plugin, fitted, *([dict(self.vectors)] if self.vectors else [])], sort_keys=True)
@@ -225,7 +227,7 @@ def _with_vectors(instances: dict[str, Instance], known: set[str], file: Path, f
             elif other in (*waiting, name):
                 round_trip = (*waiting, name)
                 circle = " -> ".join([*round_trip[round_trip.index(other) :], other])
-                found.add(file, path, f"nobody can be fitted first of those that need each other's vectors: {circle}")
+                found.add(file, path, f"needs vectors in a circle, so none can be fitted first: {circle}")
             elif (source := settle(other, (*waiting, name))) is not None:
                 vectors[other] = source.digest
         ready[name] = instances[name].model_copy(update={"vectors": vectors})
@@ -272,9 +274,9 @@ def _check_weights(product: Product, file: Path, found: Mistakes) -> None:
 
 
 def _check_components(product: Product, file: Path, registry: Registry, found: Mistakes) -> Product:
-    """Calibrator, blender and rules must be installed, and their keys be theirs.
+    """Check that calibrator, blender and rules are installed and that each knows its keys.
 
-    Gives the product with its blender's options completed.
+    Returns the product with the default options of its blender filled in.
     """
     context = {
         "root": file.parent.resolve(), "calibrate": product.blend.calibrate, "missing": product.blend.missing,
@@ -296,12 +298,12 @@ def _check_components(product: Product, file: Path, registry: Registry, found: M
         before = len(found.found)
         checked = found.read(getattr(registered.component, model), options, file, table, context=context)
         if checked is not None and kind == "rule" and len(found.found) > before:
-            # without what is wrong, so that the rest of the rule can be held against a catalogue
+            # without the wrong keys, so that the rest of the rule can be checked against a catalogue
             kept = RuleUse.model_validate({**checked.model_dump(exclude_unset=True), "use": name})
             rules = [kept if f"rules.{at}" == table else use for at, use in enumerate(product.rules)]
             product = product.model_copy(update={"rules": tuple(rules)})
         if checked is not None and path == "blend.method":
-            # with what they name beside the file read, so that a product is whole and its revision tells
+            # with the files that they name read in, so that the revision changes when those files do
             whole = checked.model_dump(mode="json", exclude_unset=True)
             product = product.model_copy(update={"blend": product.blend.model_copy(update={"options": whole})})
     return product
@@ -320,10 +322,10 @@ def load_settings(file: Path, registry: Registry) -> Settings:
 
 
 def read_settings(file: Path, registry: Registry) -> tuple[Settings | None, list[Mistake]]:
-    """What ``cuvee.toml`` and ``products/*.toml`` say, and every mistake in them.
+    """The settings of ``cuvee.toml`` and ``products/*.toml``, and every mistake in them.
 
-    With mistakes the settings are what is left without what is wrong: good for looking for more of
-    them (a filter that does not fit the catalogue), and for nothing else. None where nothing is left.
+    Where there are mistakes, the settings leave out the wrong parts. They then serve only to find more
+    mistakes (a filter that does not fit the catalogue). None where nothing usable is left.
     """
     found = Mistakes()
     if not file.is_file():
@@ -349,14 +351,14 @@ def read_settings(file: Path, registry: Registry) -> tuple[Settings | None, list
 
 
 def _product(file: Path, registry: Registry, known: set[str] | None, found: Mistakes) -> Product | None:
-    """A product's file; None where nothing can be made of it. ``known``: the recommenders, if they could be read."""
+    """Read a product's file; None where it is unusable. ``known``: the recommenders, if they could be read."""
     values = found.parse(file)
     if values is None:
         return None
-    found.refuse(file, values, "name", "a product is named as its file")
+    found.refuse(file, values, "name", "a product is named after its file")
     defaults = {"dataset": file.stem}
     product = found.read(Product, values, file, fixed={"name": file.stem}, defaults=defaults)
-    if product is None:  # a file's name that is none is no reason to leave the rest unread
+    if product is None:  # the rest of the file is checked even where its name is not allowed
         product = found.read(Product, values, file, fixed={"name": "unnamed"}, defaults=defaults)
     if product is None:
         return None

@@ -5,11 +5,11 @@ A plugin is a module named by an entry point in the group ``cuvee``::
     [project.entry-points.cuvee]
     mine = "my_package.plugin"
 
-that implements one or more of these with :data:`cuvee.hookimpl`. pluggy answers *who is here*;
-the classes that the hooks register do the work. The hooks of registration are called once, at
-start; no hook stands on the request path but :func:`load_history`.
+that implements one or more of these with :data:`cuvee.hookimpl`. pluggy finds the plugins;
+the classes that the hooks register do the work. The registration hooks are called once, at start;
+the only hook on the request path is :func:`load_history`.
 
-Commands of the ``cuvee`` program are extended beside them: by entry points in the group
+Commands of the ``cuvee`` program are added in another way: by entry points in the group
 ``cuvee.commands``, see :mod:`cuvee.cli.extensions`.
 
 An implementation may take fewer arguments than the hook has.

@@ -1,7 +1,7 @@
-"""Reading tables into models so that every mistake is found, and not the first of each kind alone.
+"""Reading tables into models so that every mistake is found, not just the first of each kind.
 
-A table with a mistake is validated again without the keys that are wrong, until what is left is
-right: a misspelt key hides nothing of what else can be said of the table, nor of what depends on it.
+A table with a mistake is validated again without the wrong keys, until the rest is valid: a misspelt
+key hides no other mistake of the table, and none in what depends on it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from cuvee.errors import Mistake
 __all__ = ["UNREAD", "Mistakes"]
 
 UNREAD = ""
-"""The ``use`` of an entry of ``sources`` or ``rules`` that could not be read: its mistake is noted already."""
+"""Stands in for the ``use`` of a ``sources`` or ``rules`` entry that could not be read; its mistake is noted."""
 ENTRIES = ("sources", "rules")
-"""Lists of tables whose places later mistakes name: a wrong entry is not taken out, but becomes :data:`UNREAD`."""
+"""Lists of tables whose indices appear in messages: a wrong entry is replaced by :data:`UNREAD`, not removed."""
 ROUNDS = 50
 
 M = TypeVar("M", bound=BaseModel)
@@ -31,7 +31,7 @@ Place = tuple[int | str, ...]
 
 
 class Mistakes:
-    """Gathers mistakes, so that one run shows them all."""
+    """Collects mistakes, so that one run shows them all."""
 
     def __init__(self) -> None:
         self.found: list[Mistake] = []
@@ -53,7 +53,7 @@ class Mistakes:
         return None
 
     def refuse(self, file: Path, values: dict[str, Any], name: str, message: str) -> None:
-        """Take out a key that a file may not set."""
+        """Remove a key that a file may not set, and note the mistake."""
         if name in values:
             del values[name]
             self.add(file, name, f"unknown key; {message}")
@@ -70,7 +70,7 @@ class Mistakes:
         defaults: Mapping[str, Any] | None = None,
         listed: tuple[str, ...] = (),
     ) -> M | None:
-        """The model of a table, made without what is wrong in it, which is noted; None where it cannot be made.
+        """The model of a table without its wrong keys, which are noted; None where no model can be made.
 
         Args:
             model: what the table holds.
@@ -92,7 +92,7 @@ class Mistakes:
                 errors = problem.errors()
             taken: list[Place] = []
             for path, message, error in _told(errors, model, hidden):
-                if path not in noted:  # else it is what follows from taking it out
+                if path not in noted:  # otherwise the mistake is only a consequence of the removal
                     self.add(file, ".".join(str(part) for part in (prefix, *path) if str(part)), message)
                 noted.add(path)
                 place = _place(left, path, error)
@@ -108,14 +108,14 @@ def _told(
     errors: list[ErrorDetails], model: type[BaseModel], hidden: tuple[str, ...]
 ) -> Iterator[tuple[Place, str, str]]:
     """Path, message and kind of each mistake: one for each value, whatever pydantic tried with it."""
-    # what a default is computed from is wrong: that is noted where it stands
+    # the value that a default is computed from is wrong, and is noted itself
     rest = [e for e in errors if e["type"] != "default_factory_not_called"]
     said: dict[Place, list[ErrorDetails]] = {}
     for error in rest:
         inside = [
             e for e in rest if len(e["loc"]) > len(error["loc"]) and e["loc"][: len(error["loc"])] == error["loc"]
         ]
-        if error["type"] == "too_short" and inside:  # for its only element is wrong
+        if error["type"] == "too_short" and inside:  # since its only element is wrong
             continue
         said.setdefault(_named(error["loc"], model), []).append(error)
     for path, kinds in said.items():
@@ -158,7 +158,7 @@ def _models(kind: Any) -> Iterator[type[BaseModel]]:
 
 
 def _named(loc: Place, model: type[BaseModel]) -> Place:
-    """A location as it stands in the file: without what pydantic adds for the kinds that a value may have."""
+    """A location as in the file, without the parts that pydantic adds for the members of a union."""
     at: Any = model
     path: list[int | str] = []
     for part in loc:
@@ -175,7 +175,7 @@ def _named(loc: Place, model: type[BaseModel]) -> Place:
         elif at is None or _takes_keys(at):
             path.append(part)
             at = next(_models(at), _value_of(at)) if at is not None else None
-        else:  # the name of a kind: "constrained-int", "literal[...]", "function-after[...]"
+        else:  # the name of a union's member: "constrained-int", "literal[...]", "function-after[...]"
             break
     return tuple(path)
 
@@ -192,7 +192,7 @@ def _value_of(kind: Any) -> Any:
 
 
 def _place(values: Mapping[str, Any], path: Place, error: str) -> Place | None:
-    """What to take out so that the rest may be tried: the value, or the table that lacks it; None for nothing."""
+    """What to remove so that the rest can be validated: the value, or the table that lacks it; None for nothing."""
     depth, at = 0, values
     while depth < len(path):
         part = path[depth]
@@ -211,12 +211,12 @@ def _place(values: Mapping[str, Any], path: Place, error: str) -> Place | None:
 
 
 def _take_out(values: dict[str, Any], place: Place) -> None:
-    """Take out what is wrong; entries of :data:`ENTRIES`, and all of them, become :data:`UNREAD` instead."""
+    """Remove the wrong parts; entries of :data:`ENTRIES` are replaced by :data:`UNREAD` instead."""
     *above, last = place
     at: Any = values
     for part in above:
         if (isinstance(at, dict) and part not in at) or not isinstance(at, dict | list):
-            return  # gone with what is around it
+            return  # removed already, with the table around it
         at = at[part]  # type: ignore[index]
     unread = {"use": UNREAD}
     if isinstance(at, list):

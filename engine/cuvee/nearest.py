@@ -1,9 +1,9 @@
-"""Nearest vectors without looking at all of them: an index for catalogues of hundreds of thousands of items.
+"""Approximate nearest vectors: an index for catalogues of hundreds of thousands of items.
 
 An inverted file (Sivic and Zisserman 2003; Jégou et al. 2011): k-means sorts the items into cells, and
 a query looks only into the cells whose centres have the largest inner products with it. Inside a cell
-products are exact. How many cells are looked into is found at fit: so many that ``RECALL`` of the exact best are
-found for a sample of queries. Everything is plain arrays, mapped from disk, so processes share their pages.
+products are exact. The number of cells to search is chosen at fit, so that ``RECALL`` of the exact best are found for a
+sample of queries. Everything is plain arrays, mapped from disk, so processes share their pages.
 
 For plugin authors: :class:`Nearest` for dense vectors; :class:`Cells` where scores are computed otherwise.
 """
@@ -30,9 +30,9 @@ float32[m], the scores of the items there."""
 RECALL = 0.95
 """The share of the exact best that an index must find, over the sample that it is measured with."""
 MARGIN = 0.01
-"""What the sample must show above ``RECALL``, since other queries are not quite like it."""
+"""Safety margin on top of ``RECALL`` that the sample must reach, since other queries differ from it."""
 FEW = 20_000
-"""So many eligible items are scored one and all: a narrow filter costs no search."""
+"""Up to so many eligible items are all scored: a narrow filter needs no search."""
 SAMPLE = 64
 """Vectors for each centre that k-means looks at."""
 ROUNDS = 8
@@ -83,7 +83,7 @@ class Cells:
         return len(self.items)
 
     def measured(self, asking: Floats, scan: Scan, k: int) -> Self:
-        """With as few probes as find ``RECALL`` of the exact k best for each of a sample of queries, float32[q, d].
+        """With the fewest probes that find ``RECALL`` of the exact k best for a sample of queries, float32[q, d].
 
         ``scan`` scores for the row of a query in the sample.
         """
@@ -101,7 +101,7 @@ class Cells:
             visited = self._cells(asking, probes)
             for b, (scores, _) in enumerate(best):
                 seen = scan(b, self._runs(visited[b]))
-                # by score, so that of equal ones any will do
+                # compared by score, so that any of several equal items counts as found
                 found += np.minimum((seen >= scores[0]).sum(), len(scores)) / max(len(scores), 1)
             recall = float(found / len(asking))
             if recall >= min(RECALL + MARGIN, 1.0) or probes >= len(self.centres):
@@ -114,7 +114,7 @@ class Cells:
         Args:
             asking: float32[B, d], the queries in the space of the centres.
             k: how many.
-            queries: whose restrictions hold; an ``eligible`` that is narrow is looked through as a whole.
+            queries: their exclusions and ``eligible`` apply; where few items are eligible, all of those are scored.
             scan: see :data:`Scan`.
 
         Returns:
@@ -150,7 +150,7 @@ class Cells:
     def _best(
         self, b: int, places: Sequence[slice] | Offsets, k: int, excluded: Ints, eligible: Bools | None, scan: Scan
     ) -> tuple[Ints, Floats]:
-        """The k best of the items at some places, less what is excluded."""
+        """The k best of the items at some places, without the excluded ones."""
         scores = scan(b, places)
         if isinstance(places, np.ndarray):
             items = self.items[places]

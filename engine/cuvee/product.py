@@ -73,11 +73,11 @@ class SourceUse(Table):
     """The name of a ``[recommenders.<name>]`` table."""
     candidates: int = Field(200, ge=1, le=10_000)
     timeout: Duration | None = None
-    """For each of its calls; by default whatever is left of the caller's deadline."""
+    """Time limit of each call to it; by default the rest of the caller's deadline."""
 
 
 class BlendConfig(Table):
-    """How opinions become one score."""
+    """How the sources' scores become one score."""
 
     method: str = "weighted"
     calibrate: str = "zscore"
@@ -122,26 +122,26 @@ class TuneConfig(Table):
 
     metric: Literal["ndcg", "hit_rate", "recall", "mrr"] = "ndcg"
     k: int = Field(10, ge=1, le=1000)
-    """Of the first so many items."""
+    """The length of list that the metric looks at."""
     window: Literal["validation", "global-time"] = "validation"
     """``validation``: each user's event before the last. ``global-time``: a stretch of time, for
     products whose items come and go."""
 
 
 class FallbackConfig(Table):
-    """What fills a list that the blend leaves short; behind the chain there is always the catalogue."""
+    """What fills a list that the blend leaves short; after the chain comes the whole catalogue."""
 
     chain: tuple[str, ...] = ()
 
 
 class ExploreConfig(Table):
-    """Places of a list that go to items of which little is known."""
+    """Places of a list that are given to items with few events, to learn about them."""
 
     share: float = Field(0.0, ge=0, le=0.5)
-    """The chance of each place, from ``first`` on, to be one of these; 0 explores nothing."""
+    """The probability that a place, from ``first`` on, is given to such an item; 0 explores nothing."""
     method: Literal["epsilon", "thompson"] = "epsilon"
-    """``epsilon``: evenly. ``thompson``: by a rate of likes drawn for each item, the less sure the
-    less is known of it."""
+    """``epsilon``: items are drawn uniformly. ``thompson``: by a rate of likes sampled for each item,
+    with more spread the fewer events it has."""
     fewer_than: int | None = Field(20, ge=1)
     """Only items with fewer events than so many."""
     younger_than_days: float | None = Field(None, gt=0)
@@ -155,7 +155,7 @@ EventName = Literal["view", "click", "favourite", "purchase", "rating", "dismiss
 
 
 class EventsConfig(Table):
-    """What the product's stored events say of their items."""
+    """How the product's stored events count."""
 
     weights: dict[EventName, Annotated[float, Field(ge=-100, le=100)]] = Field(
         default_factory=dict, validate_default=True

@@ -1,9 +1,9 @@
 """Pseudonyms: ids of users and sessions as keyed hashes, where ``[privacy]`` of ``cuvee.toml`` says so.
 
 ``hashed-<8 hex digits of the key>:<64 hex digits>``, the latter HMAC-SHA-256 (RFC 2104) of the id. The
-same id has the same pseudonym in every product, so it is found, merged and forgotten as before; without
-the key nobody can tell whose it is, or try who it might be. The digits of the key tell whether what lies
-on a disk was written with the same one.
+same id has the same pseudonym in every product, so a user is found, merged and forgotten as before.
+Without the key nobody can compute an id's pseudonym, so guessing ids does not help. The digits of the
+key show whether stored data was written with the same key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ANY = r"^hashed-[0-9a-f]{8}:[0-9a-f]{64}$"
 
 
 class Pseudonyms:
-    """What ids become at the edge; without a key they stay as they are."""
+    """Replaces incoming ids by pseudonyms; without a key they stay as they are."""
 
     def __init__(self, key: bytes = b"") -> None:
         self._key = key
@@ -33,7 +33,7 @@ class Pseudonyms:
         return bool(self._key)
 
     def of(self, user_id: str) -> str:
-        """The pseudonym. One stays as it is: what was listed or exported can be asked about and imported again."""
+        """The pseudonym of an id. A pseudonym stays as it is, so ids out of answers and exports can be used again."""
         if not self._key or not user_id or self.kept_so(user_id):
             return user_id
         return self._own + _hmac(self._key, user_id)
@@ -42,7 +42,7 @@ class Pseudonyms:
         """The pseudonyms of a column of texts; null and empty stay.
 
         Raises:
-            DataError: one is a pseudonym already, and by another key.
+            DataError: one is already a pseudonym, made with another key.
         """
         foreign = ids.str.contains(_ANY)
         if self._key:
@@ -60,7 +60,7 @@ class Pseudonyms:
         return user_id.startswith(self._own) and bool(re.match(_ANY, user_id)) == bool(self._key)
 
     def check(self, ids: pl.Series, where: str) -> None:
-        """Hold ids that lie on a disk against the configuration.
+        """Check that stored ids are kept as configured.
 
         Raises:
             DataError: one is not kept as configured; says what to do.
@@ -70,7 +70,7 @@ class Pseudonyms:
             raise DataError(self.otherwise(where))
 
     def otherwise(self, where: str) -> str:
-        """What is said where ids are kept in another way than is configured."""
+        """The message where ids are kept in another way than configured."""
         now = "are to be hashed with the key of [privacy]" if self._key else "are to be kept as they are"
         return (
             f"{where} holds ids of users that were kept in another way, and by cuvee.toml they {now}; "

@@ -59,11 +59,11 @@ class Serves(enum.Flag):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is known of a user beside his events: stored with him, declared in the request, or both.
+    """A user's attributes and interests: stored, declared in the request, or both.
 
     ``attributes`` are columns of the product's users (``{"age": 24.0, "occupation": "artist"}``);
     ``interests`` are liked values of columns of its *items* (``{"genres": ("Film-Noir",)}``).
-    Names that the catalogue does not have are data, not errors: recommenders pass over them.
+    Names that the catalogue does not have are no error: recommenders ignore them.
     """
 
     attributes: Mapping[str, str | float | bool | tuple[str, ...]] = field(default_factory=dict)
@@ -88,22 +88,22 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What everybody did since the models were fitted: n events in any order, nobody named.
+    """The events of all users since the models were fitted: n events in any order, without user ids.
 
-    Events of items that the catalogue does not know are left out until it does.
+    Events of items that are not in the catalogue are left out until the item is added.
     """
 
     items: Ints
     """int32[n], positions; one may be newer than a model."""
     weights: Floats
-    """float32[n]: how much the event speaks for the item. Below 0 it takes back what an earlier event
-    said for the item, one of before the fit or one that is here: ``times`` is when that was."""
+    """float32[n]: the event's weight for the item. Below 0 it cancels an earlier like of the item, from
+    before the fit or among these events; ``times`` is then the time of that earlier event."""
     times: Times
-    """float64[n], seconds since the epoch. Where there are many events, those of an hour are one."""
+    """float64[n], seconds since the epoch. Where there are many events, those of one hour are merged into one."""
     people: Ints
-    """int32[n]: whose it was, as an index into ``profiles``."""
+    """int32[n]: the profile of the event's user, as an index into ``profiles``."""
     profiles: Sequence[Profile]
-    """What is known of those people, each once: attributes that are categories, numbers or flags."""
+    """The profiles of those users, each once: attributes that are categories, numbers or flags."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -160,7 +160,7 @@ class Ragged:
 
 @dataclass(frozen=True, slots=True)
 class Histories(Ragged):
-    """What B users did, each row oldest first.
+    """The events of B users, each row oldest first.
 
     Items may repeat. Unknown items were dropped at the edge, so every position is valid in the
     catalogue; a position may still be newer than a model.
@@ -237,7 +237,7 @@ class Histories(Ragged):
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """A batch of B questions "what for this user, now?". Every array is read-only by contract."""
+    """A batch of B queries, each asking for recommendations for one user now. Every array is read-only by contract."""
 
     users: Ints
     """int32[B]; -1 is a user that the catalogue does not know."""
@@ -246,7 +246,7 @@ class Queries:
     profiles: Sequence[Profile]
     """B profiles: the stored attributes of the user, those declared in the request over them."""
     now: float
-    """Seconds since the epoch: the time of the questions."""
+    """Seconds since the epoch: the time of the queries."""
     excluded: Ragged
     """B rows: items that must not be proposed (seen, listed by the caller)."""
     eligible: Bools | None = None
@@ -278,10 +278,11 @@ class Queries:
         return len(self.users)
 
     def once(self, owner: object, name: str, make: Callable[[], T]) -> T:
-        """What ``make`` returns, made at the first call and kept for as long as this batch lives.
+        """The result of ``make``, computed at the first call and cached for as long as this batch lives.
 
-        A request asks a source for candidates and then for scores, of the same queries: what both need (users'
-        vectors, a dense matrix of scores) is made once. ``owner`` is the recommender; ``name`` says what it is.
+        A request asks a source first for candidates and then for scores of the same queries. What both need
+        (users' vectors, a dense matrix of scores) is computed once. ``owner`` is the recommender, ``name`` the
+        name of the cached value.
         """
         key = (id(owner), name)
         if key not in self._made:
@@ -330,7 +331,7 @@ class Candidates:
 
     @classmethod
     def top(cls, scores: Floats, k: int, queries: Queries, rows: npt.ArrayLike | None = None) -> Candidates:
-        """The k best of a dense score matrix, less what the queries exclude.
+        """The k best of a dense score matrix, without the items that the queries exclude.
 
         ``scores`` is float32[B, n], n <= N; NaN and -inf are never proposed. Equal scores
         are ordered by position. With ``rows`` (int[b]) the

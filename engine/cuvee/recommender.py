@@ -64,7 +64,7 @@ __all__ = [
 
 
 class Progress(Protocol):
-    """Told by ``fit`` how far it is: shown as a bar by the command."""
+    """Receives the progress of ``fit``, which the command shows as a bar."""
 
     def __call__(self, done: float, total: float, note: str = "") -> None:
         """``done`` of ``total`` steps; ``note`` is a short word on the present state (a loss)."""
@@ -91,16 +91,16 @@ class RecommenderConfig(BaseModel):
 
     @property
     def needs_order(self) -> str | None:
-        """What these settings make of which of a user's events came first, in words; None: nothing.
+        """How these settings use the order of a user's events, in words; None: they do not use it.
 
-        ``"what follows what"``, ``"half_life = 2.0"``. On a dataset that does not know the order
+        Such as ``"what follows what"`` or ``"half_life = 2.0"``. On a dataset that does not know the order
         (:class:`cuvee.data.dataset.Chronology`) `cuvee check`, ``fit`` and ``evaluate`` warn of it.
         """
         return None
 
     @property
     def needs_times(self) -> str | None:
-        """What these settings make of when an event happened, in seconds, in words; None: nothing. Warned of alike."""
+        """How these settings use the times of events, in words; None: they do not. The same commands warn of it."""
         return None
 
     def apart(self, folder: Path) -> Self:
@@ -186,21 +186,21 @@ class Recommender(ABC, Generic[C]):
         """
 
     def explain(self, queries: Queries, rows: Ints, items: Ints) -> Sequence[str | None]:
-        """Why item ``items[j]`` for query ``rows[j]``, in a few words each; None for no word.
+        """A reason of a few words why item ``items[j]`` suits query ``rows[j]``; None where there is none.
 
-        Both are int32[P]: rows of the batch and positions in the catalogue. One answer for each pair, which
-        does not depend on the other pairs. The server asks for all items of all its callers at once.
+        Both are int32[P]: rows of the batch and positions in the catalogue. Each pair gets one answer, which
+        does not depend on the other pairs. The server asks for all items of a batch of requests at once.
         """
         return [None] * len(items)
 
     def updated(self, activity: Activity) -> Self:
-        """This model with what everybody did since its fit counted in; itself where that changes nothing.
+        """A model updated with all users' events since the fit; this one itself where they change nothing.
 
-        A server calls it off the request path, in a thread, as events come: within a second, but
-        for a fifth of the time at most. ``activity`` is all since the fit, not since the last call, so the answer
-        depends on what was fitted and on ``activity`` alone, also where this instance came from
-        ``updated``. The new instance takes the place of this one, which answers until then and is never
-        closed: they may share whatever they hold.
+        A server calls it in a thread off the request path, usually within a second of new events, and spends
+        at most a fifth of its time on it. ``activity`` holds all events since the fit, not since the last call.
+        So the result depends only on the fit and on ``activity``, also where this instance came from
+        ``updated``. The new instance replaces this one, which answers until then and is never closed, so the
+        two may share memory and files.
         """
         del activity
         return self
@@ -208,13 +208,13 @@ class Recommender(ABC, Generic[C]):
     def item_vectors(self) -> Floats | None:
         """float32[n, d]: the items as this model sees them, for others to learn from; None where it has none.
 
-        Row i is the item at position i; n may end before the catalogue does. Items of like vectors
-        (by cosine) are alike. A row of zeros: nothing is known of the item. Finite.
+        Row i is the item at position i; n may end before the catalogue does. Items whose
+        vectors have a high cosine are similar. A row of zeros: nothing is known of the item. All values are finite.
         """
         return None
 
     def figures(self) -> Mapping[str, float]:
-        """What the fit measured of the model, for the version's manifest: ``{"recall": 0.97}`` of an index."""
+        """Figures that the fit measured, for the version's manifest, such as ``{"recall": 0.97}`` of an index."""
         return {}
 
     def health(self) -> bool:
@@ -222,4 +222,4 @@ class Recommender(ABC, Generic[C]):
         return True
 
     def close(self) -> None:
-        """Give back what it holds. May be called more than once."""
+        """Release memory, files and connections. May be called more than once."""

@@ -1,4 +1,4 @@
-"""Who is here: entry points in the group ``cuvee``, asked once at start for what they register.
+"""The installed plugins: entry points in the group ``cuvee``, asked once at start for what they register.
 
 The registry is a value that is passed, never a global. A plugin that cannot be imported does not
 stop the others: it is kept in :attr:`Registry.broken` and shown by ``cuvee plugins``; only a

@@ -1,7 +1,7 @@
 """Rules: what may be shown, per product, in the order of the configuration.
 
-A rule restricts before retrieval, so that sources propose nothing in vain and the fallback
-chain is bound by it like everyone else.
+Rules apply before retrieval, so that sources propose no item that cannot be shown, and the fallback
+chain obeys them too.
 """
 
 from __future__ import annotations

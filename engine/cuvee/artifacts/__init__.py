@@ -1,1 +1,1 @@
-"""What was learnt, and which version answers: models on disk, arrays, snapshots, and who is forgotten."""
+"""What was learnt, and which version answers: models on disk, arrays, snapshots, and removal of forgotten users."""

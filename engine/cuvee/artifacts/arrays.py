@@ -26,7 +26,7 @@ def save_arrays(directory: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None
 
 
 _MAPPED: WeakValueDictionary[tuple[str, int, int, int, int], npt.NDArray[Any]] = WeakValueDictionary()
-"""What is mapped at this moment, by path and by which file of what age it is. A mapping keeps a file open."""
+"""The files that are mapped now, by path, inode and modification time. A mapping keeps its file open."""
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:
@@ -40,9 +40,9 @@ def _mapped(path: Path) -> npt.NDArray[Any]:
 
 
 def load_arrays(directory: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
-    """Map the named arrays, read-only. A file that is mapped already, and has not changed, is not opened again.
+    """Map the named arrays, read-only. A file that is mapped already and has not changed is not opened again.
 
-    So models that are loaded anew again and again, as catalogues grow, share what they have mapped.
+    So models that are reloaded as the catalogue grows share their mapped files.
 
     Raises :class:`cuvee.errors.ArtifactError` for one that is missing or damaged.
     """
@@ -53,6 +53,6 @@ def load_arrays(directory: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
             mapped = _mapped(path)
         except (OSError, ValueError) as problem:
             raise ArtifactError(f"cannot read {path} ({problem}); run `cuvee fit` again") from problem
-        # a plain view, since memmap's own subclass slows every small operation on it
+        # a plain view: every small operation on the memmap subclass is slower
         loaded[name] = mapped.view(np.ndarray)
     return loaded

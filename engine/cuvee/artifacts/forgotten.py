@@ -1,4 +1,4 @@
-"""People on disk, in imported datasets and in fitted versions: who is there, and who is taken out by a fit."""
+"""Users on disk, in imported datasets and fitted versions: where a user occurs, and the removal of forgotten users."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ log = structlog.get_logger(__name__)
 
 
 def rows_in_dataset(settings: Settings, product: str, user_id: str) -> int:
-    """How many rows there are of a user in what was imported for a product: his own, and his events."""
+    """How many rows of a user a product's imported dataset has: his own row, and his events."""
     folder = settings.data_dir / settings.products[product].dataset
     at = (pl.read_ipc(folder / "users.arrow")["id"] == user_id).arg_true()
     return int((pl.read_ipc(folder / "events.arrow")["user"] == at[0]).sum()) + 1 if len(at) else 0
 
 
 def versions_that_know(settings: Settings, product: str, user_id: str) -> dict[str, bool]:
-    """The versions that were fitted on a user, and whether they hold his id themselves.
+    """The versions that were fitted on a user, and whether each one stores his id itself.
 
-    The others know him by his place in the imported dataset.
+    A version that does not store the id knows the user only by his position in the imported dataset.
     """
     imported = pl.read_ipc(settings.data_dir / settings.products[product].dataset / "users.arrow")["id"]
     found = {}
@@ -41,7 +41,7 @@ def versions_that_know(settings: Settings, product: str, user_id: str) -> dict[s
             try:
                 manifest = root.manifest(product, version)
                 own = _own_ids(root, manifest)
-            except ArtifactError:  # a fit has just taken it away
+            except ArtifactError:  # a fit has removed it in the meantime
                 continue
             ids = imported.head(manifest.n_users) if own is None else own
             if (ids == user_id).any():
@@ -51,23 +51,23 @@ def versions_that_know(settings: Settings, product: str, user_id: str) -> dict[s
 
 @contextmanager
 def _artifacts(settings: Settings) -> Iterator[ArtifactRoot]:
-    """The versions; what is fetched of a remote root to be looked at is gone at the end."""
+    """The versions of a product. Files fetched from a remote root to read them are deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="cuvee-forgotten-") as cache:
         yield ArtifactRoot(settings.artifact_url, Path(cache))
 
 
 def _own_ids(root: ArtifactRoot, manifest: Manifest) -> pl.Series | None:
-    """Ids of the users of a version that was not fitted on the imported dataset alone."""
+    """Ids of the users of a version that was fitted on more than the imported dataset."""
     if not manifest.catalog:
         return None
     return pl.read_ipc(root.fetch_catalog(manifest, checked=False) / "users.arrow")["id"]
 
 
 def take_out(settings: Settings, product: str, store: Store) -> None:
-    """Take those who are forgotten out of a product's older versions and of its dataset, after a fit without them.
+    """Remove forgotten users from a product's older versions and from its dataset, after a fit without them.
 
-    Out of a dataset that several products share they are taken when all of them have forgotten them,
-    and were fitted since.
+    From a dataset that several products share, a user is removed once every one of these products has
+    forgotten him and was fitted since.
 
     Raises:
         UnavailableError: the store cannot be reached.
@@ -80,13 +80,13 @@ def take_out(settings: Settings, product: str, store: Store) -> None:
         for version in root.versions(product)[:-1]:
             try:
                 own = _own_ids(root, root.manifest(product, version))
-            except ArtifactError as problem:  # nobody can serve it, and nobody can tell whom it knows
+            except ArtifactError as problem:  # it cannot be served, and it cannot be read which users it was fitted on
                 root.retire(product, version)
-                log.warning("a damaged version is taken away", product=product, version=version, problem=str(problem))
+                log.warning("a damaged version was removed", product=product, version=version, problem=str(problem))
                 continue
             if own is not None and any(map(gone, own)):
                 root.retire(product, version)
-                log.info("a version that knew people who are forgotten is taken away", product=product, version=version)
+                log.info("a version that was fitted on forgotten users was removed", product=product, version=version)
         _take_out_of_dataset(settings, product, store, root)
 
 
@@ -107,4 +107,4 @@ def _take_out_of_dataset(settings: Settings, product: str, store: Store, root: A
         if newest is not None and (own is None or people.is_in(own.implode()).any()):
             return
     data.without_users(leaving).save(settings.data_dir / name)
-    log.info("people who are forgotten are taken out of what was imported", dataset=name, count=len(people))
+    log.info("forgotten users were removed from the imported dataset", dataset=name, count=len(people))

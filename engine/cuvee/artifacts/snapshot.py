@@ -27,14 +27,14 @@ from cuvee.rules import Rule
 __all__ = ["Snapshot", "compile_plan", "explorer_of", "grown", "load_snapshot", "rules_of"]
 
 MOST_TRIED = 8
-"""Versions that are tried, the newest first, until one is whole."""
+"""How many versions are tried, newest first, until one is complete and undamaged."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that answering for a product takes; a reload makes another one and swaps."""
+    """Everything needed to answer for a product. A reload builds another snapshot and swaps it in."""
 
     product: Product
     version: str
@@ -44,7 +44,7 @@ class Snapshot:
     """Sources that could not be loaded: they count as degraded in every answer."""
     manifest: Manifest
     folders: Mapping[str, Path]
-    """Where each loaded model lies, its files checked."""
+    """The folder of each loaded model; its files were checked against the manifest."""
 
     def close(self) -> None:
         """Close every recommender."""
@@ -62,7 +62,7 @@ def compile_plan(
     version: str,
     facts: ItemFacts | None = None,
 ) -> Plan:
-    """Make a product's configuration ready to run over given models.
+    """Combine a product's configuration with given models, ready to run.
 
     Raises:
         ConfigError: a rule does not fit the catalogue (a filter over a column that is not there).
@@ -90,7 +90,7 @@ def compile_plan(
 
 
 def rules_of(product: Product, registry: Registry, catalog: Catalog) -> tuple[list[Rule[Any]], Bools | None]:
-    """A product's rules over a catalogue, and which items they let show to anyone: bool[N], None for all.
+    """A product's rules over a catalogue, and which items they allow for anyone: bool[N], None for all.
 
     Raises:
         ConfigError: with every rule that does not fit the catalogue.
@@ -115,7 +115,7 @@ def rules_of(product: Product, registry: Registry, catalog: Catalog) -> tuple[li
 
 
 def explorer_of(product: Product, data: Dataset, version: str) -> Explorer | None:
-    """What a product explores of a dataset; None for nothing."""
+    """The exploration of a product over a dataset; None where it explores nothing."""
     table = product.explore
     if not table.share:
         return None
@@ -132,7 +132,7 @@ def explorer_of(product: Product, data: Dataset, version: str) -> Explorer | Non
 
 
 def _check_grown(data: Dataset, manifest: Manifest) -> None:
-    """The dataset must be the one of the fit, or have grown from it at its end."""
+    """Check that the dataset is the one that was fitted on, perhaps with rows added at its end."""
     for kind, entities, n, digest in (
         ("items", data.catalog.items, manifest.n_items, manifest.items_digest),
         ("users", data.catalog.users, manifest.n_users, manifest.users_digest),
@@ -145,7 +145,7 @@ def _check_grown(data: Dataset, manifest: Manifest) -> None:
 
 
 def load_snapshot(settings: Settings, registry: Registry, product: str, version: str | None = None) -> Snapshot:
-    """Load a product's data and a version of its models, by default the newest one that is whole.
+    """Load a product's data and a version of its models, by default the newest complete and undamaged one.
 
     A model that is missing, damaged or was fitted under another configuration does not stop the
     others: it is listed in ``problems``. Where the newest version is damaged and an older one is not,
@@ -186,9 +186,10 @@ def load_snapshot(settings: Settings, registry: Registry, product: str, version:
 def _loaded(
     root: ArtifactRoot, settings: Settings, registry: Registry, product: str, version: str | None, data: Dataset
 ) -> tuple[Snapshot, bool]:
-    """A version over what was imported, and whether it is whole: no model of it is damaged or cannot be loaded.
+    """A snapshot of one version, and whether the version is whole: every model of it is undamaged and loads.
 
-    A model that was fitted under another configuration is as it should be: an older version would be no better.
+    A model that was fitted under another configuration does not count as damage: an older version would
+    not be better.
     """
     config = settings.products[product]
     manifest = root.manifest(product, version)
@@ -223,7 +224,7 @@ def _loaded(
 
 
 def grown(snapshot: Snapshot, settings: Settings, registry: Registry, items: Entities) -> Snapshot:
-    """The same models, loaded anew beside a catalogue whose items have changed, or grown at their end.
+    """The same models, reloaded over a catalogue whose items have changed or have new ones at the end.
 
     Raises:
         ConfigError: a rule does not fit the new catalogue.
@@ -250,7 +251,7 @@ def _plan(
     models: Mapping[str, Recommender[Any] | None],
     manifest: Manifest,
 ) -> Plan:
-    """The plan, its calibrators as they were learnt with the models."""
+    """The plan, with the calibrators that were learnt with the models."""
     component = registry.calibrators[config.blend.calibrate].component
     calibrators = {s.use: component(_learnt(manifest, s.use, config.blend.calibrate)) for s in config.sources}
     facts = ItemFacts.of(data)

@@ -27,7 +27,7 @@ __all__ = ["CATALOG", "ArtifactRoot", "FileEntry", "Manifest", "ModelEntry"]
 _VERSION = re.compile(r"\d{8}T\d{6}\d{3}Z")
 MANIFEST = "manifest.json"
 CATALOG = "_catalog"
-"""The folder beside the models' that holds a catalogue; no recommender can be named so."""
+"""The folder beside the models that holds the fitted catalogue; no recommender may have this name."""
 
 
 class _Entry(BaseModel):
@@ -37,8 +37,8 @@ class _Entry(BaseModel):
 def _inside(name: str) -> str:
     """The name of a file below a folder.
 
-    Raises ValueError where it leads out of the folder, or is not the plain way to the file: a manifest is read
-    before anything that it says is known to be true.
+    Raises ValueError where it leads out of the folder or is not a plain relative path: a manifest may be
+    damaged or forged, so its paths are checked before they are used.
     """
     parts = name.split("/")
     if not name or "\\" in name or "\0" in name or any(part in {"", ".", ".."} for part in parts):
@@ -85,7 +85,7 @@ class ModelEntry(_Entry):
     calibration: Mapping[str, Mapping[str, list[float]]]
     """Calibrator name -> what it learnt of this source's scores."""
     figures: Mapping[str, float] = {}
-    """What the fit measured of the model (:meth:`cuvee.Recommender.figures`): an index's recall."""
+    """Figures that the fit measured (:meth:`cuvee.Recommender.figures`): an index's recall."""
 
     @property
     def size(self) -> int:
@@ -107,10 +107,10 @@ class Manifest(_Entry):
     users_digest: str
     models: Mapping[FolderName, ModelEntry]
     events_until: int = 0
-    """When the last of the store's events was received that was learnt from (microseconds since the
-    epoch); 0 for none. What came later, servers count in."""
+    """When the newest event of the store that this version learnt from was received (microseconds since
+    the epoch); 0 for none. Servers add later events to the models themselves."""
     catalog: Mapping[FileName, FileEntry] = {}
-    """Files of the catalogue that was fitted on, where it is not the imported one alone."""
+    """Files of the fitted catalogue, where it differs from the imported one."""
 
 
 def _sha256(path: Path) -> str:
@@ -128,7 +128,7 @@ def describe_files(directory: Path) -> dict[str, FileEntry]:
 
 
 def _sync(directory: Path) -> None:
-    """Fsync every file and folder, so that what is renamed into place survives a power cut."""
+    """Fsync every file and folder, so that a version that was renamed into place survives a power cut."""
     for path in [*directory.rglob("*"), directory]:
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -173,7 +173,7 @@ class ArtifactRoot:
         return Path(tempfile.mkdtemp(prefix="cuvee-writing-"))
 
     def publish(self, workspace: Path, manifest: Manifest) -> None:
-        """Make what lies in ``workspace`` the version that ``manifest`` describes, in one step."""
+        """Publish the folder ``workspace`` as the version that ``manifest`` describes, in one step."""
         (workspace / MANIFEST).write_text(manifest.model_dump_json(indent=1))
         target = self._join(manifest.product, manifest.version)
         if self._local:
@@ -220,9 +220,9 @@ class ArtifactRoot:
         return found
 
     def retire(self, product: str, version: str) -> None:
-        """Take away what a version knows its users by, and with it the version: without a manifest it is none.
+        """Delete a version's manifest and its user ids: without a manifest the folder no longer counts as a version.
 
-        The models of a local one go when :meth:`sweep` is called next, since a server may run on them.
+        The models of a local version are deleted by the next :meth:`sweep`, since a server may still use them.
         """
         folder = self._join(product, version)
         if not self._local:
@@ -233,7 +233,7 @@ class ArtifactRoot:
             self._fs.rm(f"{folder}/{CATALOG}", recursive=True)
 
     def sweep(self, product: str) -> None:
-        """Delete what is left of versions that were retired before."""
+        """Delete the remaining files of versions that were retired earlier."""
         folder = Path(self._join(product))
         for left in folder.iterdir() if self._local and folder.is_dir() else ():
             if _VERSION.fullmatch(left.name) and not (left / MANIFEST).exists():
@@ -248,7 +248,7 @@ class ArtifactRoot:
         return self._fetch(manifest, model, manifest.models[model].files)
 
     def fetch_catalog(self, manifest: Manifest, *, checked: bool = True) -> Path:
-        """The local folder of the catalogue that a version was fitted on, checked like a model's if so wished.
+        """The local folder of the catalogue that a version was fitted on, optionally checked like a model's.
 
         Raises:
             ArtifactError: a file is missing, differs from what was written, or lies elsewhere.

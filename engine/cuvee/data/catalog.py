@@ -30,7 +30,7 @@ __all__ = ["Catalog", "Entities", "Role", "readable"]
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Whatever goes wrong while a file of a dataset is read is a :class:`~cuvee.errors.DataError` that names it."""
+    """Turn any error while a dataset's file is read into a :class:`~cuvee.errors.DataError` that names the file."""
     try:
         yield
     except DataError:
@@ -47,7 +47,7 @@ class Role(enum.StrEnum):
     """What a column means to recommenders."""
 
     TEXT = "text"
-    """Words to be read: a title, a description."""
+    """Free text: a title, a description."""
     CATEGORY = "category"
     """One label out of few: an occupation, a brand."""
     CATEGORIES = "categories"
@@ -59,7 +59,7 @@ class Role(enum.StrEnum):
     VECTOR = "vector"
     """A ready-made embedding of any modality: an array of float32, of one length."""
     OTHER = "other"
-    """Kept and shown, of no meaning to recommenders: a link, a postcode."""
+    """Kept and shown, but ignored by recommenders: a link, a postcode."""
 
 
 def infer_role(name: str, column: pl.Series) -> Role:
@@ -121,20 +121,20 @@ class Entities:
 
     @cached_property
     def index(self) -> IdIndex:
-        """Finds the position of an id. Made when it is first used: a million ids take most of a second."""
+        """The index from ids to positions. Built at first use: a million ids take most of a second."""
         return IdIndex(self.column_ids)
 
     def followed(self, frame: pl.DataFrame, roles: Mapping[str, Role]) -> Entities:
-        """Entities with the same ids at the same positions, and perhaps more behind them.
+        """Entities with the same ids at the same positions, and perhaps more at the end.
 
-        The index of ids, which costs more than a copy of a table, is carried on rather than made anew.
+        The index of ids, which costs more than a copy of the table, is extended rather than rebuilt.
         """
         new = Entities(frame, roles)
         new.__dict__["index"] = self.index.followed(new.column_ids)
         return new
 
     def flagged(self, name: str) -> Entities:
-        """The same, with a column read as flags, if it is there; values that are none become null."""
+        """A copy with a column read as flags, if there is one; values that are no flag become null."""
         if self.frame.schema.get(name, pl.Boolean) == pl.Boolean:
             return self
         return self.followed(self.frame.with_columns(as_flags(self.frame[name])), {**self.roles, name: Role.FLAG})
@@ -194,10 +194,10 @@ class Entities:
         return dict(self.roles) == dict(other.roles) and self.frame.equals(other.frame)
 
     def without(self, gone: npt.NDArray[np.bool_]) -> Entities:
-        """Without the rows marked in bool[n]; the others move up.
+        """A copy without the rows marked in bool[n]; later rows move up.
 
-        Nothing of them is left in memory either: a filtered frame shares its texts with the whole one,
-        and would take those of all rows into a file.
+        The texts of removed rows are dropped, too: a filtered frame shares its texts with the whole one, and
+        saving it would write those of all rows into the file.
         """
         alone = io.BytesIO()
         self.frame.filter(pl.Series(~gone)).write_ipc(alone, compat_level=pl.CompatLevel.oldest())
@@ -225,7 +225,7 @@ class Entities:
 
 
 def _values(column: pl.Series, positions: npt.ArrayLike) -> list[Any]:
-    """The values at some positions: few of them one by one, as a gather costs more than a list does."""
+    """The values at some positions. A few are read one by one, which is cheaper than a gather."""
     wanted = np.asarray(positions)
     if len(wanted) < FEW:
         return [column[at] for at in wanted.tolist()]

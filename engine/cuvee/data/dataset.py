@@ -1,6 +1,6 @@
-"""A dataset: a catalogue and what its users did, sorted by user and time.
+"""A dataset: a catalogue and its users' events, sorted by user and time.
 
-The one type that ``fit`` learns from, evaluation splits, and the server reads histories from.
+The one type that ``fit`` learns from, that evaluation splits, and that the server reads histories from.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Chronology(enum.StrEnum):
     TIMES = "times"
     """Each event has its time."""
     ORDER = "order"
-    """What came before what; the times are numbers of places, not seconds."""
+    """The order is known; the times are ordinal numbers, not seconds."""
     NONE = "none"
-    """Nothing: all times are 0, and the order of a user's events has no meaning."""
+    """Neither order nor times are known: all times are 0, and the order of a user's events has no meaning."""
 
 
 COLUMNS = {Chronology.TIMES: "time", Chronology.ORDER: "order"}
-"""The column of ``events.arrow`` that says when: there is none where nothing is known."""
+"""The column of ``events.arrow`` with the times or the order; None where neither is known."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Dataset:
         return replace(self, events=events)
 
     def without_users(self, gone: npt.NDArray[np.bool_]) -> Dataset:
-        """Without the users marked in bool[U], and their events; the others move up."""
+        """A copy without the users marked in bool[U] and their events; later users move up."""
         catalog = Catalog(self.catalog.items, self.catalog.users.without(gone))
         place = np.cumsum(~gone) - 1
         kept = ~gone[self.users]
@@ -152,10 +152,10 @@ class Dataset:
         return replace(self, catalog=catalog, events=replace(self.events, offsets=offsets))
 
     def placed(self, first: Catalog) -> Dataset:
-        """The same events over another catalogue's positions; what that does not have comes behind it."""
+        """The same events over another catalogue's positions; entities that it lacks are appended to it."""
         items, users = self.catalog.items, self.catalog.users
         if items.same(first.items) and users.same(first.users):
-            return self  # as it is where nothing was imported since the fit; a million items are joined in seconds
+            return self  # unchanged where nothing was imported since the fit: joining a million items takes seconds
         catalog = Catalog(first.items.upsert(items.frame, items.roles), first.users.upsert(users.frame, users.roles))
         item = catalog.items.positions(items.frame["id"].to_list())
         user = catalog.users.positions(users.frame["id"].to_list())
@@ -165,9 +165,9 @@ class Dataset:
         )
 
     def save(self, directory: Path) -> None:
-        """Write the dataset into a directory, replacing one that is there as a whole when all is written.
+        """Write the dataset into a directory. An existing one is replaced as a whole, once all is written.
 
-        Files that are mapped by a running process stay as they were for it.
+        A running process that has mapped the old files keeps seeing them unchanged.
         """
         aside, replaced = (directory.with_name(f".{directory.name}.{what}") for what in ("writing", "replaced"))
         for left_over in (aside, replaced):
@@ -178,7 +178,7 @@ class Dataset:
         if self.chronology in COLUMNS:
             frame = frame.with_columns(pl.Series(COLUMNS[self.chronology], self.events.times))
         frame.write_ipc(aside / "events.arrow", compression="uncompressed")
-        Dataset.load(aside)  # what cannot be read takes no one's place
+        Dataset.load(aside)  # an unreadable dataset must not replace a readable one
         if directory.exists():
             directory.rename(replaced)
         aside.rename(directory)

@@ -1,6 +1,6 @@
 """SQL boolean expressions over catalogue columns, compiled to one vectorised mask.
 
-sqlglot parses (it knows where a mistake stands) and Polars evaluates. The language is what a
+sqlglot parses (it reports the position of a mistake) and Polars evaluates. The language is what a
 WHERE clause takes: comparisons, AND/OR/NOT, IN, BETWEEN, LIKE, IS NULL, arithmetic, and
 ``'noir' IN genres`` for a list column.
 """
@@ -36,7 +36,7 @@ _ALLOWED = (
 
 @dataclass(frozen=True)
 class CompiledFilter:
-    """A filter that was evaluated over a catalogue."""
+    """The result of a filter over a catalogue."""
 
     sql: str
     mask: Bools

@@ -1,4 +1,4 @@
-"""What counts as true or false: the one place that reads a flag, for files, the store and the API alike."""
+"""What counts as true or false: the one place where flags are read, for files, the store and the API."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def is_missing(value: object) -> bool:
 def as_flag(value: object) -> bool | None:
     """True or false, from a boolean, a number 0 or 1, or a word in any case; None where it is neither.
 
-    None also stands for a missing value: ask :func:`is_missing` first where the difference counts.
+    None also stands for a missing value: call :func:`is_missing` first where the difference matters.
     Text may hold a number: ``"1.0"`` is true.
     """
     if isinstance(value, str):
@@ -58,7 +58,7 @@ def as_flags(column: pl.Series) -> pl.Series:
     kind = column.dtype
     if kind == pl.Boolean:
         return column
-    # a column has few different values where it is a flag; this asks each of them once
+    # a column of flags has few different values, so each is converted once
     if kind.is_nested() or kind in {pl.Binary, pl.Object}:
         return pl.Series(column.name, [None] * len(column), pl.Boolean)
     distinct = column.unique().drop_nulls()

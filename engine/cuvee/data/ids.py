@@ -1,9 +1,9 @@
-"""Where an id stands in a catalogue, without a Python object for each of a million ids.
+"""The position of an id in a catalogue, without a Python object for each of a million ids.
 
 The 64-bit hashes of the ids lie sorted in one array, their positions in another: 12 bytes an id,
-shared by processes that are forked. An id is looked up by its hash, and the id that stands there is
-compared, so two ids of one hash are told apart. What was looked up lately is kept in a dict: requests
-name the same popular items again and again.
+shared by processes that are forked. An id is looked up by its hash, and the id found there is
+compared, so two ids with the same hash are not confused. Recent look-ups are cached in a dict, since
+requests often name the same popular items.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import polars as pl
 __all__ = ["IdIndex"]
 
 CHUNK = 1 << 16
-"""Ids that are Python objects at a time, while they are hashed."""
+"""How many ids are Python objects at a time, while they are hashed."""
 MOST_MET = 50_000
-"""Ids that were looked up lately and are kept, at most."""
+"""Size of the cache of recent look-ups."""
 MANY = 5_000
-"""From so many ids on, they are looked up by a join."""
+"""From this many ids on, they are looked up by a join."""
 
 
 class IdIndex:
@@ -44,9 +44,9 @@ class IdIndex:
         return len(self._order) + len(self._added)
 
     def followed(self, ids: pl.Series) -> IdIndex:
-        """An index of a column that begins with the ids of this one; its cost goes with those behind them.
+        """An index of a column that begins with this one's ids; the cost is proportional to the new ids.
 
-        Where these are many, all are hashed anew.
+        Where there are many new ids, all are hashed again.
         """
         added = len(ids) - len(self._order)
         if added > max(CHUNK, len(self._order) // 4):
@@ -55,7 +55,7 @@ class IdIndex:
         new._hashes, new._order = self._hashes, self._order
         behind = ids.slice(len(self)).to_list()
         new._added = self._added | {name: at for at, name in enumerate(behind, len(self))}
-        new._met = self._met.copy()  # not shared: the shorter column must not hear of later ids
+        new._met = self._met.copy()  # not shared: the index of the shorter column must not contain later ids
         return new
 
     def position(self, name: str, ids: pl.Series) -> int:

@@ -21,7 +21,7 @@ def imported_data(settings: Settings, product: str) -> Dataset:
 
 
 def time_warnings(settings: Settings, product: str, data: Dataset) -> list[str]:
-    """What a product makes of times, or of an order of events, that its dataset does not know; by recommender."""
+    """Settings that use times or an order of events which the product's dataset does not have, by recommender."""
     warnings = []
     for name in settings.products[product].recommenders:
         config = settings.recommenders[name].config

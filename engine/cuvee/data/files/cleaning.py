@@ -1,9 +1,9 @@
 """From raw rows to a dataset: what is dropped, what is normalised, and the report of it.
 
 Pure: frames in, a :class:`~cuvee.data.dataset.Dataset` and a :class:`~cuvee.data.files.report.Report` out.
-Rows fall in this order: malformed, without an id, with a time, value, weight or order that cannot
-be, of an unknown item or user (if so wished), double, repeated (if so wished), of a user or item
-with too few events. The first reason that applies is the one that is reported.
+Rows are dropped for these reasons, in this order: malformed; no id; an impossible time, value, weight
+or order; an unknown item or user (optional); the same event twice; a repeated event (optional); a user
+or item with too few events. The first reason that applies is the one that is reported.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cuvee.errors import DataError
 __all__ = ["CleanOptions", "Feedback", "Repeats", "Unknown", "clean"]
 
 LATEST = 1e11
-"""Seconds since 1970 of the year 5138: a larger number counts something shorter than seconds."""
+"""The year 5138 in seconds since 1970: a larger number must count a unit shorter than seconds."""
 LIGHTEST, HEAVIEST = 1e-12, 1e12
 """Weights beyond these could not be squared and summed in float32."""
 NO_TIMES = (
@@ -46,25 +46,25 @@ FUTURE = f"time is in the future, by over {SKEW // 60_000_000} minutes"
 
 
 class Feedback(enum.StrEnum):
-    """What an interaction says."""
+    """What an interaction means."""
 
     AUTO = "auto"
     """Explicit where a threshold is given, implicit otherwise."""
     IMPLICIT = "implicit"
-    """That it happened is a yes: weight 1, or the weight column."""
+    """Every event counts as a like: weight 1, or the weight column."""
     EXPLICIT = "explicit"
-    """Its value tells: weight 1 (or the weight column) from the threshold on, 0 below it, "seen, not liked"."""
+    """The value decides: weight 1 (or the weight column) from the threshold on, 0 below it ("seen, not liked")."""
 
 
 class Repeats(enum.StrEnum):
-    """What becomes of a user's several events with one item."""
+    """How several events of a user with the same item are handled."""
 
     KEEP = "keep"
     LAST = "last"
 
 
 class Unknown(enum.StrEnum):
-    """What becomes of items and users that interactions name and no file describes."""
+    """How items and users are handled that only interactions name and no file describes."""
 
     ADD = "add"
     DROP = "drop"
@@ -81,9 +81,9 @@ class CleanOptions:
     unknown: Unknown = Unknown.ADD
     min_user_events: int = 0
     min_item_events: int = 0
-    """Both are applied again and again until neither drops a row more."""
+    """Both limits are applied repeatedly until neither drops another row."""
     now: float | None = None
-    """Seconds since 1970; later events are dropped, but for minutes by which clocks differ. None asks the clock."""
+    """Seconds since 1970; events more than a few minutes later are dropped. None: the clock's time."""
     strict: bool = False
     """Whether a row that cannot be used is an error instead of a line in the report."""
 
@@ -94,7 +94,7 @@ class CleanOptions:
 
 
 class _Sieve:
-    """The interactions that are left, and a record of those that fell through."""
+    """The remaining interactions, and a record of the dropped ones."""
 
     def __init__(self, rows: pl.DataFrame) -> None:
         self.rows = rows
@@ -102,14 +102,14 @@ class _Sieve:
         self.warnings: list[str] = []
 
     def warn(self, warning: str | None) -> None:
-        """Keep a warning, if it is one, for the report."""
+        """Add a warning to the report; None adds nothing."""
         if warning is not None:
             self.warnings.append(warning)
 
     def drop(self, mask: pl.Series, reason: str, *, strict: bool = False, shown: pl.Expr | None = None) -> None:
         """Drop the rows where the mask is true; those that were there before the import are not counted.
 
-        ``shown`` says of each row what is wrong in it, beside its place.
+        ``shown`` is, for each row, a text about the mistake, reported beside the row's place.
         """
         if not mask.any():
             return
@@ -127,7 +127,7 @@ class _Sieve:
 
 
 def _faults(columns: list[str], options: CleanOptions) -> list[tuple[str, pl.Expr]]:
-    """What makes a row unusable: (reason, when it applies)."""
+    """The reasons that make a row unusable: (reason, mask expression)."""
     value, time, weight, order = (pl.col(name) for name in ("value", "time", "weight", "order"))
     faults = [(f"no {who}", pl.col(who).is_null() | (pl.col(who) == "")) for who in ("user", "item")]
     if "time" in columns:
@@ -152,7 +152,7 @@ def _faults(columns: list[str], options: CleanOptions) -> list[tuple[str, pl.Exp
 
 
 def _weights(columns: list[str], options: CleanOptions) -> pl.Expr:
-    """Float32: how much each event speaks for its item."""
+    """Float32: the weight of each event for its item."""
     weight = pl.col("weight") if "weight" in columns else pl.lit(1.0)
     if options.explicit:
         if options.positive_from is None:
@@ -164,10 +164,10 @@ def _weights(columns: list[str], options: CleanOptions) -> pl.Expr:
 
 
 def _chronology(columns: list[str], rows: pl.DataFrame, into: Dataset | None) -> Chronology:
-    """What the interactions tell of when things happened.
+    """Whether the interactions have times, an order, or neither.
 
     Raises:
-        DataError: what is there already tells something else.
+        DataError: the dataset to add to has something else.
     """
     found = (
         Chronology.TIMES if "time" in columns else Chronology.ORDER if "order" in columns else Chronology.NONE
@@ -208,7 +208,7 @@ def _before(dataset: Dataset | None) -> pl.DataFrame:
 
 
 def _frequent(rows: pl.DataFrame, n_users: int, n_items: int, options: CleanOptions) -> dict[str, np.ndarray]:
-    """Which rows' user, and which rows' item, still has enough events when no more rows fall."""
+    """Masks of the rows whose user, and whose item, has enough events once no more rows are dropped."""
     users, items, old = (rows[name].to_numpy() for name in ("user", "item", "old"))
     alive = np.ones(len(rows), np.bool_)
     few = {"user": np.zeros(len(rows), np.bool_), "item": np.zeros(len(rows), np.bool_)}
@@ -262,8 +262,8 @@ def clean(raw: RawData, options: CleanOptions | None = None, into: Dataset | Non
     Two events are the same when user, item and time are (where there are no times: user, item and
     order); the later row counts. A row without a time takes that of its predecessor in the order
     column, and is dropped where there is no such column. Without any times the order column stands for
-    them. Without either nothing tells what came first: a user's events are then in an order by chance,
-    which is the same whatever the order of the rows, and the dataset says so by its ``chronology``.
+    them. Without either, the order is unknown: a user's events are then put into an arbitrary order, which is
+    the same whatever the order of the rows, and the dataset's ``chronology`` records that.
 
     Parameters:
         raw: what the readers gave.
@@ -327,7 +327,7 @@ def clean(raw: RawData, options: CleanOptions | None = None, into: Dataset | Non
 
 
 def _by_chance(rows: pl.DataFrame, users: Entities, items: Entities) -> pl.DataFrame:
-    """Events of which no one knows the order, in one that depends on their ids alone and not on the file's rows."""
+    """Events without a known order, in an order that depends only on their ids and not on the file's rows."""
     ids = [entities.frame["id"].gather(rows[who]) for who, entities in (("user", users), ("item", items))]
     chance = pl.DataFrame(ids[:1]).with_columns(ids[1].alias("item")).select(
         pl.concat_str("id", "item", separator="\0").hash(0).alias("chance")
@@ -340,7 +340,7 @@ def _drop_repeats(sieve: _Sieve, keys: list[str], reason: str) -> None:
     if sieve.rows.select(pl.struct(keys).n_unique()).item() == len(sieve.rows):
         return
     sieve.rows = sieve.rows.sort("time", "place")
-    # what was there before yields only to what is read now
+    # an earlier row is only replaced by a newly read one
     stays = pl.col("old") & pl.col("old").last().over(keys)
     sieve.drop(sieve.rows.select(~pl.struct(keys).is_last_distinct() & ~stays).to_series(), reason)
 

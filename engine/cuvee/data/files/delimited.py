@@ -1,4 +1,4 @@
-"""Text files with separated fields, taken apart at the speed of Polars, with each row's line number.
+"""Text files with separated fields, split by Polars, with each row's line number.
 
 Lines without a quotation mark are split all at once. Only those with one go through the csv
 module, so that quoted separators and line breaks are understood and a stray mark costs one row,
@@ -24,13 +24,13 @@ from cuvee.errors import DataError
 
 __all__ = ["read_delimited", "split_header"]
 
-csv.field_size_limit(sys.maxsize)  # a text of a megabyte is one field like any other
+csv.field_size_limit(sys.maxsize)  # a field may be a megabyte of text
 
 TEXT = "\0text"
 LONGEST_FIELD = 1000
 """A quoted field that spans more lines than this was never closed."""
 LONGEST_HEADER = 50
-"""Lines of a header with quoted line breaks."""
+"""How many lines a header with quoted line breaks may have."""
 SEPARATORS = (",", "\t", ";", "|")
 
 
@@ -44,16 +44,16 @@ def _names(line: str, separator: str | None) -> tuple[list[str], str]:
 
 
 def split_header(lines: Sequence[str], separator: str | None = None) -> tuple[list[str], str]:
-    """The names that a file's first lines begin with, and the separator between them.
+    """The column names in a file's first lines, and the separator between them.
 
-    A line like ``sep=;`` before them says it, as Excel has it; without one the usual one that is there most is it.
+    A line ``sep=;`` before them, as Excel writes it, gives the separator; otherwise the most frequent usual one.
     """
     at = _before_header(lines[0]) is not None and len(lines) > 1
     return _names(lines[int(at)], separator or (_before_header(lines[0]) if at else None))
 
 
 def _before_header(line: str) -> str | None:
-    """The separator in a line ``sep=;``, or None where it is none."""
+    """The separator in a line ``sep=;``; None for any other line."""
     found = re.fullmatch(r'"?sep=(.)"?', line.strip(" "), re.IGNORECASE)
     return found[1] if found else None
 
@@ -72,7 +72,7 @@ class _Header:
     """Empty where a column has none."""
     separator: str
     least: int
-    """Fields that a row must have; behind them stand only columns without a name."""
+    """Fields that a row must have; only columns without a name follow them."""
 
     @property
     def width(self) -> int:
@@ -81,7 +81,7 @@ class _Header:
 
     @property
     def columns(self) -> list[str]:
-        """A name for each, to hold them apart."""
+        """A distinct name for each column."""
         return [name or f"\0{at}" for at, name in enumerate(self.names)]
 
     @property
@@ -90,7 +90,7 @@ class _Header:
         return [at for at, name in enumerate(self.names, 1) if not name]
 
     def fitted(self, fields: list[str]) -> list[str] | None:
-        """Fields as many as there are columns, or None: what is empty behind them does not count."""
+        """Exactly as many fields as there are columns, or None. Empty fields beyond them are ignored."""
         while len(fields) > self.width and not fields[-1].strip():
             fields = fields[:-1]
         if self.least <= len(fields) <= self.width:
@@ -101,7 +101,7 @@ class _Header:
 def _header(
     path: Path, lines: pl.DataFrame, separator: str | None, encoding: str | None
 ) -> tuple[_Header, pl.DataFrame]:
-    """The header, and the lines behind it.
+    """The header, and the lines after it.
 
     Raises:
         DataError: there is none, or it repeats a name.
@@ -166,7 +166,7 @@ def _quoted(lines: pl.DataFrame, header: _Header) -> tuple[pl.DataFrame, pl.Data
         end = start
         found = _fields(text, header)
         if found is None and marks[start] % 2:
-            # a field opened here closes on the next line with an odd number of marks
+            # a field that opens here closes on the next line with an odd number of quotation marks
             following = int(np.searchsorted(odd, start, side="right"))
             if following < len(odd) and odd[following] - start <= LONGEST_FIELD:
                 end = int(odd[following])
@@ -195,7 +195,7 @@ def read_delimited(
 
     Parameters:
         path: a text file, packed or not.
-        part: what it holds, for the complaints.
+        part: what it holds, for the messages.
         separator: between fields, of any length; None chooses by the header.
         columns: the fields' names; None takes them from the first line.
         quoted: whether quotation marks may enclose a field.
@@ -248,7 +248,7 @@ def read_delimited(
 
 
 def _evened(lines: pl.DataFrame, header: _Header) -> pl.DataFrame:
-    """Lines without what is empty behind the last column, and with what is missing there of columns without a name."""
+    """Lines cut or padded to the columns: empty fields beyond them go, missing ones without a name are added."""
     mark = header.separator
     if len(mark) > 1:
         return lines
@@ -257,7 +257,7 @@ def _evened(lines: pl.DataFrame, header: _Header) -> pl.DataFrame:
     bare = pl.when(more).then(text.str.strip_chars_end(f" {mark}")).otherwise(text)
     lacking = header.width - _count(bare, mark)
     takes = (lacking >= 0) & (more | (_count(text, mark) >= header.least))
-    # what was stripped may have been empty fields of a column with a name: they are put back
+    # stripping may have removed empty fields of a named column: they are put back
     padded = pl.concat_str(bare, pl.lit(mark).repeat_by(lacking.clip(0)).list.join(""))
     return lines.with_columns(pl.when(takes).then(padded).otherwise(text))
 

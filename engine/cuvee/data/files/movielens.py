@@ -1,4 +1,4 @@
-"""The layouts in which MovieLens is handed round.
+"""The file layouts in which MovieLens is distributed.
 
 =============  ==============================================================================
 100k           ``u.data``, ``u.item``, ``u.user`` (latin-1; tabs, and ``|`` in the catalogue)
@@ -7,8 +7,8 @@ latest, 20M+   ``ratings.csv``, ``movies.csv`` (UTF-8)
 atomic files   ``*.inter``, ``*.item``, ``*.user`` (tabs, and a header of ``name:type``)
 =============  ==============================================================================
 
-A folder is read whole, a file alone. A layout is known by its lines, not by the file's name, so a
-renamed or cut copy is read too. Titles lose their year, which becomes a column of its own.
+A folder is read as a whole, a file alone. A layout is recognised by its lines, not by the file's name, so
+a renamed or shortened copy is read too. The year in a title is moved to a column of its own.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _labels(text: pl.Expr, separator: str) -> pl.Expr:
 
 
 def _titled(rows: Rows) -> Rows:
-    """Part the year from the title; a title without one stays whole."""
+    """Split the year off the title; a title without a year is unchanged."""
     title, year = (pl.col("title").str.extract(TITLE_YEAR, group) for group in (1, 2))
     frame = rows.frame.with_columns(
         pl.when(title != "").then(title).otherwise(pl.col("title")).alias("title"), year.cast(pl.Int32).alias("year")
@@ -122,7 +122,7 @@ def _atomic(rows: Rows) -> RawData:
             continue
         value = pl.col(name)
         if name in {"year", "age"}:
-            # "token", not "float": a word where the number is not known
+            # "token", not "float": unknown numbers are written as words
             roles[name], value = Role.NUMBER, value.cast(pl.Int32, strict=False)
         elif kind == "float":
             rows, roles[name] = rows.numbers(name), Role.NUMBER
@@ -137,7 +137,7 @@ def _atomic(rows: Rows) -> RawData:
 
 @dataclass(frozen=True)
 class Layout:
-    """One kind of file: how its lines look, and what becomes of its columns."""
+    """One kind of file: the form of its lines, and how its columns are read."""
 
     part: Part
     line: re.Pattern[str]
@@ -220,7 +220,7 @@ LAYOUTS = (
     ),
     Layout(Part.ITEMS, re.compile(r"\w+::.+::[^:]*$"), "::", ("id", "title", "genres"), _movies),
 )
-"""Those with a header first, then the more particular before the more general."""
+"""Layouts with a header first, then the more specific before the more general."""
 
 FAMILIES = (
     ("u.data", "u.item", "u.user"),
@@ -228,7 +228,7 @@ FAMILIES = (
     ("ratings.csv", "movies.csv"),
     ("*.inter", "*.item", "*.user"),
 )
-"""The files of a folder: the interactions first, without which it is none of these."""
+"""The files of a folder: the interactions first; without them the folder has no such layout."""
 
 
 def _layout(path: Path) -> Layout | None:

@@ -1,7 +1,7 @@
-"""The text of a file, whatever packed it and whatever wrote it: UTF-8 with line feeds.
+"""The text of a file as UTF-8 with line feeds, whatever its compression and encoding.
 
-What a file is goes by its first bytes, not by its name: gzip, bzip2, xz, zstd and zip with one file
-in it; the byte order marks of UTF-8, UTF-16 and UTF-32, and those two without one.
+The format is detected from the first bytes, not from the name: gzip, bzip2, xz, zstd and zip with one
+file in it; UTF-8, UTF-16 and UTF-32 by their byte order marks, and the last two without one.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ MARKS: Sequence[tuple[bytes, str]] = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
     (b"\x84\x31\x95\x33", "gb18030"),
 )
-"""Byte order marks; the longer before those that they begin with."""
+"""Byte order marks; a longer one before the shorter one that it begins with."""
 ZSTD = b"\x28\xb5\x2f\xfd"
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, NotImplementedError)
 """What the packers raise for a broken or locked file."""
 BEGINNING = 1 << 16
-"""Bytes that are looked at to tell what a file is."""
+"""How many bytes are read to detect a file's format."""
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -78,7 +78,7 @@ def _only_member(path: Path) -> IO[bytes]:
 
 
 def encoding_of(beginning: bytes) -> str | None:
-    """By the byte order mark, or by where the zeros of UTF-16 and UTF-32 stand; None where neither tells."""
+    """By the byte order mark, or by the positions of zero bytes in UTF-16 and UTF-32; None where neither tells."""
     for mark, encoding in MARKS:
         if beginning.startswith(mark):
             return encoding
@@ -124,7 +124,7 @@ def text_lines(path: Path, encoding: str | None, fallback: str | None) -> tuple[
 
     Args:
         path: the file.
-        encoding: None goes by the first bytes, and is UTF-8 where they do not tell.
+        encoding: None detects it from the first bytes, with UTF-8 as the default.
         fallback: the encoding where it turns out not to be UTF-8; None leaves such lines out.
 
     Raises:

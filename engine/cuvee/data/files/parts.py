@@ -1,7 +1,7 @@
 """A Parquet file, or a folder of them as Spark and pandas write it, as one table.
 
-The types of a column are decided over all parts: one that is empty, or has nothing in a column, does
-not count; numbers of several types become the wider one, text and lists become lists, text and anything else text.
+The type of a column is decided over all parts. A part that is empty, or has only nulls in the column, does
+not count. Numbers of several types become the wider one; text and lists become lists; text and others text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def parquet_files(path: Path) -> list[Path]:
 
 
 def read_parts(path: Path, list_separator: str) -> tuple[pl.DataFrame, Kinds, tuple[str, ...]]:
-    """One table with LINE (the row, from 1) and FILE, the types before they were made plain, and what to tell.
+    """One table with LINE (the row, from 1) and FILE, the types before conversion, and notes for the report.
 
     Raises:
         DataError: a part cannot be read, or there is none.
@@ -93,7 +93,7 @@ def _read(file: Path) -> pl.DataFrame:
 
 
 def _of_one_type(name: str, parts: list[pl.Series | None], separator: str) -> tuple[list[pl.Series | None], str | None]:
-    """A column's parts in one type, and a word about it where they had several."""
+    """A column's parts in one type, and a note where they had several."""
     kinds = list(dict.fromkeys(part.dtype for part in parts if part is not None and part.null_count() < len(part)))
     kinds = kinds or list(dict.fromkeys(part.dtype for part in parts if part is not None))[:1]
     if not kinds:

@@ -1,8 +1,7 @@
-"""What a reader hands over: rows as they stand in the files, each with the place where it stood.
+"""What a reader returns: rows as they are in the files, each with its file and line.
 
-Nothing here has been judged yet but the form: a row is malformed when it cannot be taken apart
-(too few fields, letters where a number belongs). Whether its content makes sense is the matter of
-:mod:`cuvee.data.files.cleaning`.
+Only the form has been checked here: a row is malformed when it cannot be parsed (too few fields, letters
+where a number belongs). :mod:`cuvee.data.files.cleaning` checks whether its content makes sense.
 """
 
 from __future__ import annotations
@@ -63,27 +62,27 @@ class TimeUnit(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What the caller knows of a file; a reader whose layout says it already ignores it."""
+    """Options of the caller about a file; a reader ignores those that its layout already determines."""
 
     part: Part | None = None
-    """What the file holds; None where the caller does not say, which a mapped file takes as interactions."""
+    """What the file holds; None where the caller does not say, which means interactions in a mapped file."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Our name -> the file's: one of :data:`INTERACTION_COLUMNS`, or any name for a column of items or users.
     ``"items.item"`` means the items' file alone, and goes before ``"item"``."""
     roles: Mapping[str, Role] = field(default_factory=dict)
     """Roles of columns of items and users, by our name; ``"items.year"`` means the items' column alone."""
     separator: str | None = None
-    """Between the fields of a text file; None counts the usual ones in the header."""
+    """Separator between the fields of a text file; None takes the most frequent usual one of the header."""
     list_separator: str = "|"
-    """Between the labels inside one field."""
+    """Separator between the labels inside one field."""
     time_unit: TimeUnit | None = None
-    """Of numbers in a time column; None is seconds, where they are not plainly dates or Excel's days."""
+    """Unit of numbers in a time column; None detects dates and Excel's days, and otherwise means seconds."""
     time_format: str | None = None
-    """How times are written, as in ``strptime``, or ``"excel"``; None finds out."""
+    """How times are written, as in ``strptime``, or ``"excel"``; None detects it."""
     decimal: str | None = None
-    """What stands before the decimals of numbers in text, ``.`` or ``,``; None finds out."""
+    """The decimal mark of numbers in text, ``.`` or ``,``; None detects it."""
     encoding: str | None = None
-    """Of a text file; None goes by its byte order mark, and without one is UTF-8."""
+    """Encoding of a text file; None uses its byte order mark, and UTF-8 without one."""
 
     def column(self, part: Part, name: str) -> str | None:
         """The file's column that the caller mapped to one of ours, or None."""
@@ -113,24 +112,24 @@ class Rows:
     frame: pl.DataFrame
     """The file's columns, and :data:`LINE`."""
     malformed: pl.DataFrame
-    """Columns part, file, line, reason: the rows that were taken out, and why."""
+    """Columns part, file, line, reason: the rows that were rejected, and why."""
     notes: tuple[str, ...] = ()
-    """What was taken for what, in words."""
+    """Notes on how columns and values were interpreted."""
 
     @classmethod
     def of(cls, part: Part, file: Path | str, frame: pl.DataFrame) -> Rows:
-        """Rows none of which is malformed yet."""
+        """Rows of which none has been rejected yet."""
         return cls(part, str(file), frame, pl.DataFrame(schema=MALFORMED_SCHEMA))
 
     def tell(self, note: str) -> Rows:
-        """The same rows, with one more note, which begins with the file's name."""
+        """The same rows with one more note, prefixed with the file's name."""
         return replace(self, notes=(*self.notes, f"{Path(self.file).name}: {note}"))
 
     def _file(self, frame: pl.DataFrame) -> pl.Expr:
         return (pl.col(FILE) if FILE in frame.columns else pl.lit(self.file)).alias("file")
 
     def complain(self, lines: pl.DataFrame, reason: pl.Expr) -> Rows:
-        """The same rows, with one more complaint for each row of ``lines``, a frame with :data:`LINE`."""
+        """The same rows, with one more rejected row for each one of ``lines``, a frame with :data:`LINE`."""
         found = lines.select(
             pl.lit(str(self.part)).alias("part"),
             self._file(lines),
@@ -140,7 +139,7 @@ class Rows:
         return replace(self, malformed=pl.concat([self.malformed, found]))
 
     def reject(self, bad: pl.Expr, reason: pl.Expr) -> Rows:
-        """Take out the rows where ``bad`` holds (null does not count)."""
+        """Reject the rows where ``bad`` holds (null does not count)."""
         mask = self.frame.select(bad.fill_null(value=False).alias("bad")).to_series()
         if not mask.any():
             return self
@@ -164,7 +163,7 @@ class Rows:
         return rows
 
     def interactions(self) -> RawData:
-        """Hand over columns of :data:`INTERACTION_COLUMNS`."""
+        """The result, with columns of :data:`INTERACTION_COLUMNS`."""
         known = [name for name in INTERACTION_COLUMNS if name in self.frame.columns]
         places = (self._file(self.frame), pl.col(LINE).cast(pl.UInt32).alias("line"))
         return RawData(self.frame.select(*known, *places), malformed=self._complaints(), notes=self.notes)
@@ -173,7 +172,7 @@ class Rows:
         return self.malformed.sort("file", "line")
 
     def entities(self, roles: Mapping[str, Role]) -> RawData:
-        """Hand over ``id`` and the columns that have a role."""
+        """The result, with ``id`` and the columns that have a role."""
         places = self.frame.select(self._file(self.frame), pl.col(LINE).cast(pl.UInt32).alias("line"))
         found = RawEntities(self.frame.select("id", *roles), dict(roles), places)
         if self.part is Part.ITEMS:
@@ -217,10 +216,10 @@ class RawData:
     malformed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MALFORMED_SCHEMA))
     """Columns part, file, line (counted from 1; in Parquet the row), reason."""
     notes: tuple[str, ...] = ()
-    """What the reader took for what, in words, for the person who imports."""
+    """Notes for the user on how the reader interpreted columns and values."""
 
     def pseudonymised(self, pseudonyms: Pseudonyms) -> RawData:
-        """The same, its users' ids kept as ``[privacy]`` says; raises DataError where some are kept otherwise."""
+        """The same with user ids replaced as ``[privacy]`` says; raises DataError where some use another key."""
 
         def replaced(frame: pl.DataFrame, column: str) -> pl.DataFrame:
             return frame.with_columns(pseudonyms.of_each(frame[column], "what is to be imported"))
@@ -249,12 +248,12 @@ class Reader(ABC):
     expects: ClassVar[str]
     """What it reads, in words, for the message when nothing fits: "a folder with ratings.dat"."""
     general: ClassVar[bool] = False
-    """Whether it takes any file of a kind, so that one which knows a layout goes before it."""
+    """Whether it reads any file of a kind, so that readers of a specific layout are preferred."""
 
     @classmethod
     @abstractmethod
     def sniff(cls, path: Path) -> bool:
-        """Whether an existing file or folder has this layout; looks at its beginning only, never raises."""
+        """Whether an existing file or folder has this layout. Reads only its beginning and never raises."""
 
     @abstractmethod
     def read(self, path: Path, options: ReadOptions) -> RawData:

@@ -1,4 +1,4 @@
-"""Readers of interaction and catalogue files: which there are, and which one a file needs."""
+"""The readers of interaction and catalogue files, and the choice of the one that a file needs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 AUTO = "auto"
-"""The format that means: ask each reader."""
+"""The format that means: detect it."""
 
 BUILT_IN: Mapping[str, type[Reader]] = MappingProxyType(
     {"movielens": MovieLensReader, "parquet": ParquetReader, "csv": CsvReader}
@@ -39,10 +39,10 @@ BUILT_IN: Mapping[str, type[Reader]] = MappingProxyType(
 
 
 def choose(path: Path, readers: Mapping[str, type[Reader]] = BUILT_IN, form: str = AUTO) -> Reader:
-    """The reader for an existing file or folder: the named one, or the one that knows the layout.
+    """The reader for an existing file or folder: the named one, or the one that recognises the layout.
 
     Raises:
-        DataError: nothing is there, no reader has that name, none knows the layout, or several do.
+        DataError: the path does not exist, no reader has that name, none recognises the layout, or several do.
     """
     if form != AUTO and form not in readers:
         raise DataError(f"no reader is named {form!r}; there are: {', '.join([AUTO, *readers])}")
@@ -62,7 +62,7 @@ def choose(path: Path, readers: Mapping[str, type[Reader]] = BUILT_IN, form: str
 
 
 def like(options: ReadOptions, part: Part, there: Entities) -> ReadOptions:
-    """Options that read columns which a catalogue has already in the roles they have there."""
+    """Options that keep the roles which the catalogue's existing columns have."""
     return replace(options, roles={**{f"{part}.{n}": r for n, r in there.roles.items()}, **options.roles})
 
 
@@ -71,7 +71,7 @@ def _rows(entities: RawEntities | None) -> int:
 
 
 def _check(raw: RawData, options: ReadOptions) -> None:
-    """Every mapped name and every role must have met a column: a misspelt one is not passed over."""
+    """Check that every mapped name and every role matched a column, so that a misspelt one is reported."""
     there = {
         **({f"items.{name}": name for name in raw.items.frame.columns} if raw.items else {}),
         **({f"users.{name}": name for name in raw.users.frame.columns} if raw.users else {}),
@@ -113,10 +113,10 @@ def gather(
 
     Parameters:
         path: interactions, or a folder with everything.
-        items: a file of items; its layout is found out apart from that of ``path``.
+        items: a file of items; its layout is detected independently of ``path``.
         users: a file of users; the same.
         form: the name of the reader for ``path``.
-        options: what the caller knows of the files.
+        options: the caller's options about the files.
         readers: those to choose from.
         there: the catalogue that this is to be added to; its columns keep their roles.
         strict: whether the first malformed row is an error.

@@ -1,4 +1,4 @@
-"""What became of an import: how many rows came in, how many stayed, and why the others did not."""
+"""The report of an import: how many rows were read and kept, and why the others were dropped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Dropped:
     reason: str
     count: int
     examples: tuple[str, ...]
-    """The first few, as ``file:line``, for a malformed row with what is wrong in it."""
+    """The first few, as ``file:line``; a malformed row also says what is wrong in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,15 @@ class Report:
     items: Tally
     users: Tally
     dropped: tuple[Dropped, ...]
-    """In the order in which they were looked for."""
+    """In the order of the checks."""
     n_events: int
-    """In the dataset now; so the next two."""
+    """In the dataset now, as are the next two."""
     n_items: int
     n_users: int
     notes: tuple[str, ...] = ()
-    """What was taken for what."""
+    """Notes on how columns and values were interpreted."""
     warnings: tuple[str, ...] = ()
-    """What is probably not as it is meant."""
+    """Warnings about what is probably a mistake."""
 
     @property
     def tallies(self) -> tuple[Tally, Tally, Tally]:

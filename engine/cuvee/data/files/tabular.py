@@ -42,7 +42,7 @@ USUAL: Mapping[str, tuple[str, ...]] = {
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__")
-"""How pandas names an index that has no name, written to CSV and read again, or written to Parquet."""
+"""The names of an unnamed pandas index: after a round trip through CSV, and in Parquet."""
 
 
 def _columns(rows: Rows) -> list[str]:
@@ -74,7 +74,7 @@ def check_named(rows: Rows, options: ReadOptions) -> None:
 
 
 def _without_index(rows: Rows, options: ReadOptions) -> Rows:
-    """Without the columns that pandas writes for a table's row numbers."""
+    """Remove the columns of row numbers that pandas writes."""
     for name in _columns(rows):
         if name in options.columns.values() or not (INDEX.fullmatch(name) or not name.strip()):
             continue

@@ -1,4 +1,4 @@
-"""The store: what users do and what changes in the catalogue, durable, shared by every replica.
+"""The store: users' events and changes of the catalogue, kept durably and shared by every replica.
 
 SQLAlchemy Core over SQLite (one file, the default) or PostgreSQL. Importing this package imports
 SQLAlchemy, so it is imported where a store is opened and nowhere else.

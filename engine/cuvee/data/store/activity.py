@@ -1,7 +1,7 @@
-"""Events of all users in the order in which they were received, for those who count along.
+"""Events of all users in the order in which they were received, for servers that update their models.
 
-Two transactions may be committed in another order than their events were received, so a reader looks
-again at the last seconds and passes over what it has.
+Two transactions may be committed in another order than their events were received, so a reader reads
+the last seconds again and skips the events that it has.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Received", "cleared_of", "histories_of", "newest_receipt", "note_cle
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One event, as far as it counts."""
+    """The fields of an event that models are updated with."""
 
     event_id: str
     owner: str
@@ -44,9 +44,9 @@ def newest_receipt(connection: Connection, product: str) -> int:
 
 
 def received_after(connection: Connection, product: str, after: tuple[int, str], most: int) -> list[Received]:
-    """Events behind a time of receipt and, of that very time, an event's id; oldest first, at most so many."""
+    """Events received after a time, or at that time with a larger event id; oldest first, limited in number."""
     received, event_id = EVENTS.c.received, EVENTS.c.event_id
-    # the first condition is what the index is used for
+    # the first condition lets the index be used
     behind = and_(received >= after[0], or_(received > after[0], event_id > after[1]))
     query = select(*_COLUMNS).where(EVENTS.c.product == product, behind).order_by(received, event_id).limit(most)
     return [Received(*row) for row in connection.execute(query)]
@@ -78,7 +78,7 @@ def profiles_of(connection: Connection, product: str, users: Sequence[str]) -> d
 
 
 def note_cleared(connection: Connection, product: str) -> None:
-    """Tell those who count along that a user was forgotten: they count anew."""
+    """Record that a user was forgotten, so that servers read all events again."""
     head = insert_into(connection, HEADS).on_conflict_do_nothing()
     connection.execute(head, {"product": product, "revision": 0, "born": 0})
     connection.execute(update(HEADS).where(HEADS.c.product == product).values(cleared=HEADS.c.cleared + 1))

@@ -1,7 +1,7 @@
 """Many rows into PostgreSQL in one statement of one array per column.
 
-A VALUES list of a thousand rows has as many placeholders as cells; the driver reads the statement
-for them anew each time, which costs more than storing the rows.
+A VALUES list of a thousand rows has as many placeholders as cells, and the driver parses the statement
+for them each time, which costs more than storing the rows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def insert_arrays(
 ) -> CursorResult[Any]:
     """Insert rows, all with the same columns, in their order.
 
-    ``tail`` is what stands behind the rows: ON CONFLICT and RETURNING.
+    ``tail`` is the rest of the statement after the rows: ON CONFLICT and RETURNING.
     """
     columns = tuple(rows[0])
     return connection.execute(_statement(table, columns, tail), {name: [row[name] for row in rows] for name in columns})

@@ -34,13 +34,13 @@ Met: TypeAlias = tuple[int, int]
 """Device and number of a file."""
 
 MISTAKE = "SQLITE_ERROR"
-"""How SQLite calls a statement that is wrong: the driver raises for it what it raises for a full disk."""
+"""SQLite's name for a wrong statement: the driver raises the same exception for it as for a full disk."""
 MET = "cuvee_met"
-"""Under which a connection knows its file."""
+"""The key under which a connection's info holds its file."""
 DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
-"""How SQLite's names for what is wrong begin where the file is none of its own, or no longer."""
+"""Beginnings of SQLite's error names for a file that is no database, or is damaged."""
 AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, exc.DisconnectionError, exc.InternalError)
-"""What the database raises when it is down, restarting, full or too busy: try again later."""
+"""The exceptions of a database that is down, restarting, full or too busy: try again later."""
 
 
 def located(url: str, root: Path) -> URL:
@@ -87,7 +87,7 @@ class Database:
             self._turns = Turns(file.with_name(f"{file.name}-queue"))
         try:
             self._writing = create_engine(url, **options)
-            # reads are single statements: without BEGIN and ROLLBACK around them they are one round trip
+            # reads are single statements: without BEGIN and ROLLBACK each takes one round trip
             self._reading = create_engine(url, isolation_level="AUTOCOMMIT", **options)
         except ModuleNotFoundError:
             raise OperatorError(
@@ -100,17 +100,16 @@ class Database:
             event.listen(self._writing, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
     def write(self, work: Callable[[Connection], T], *, dry: bool = False) -> T:
-        """Call in a transaction, and commit. When this returns, what was written survives a crash.
+        """Call in a transaction, and commit. When this returns, the written data survives a crash.
 
-        With ``dry`` it is rolled back instead: the answer is what it would have been.
+        With ``dry`` it is rolled back instead, and the result is that of a real write.
 
-        A connection that turns out to be dead is replaced, and the work is done again from its
-        start; so it must be idempotent.
+        A dead connection is replaced and the work is repeated from the start, so it must be idempotent.
 
         Raises:
             UnavailableError: the database cannot be reached, or is too busy; nothing was written,
-                or at worst all of it was and the answer got lost. Or SQLite's file was removed or
-                replaced: what was written there is not kept.
+                or at worst all of it was and the reply got lost. Or SQLite's file was removed or
+                replaced, and what was written to the old one is lost.
         """
         try:
             with self._turns.turn(self._timeout) if self._turns else nullcontext():
@@ -119,7 +118,7 @@ class Database:
             raise UnavailableError("too many others are writing to the store; try again") from None
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Call with a connection outside any transaction: each statement sees what is committed by then.
+        """Call with a connection outside any transaction: each statement sees everything committed before it.
 
         Raises:
             UnavailableError: the database cannot be reached, or is too busy.
@@ -138,7 +137,7 @@ class Database:
                 self._check(met if begin and not dry else None)
                 return answer  # noqa: TRY300 - what follows is about another try
             except exc.DBAPIError as problem:
-                # the pool has dropped its other connections by now: the next one is new
+                # the pool has dropped its other connections by now, so the next one is new
                 if problem.connection_invalidated and again:
                     continue
                 if damaged(problem) or (self.sqlite and _without_tables(problem)):
@@ -156,7 +155,7 @@ class Database:
             self._file.meet()
 
     def _prepare_sqlite(self, connection: Any, record: Any) -> None:
-        """Transactions are begun by us; what is committed is on the disk, what is deleted is overwritten."""
+        """Transactions are begun explicitly; committed data is on the disk, deleted data is overwritten."""
         connection.isolation_level = None
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute("PRAGMA synchronous = FULL")
@@ -165,18 +164,18 @@ class Database:
             record.info[MET] = self._file.met
 
     def _follow(self) -> None:
-        """Leave connections to a SQLite file that is no longer there."""
+        """Drop the connections to a SQLite file that was removed or replaced."""
         if self._file is not None and self._file.changed():
             self.close()
 
     def _check(self, met: Met | None) -> None:
-        """After a commit: raises UnavailableError where it went into files that are no longer there."""
+        """Called after a commit: raises UnavailableError where it was written to a file that was removed."""
         if met is not None and self._file is not None and not self._file.kept(met):
             self.close()
             raise self._file.gone()
 
     def check(self) -> None:
-        """Find out whether the database can be asked, with one short statement.
+        """Check that the database can be reached, with one short statement.
 
         Raises:
             UnavailableError: it cannot.
@@ -184,7 +183,7 @@ class Database:
         self.read(lambda connection: connection.exec_driver_sql("SELECT count(*) FROM cuvee_heads").scalar())
 
     def wipe(self) -> None:
-        """Leave nothing of what was deleted in SQLite's log, as far as no reader still needs it."""
+        """Remove deleted data from SQLite's write-ahead log, except what a reader still needs."""
         if self.sqlite:
             self.read(lambda connection: connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all())
 
@@ -195,9 +194,9 @@ class Database:
 
 
 class _File:
-    """SQLite's file: which one was met first, and whether it is still the one that the path leads to.
+    """SQLite's file: which one was opened first, and whether the path still leads to it.
 
-    Whoever has a file open does not notice that it was removed, and writes on into nothing.
+    A process that has a file open does not notice its removal, and would go on writing to a lost file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -214,56 +213,56 @@ class _File:
         return (found.st_dev, found.st_ino)
 
     def meet(self) -> None:
-        """Before a connection is made: the file there is the one from now on. The first time, it is made if need be.
+        """Called before a connection is made: the present file is the one from now on; it is created the first time.
 
         Raises:
-            UnavailableError: it was there, and is gone; nobody makes an empty one in its place.
+            UnavailableError: the file existed and was removed; no empty one is created in its place.
         """
         there = self._now()
         if there is None:
             if self.met is not None:
                 raise self.gone()
-            try:  # others on this machine are not to read what people did
+            try:  # other users of this machine must not read the events
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             except OSError:
-                return  # SQLite says what is wrong
+                return  # SQLite itself reports what is wrong
             there = self._now()
         self.met, self._told = there, False
 
     def changed(self) -> bool:
-        """Whether another file is there now than the one that connections were made to, or none."""
+        """Whether the path has no file now, or another one than connections were made to."""
         return self.met is not None and self._now() != self.met
 
     def kept(self, met: Met) -> bool:
-        """Whether what was committed into a file is in the one that is there now, and its log, too."""
+        """Whether a commit into a file, and into its log, is in the file that is there now."""
         return self._now() == met and self._log.exists()
 
     def gone(self) -> UnavailableError:
-        """What is said of it; the log says it once."""
+        """The error to raise; it is logged once."""
         if not self._told:
-            hint = "put it back, or start all who use it anew, which begins an empty one"
+            hint = "put it back, or restart every process that uses it, which creates an empty one"
             log.error("the store's file was removed or replaced", file=str(self.path), hint=hint)
         self._told = True
         return UnavailableError("the store's file was removed or replaced; nothing is kept until it is back")
 
 
 def _sqlite_name(problem: BaseException | None) -> str:
-    """What SQLite calls a problem; nothing for PostgreSQL's."""
+    """SQLite's name of an error; empty for PostgreSQL's."""
     return getattr(getattr(problem, "orig", None), "sqlite_errorname", None) or ""
 
 
 def damaged(problem: BaseException | None) -> bool:
-    """Whether it comes of a SQLite file that is damaged, or no database at all."""
+    """Whether the cause is a SQLite file that is damaged, or no database."""
     return _sqlite_name(problem).startswith(DAMAGED)
 
 
 def _without_tables(problem: exc.DBAPIError) -> bool:
-    """Whether a file without our tables has come into the place of the store's."""
+    """Whether the store's file was replaced by one without our tables."""
     return _sqlite_name(problem) == MISTAKE and str(problem.orig).startswith("no such table: cuvee_")
 
 
 def _without_values(problem: exc.DBAPIError) -> None:
-    """Keep what went wrong: behind the first line PostgreSQL tells of whole rows, and errors are logged."""
+    """The first line of an error: PostgreSQL's later lines quote whole rows, and errors are logged."""
     for one in (problem, problem.orig):
         if one is not None:
             one.args = (str(one.args[0]).partition("\n")[0] if one.args else "",)
@@ -276,7 +275,7 @@ def _away(problem: exc.SQLAlchemyError) -> UnavailableError:
 
 
 def _arguments(sqlite: bool, timeout: float) -> dict[str, Any]:
-    """What the driver is told."""
+    """The arguments for the driver."""
     if sqlite:
         return {"timeout": timeout}
     milliseconds = math.ceil(1000 * timeout)

@@ -1,4 +1,4 @@
-"""Events in and out: idempotent by id, an event's owner counted and stamped in the same transaction.
+"""Writing and reading events: idempotent by id; the owner's count and stamp change in the same transaction.
 
 Rows are written in the order of their keys, events before users, so that two transactions never
 wait for each other in a circle.
@@ -21,12 +21,12 @@ from cuvee.data.store.tables import EVENTS, USERS
 __all__ = ["events_of", "history_of", "new_stamp", "prune_events", "write_events"]
 
 PAGE = 1000
-"""Rows that are read or deleted at a time."""
+"""How many rows are read or deleted at a time."""
 ADDED = """
 ON CONFLICT (product, user_id) DO UPDATE
 SET event_count = cuvee_users.event_count + excluded.event_count, stamp = excluded.stamp
 """
-"""What adds events to a user who is there."""
+"""The clause that adds events to an existing user's row."""
 _COLUMNS = [c.name for c in EVENTS.columns]
 
 
@@ -41,7 +41,7 @@ def insert_into(connection: Connection, table: Any) -> Any:
 
 
 def write_events(connection: Connection, rows: Sequence[EventRow]) -> list[bool]:
-    """Store events; of several with one id the first. For each, whether it was stored."""
+    """Store events; of several with one id, the first. Returns for each whether it was stored."""
     if not rows:
         return []
     first: dict[tuple[str, str], int] = {}
@@ -64,12 +64,12 @@ def write_events(connection: Connection, rows: Sequence[EventRow]) -> list[bool]
 
 
 def _values(row: EventRow) -> dict[str, Any]:
-    """By column; dataclasses' own asdict copies each value deeply, at half of the cost of storing it."""
+    """A row as a dict by column. dataclasses.asdict deep-copies each value, which costs half as much as storing it."""
     return {name: getattr(row, name) for name in _COLUMNS}
 
 
 def _count(connection: Connection, rows: Sequence[EventRow]) -> None:
-    """Add to the owners' counts, and stamp them anew."""
+    """Add to the owners' counts, and give them new stamps."""
     counts = Counter((row.product, row.owner) for row in rows)
     created: dict[tuple[str, str], int] = {}
     for row in rows:
@@ -114,9 +114,9 @@ def history_of(connection: Connection, product: str, owner: str, most: int) -> H
 
 
 def events_of(connection: Connection, product: str, owner: str, after: EventRow | None) -> list[EventRow]:
-    """A page of one user's events by ascending time, from behind an event on."""
+    """A page of one user's events by ascending time, starting after a given event."""
     columns = EVENTS.c
-    # spelt out: a comparison of tuples is not what SQLite's planner uses an index for
+    # spelt out: SQLite's planner uses no index for a comparison of tuples
     behind = true() if after is None else or_(
         columns.time > after.time,
         and_(columns.time == after.time, columns.received > after.received),
@@ -132,9 +132,9 @@ def events_of(connection: Connection, product: str, owner: str, after: EventRow 
 
 
 def prune_events(connection: Connection, product: str, before: int) -> int:
-    """Delete up to a page of events that happened before a time; how many there were.
+    """Delete up to a page of events that happened before a time; returns how many there were.
 
-    Their owners' counts fall with them; an owner of whom nothing is left goes, too.
+    Their owners' counts are reduced; an owner without any remaining data is deleted, too.
     """
     old = connection.execute(
         select(EVENTS.c.event_id, EVENTS.c.owner)

@@ -1,4 +1,4 @@
-"""What was shown, and what came of it: answers that were kept, joined with the events that name them."""
+"""Exposures and their outcomes: the items of stored answers, joined with the events that name the answer."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from cuvee.data.store.tables import EVENTS, EXPOSURES
 __all__ = ["GROUPS", "Outcome", "outcomes", "prune_exposures", "write_exposures"]
 
 GROUPS = ("source", "segment", "kind", "variant", "position", "version")
-"""What outcomes can be told apart by."""
+"""What outcomes can be grouped by."""
 CLICKS = (EventType.CLICK, EventType.FAVOURITE, EventType.PURCHASE, EventType.RATING)
-"""Events that say that what was shown was taken up; a VIEW alone may be that it was shown."""
+"""Event types that count as a response to a shown item; a VIEW alone may only mean that it was displayed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one group of shown items."""
+    """The outcome of one group of shown items."""
 
     group: str
     answers: int
@@ -34,13 +34,13 @@ class Outcome:
 
 
 def write_exposures(connection: Connection, rows: Sequence[ExposureRow]) -> None:
-    """Keep what was shown."""
+    """Store exposures."""
     if rows:
         connection.execute(insert_into(connection, EXPOSURES).on_conflict_do_nothing(), [asdict(row) for row in rows])
 
 
 def prune_exposures(connection: Connection, product: str, before: int) -> int:
-    """Delete a page of answers that were shown before a time, whole answers; how many rows those were."""
+    """Delete a page of answers that were shown before a time, always whole answers; returns the number of rows."""
     old = (
         select(EXPOSURES.c.recommendation_id)
         .where(EXPOSURES.c.product == product, EXPOSURES.c.time < before)
@@ -53,7 +53,7 @@ def prune_exposures(connection: Connection, product: str, before: int) -> int:
 
 
 def outcomes(connection: Connection, product: str, by: str, since: int) -> list[Outcome]:
-    """What came of what was shown since a time (microseconds), by one of :data:`GROUPS`."""
+    """The outcomes of what was shown since a time (microseconds), by one of :data:`GROUPS`."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL statement_timeout = 0"))
     taken = (

@@ -26,7 +26,7 @@ __all__ = ["existing_store", "migrate", "open_database", "open_store", "schema_o
 log = structlog.get_logger(__name__)
 
 LOCK = 0x6375_7665_65
-"""Held in PostgreSQL while tables are changed, so that two who start at once do not both do it."""
+"""The advisory lock held in PostgreSQL while tables are changed, so that two processes never do so at once."""
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -61,16 +61,16 @@ def schema_of(database: Database) -> str | None:
 
 
 def _refuse_damaged(database: Database, problem: UnavailableError) -> None:
-    """Raises OperatorError where a SQLite file cannot be asked since it is damaged: it does not come back by itself."""
+    """Raises OperatorError where a SQLite file is damaged: unlike a busy database, it will not recover by itself."""
     if damaged(problem.__cause__):
         raise OperatorError(
             f"{database.url.database} is damaged, or no store: {getattr(problem.__cause__, 'orig', '')}; "
-            "put a copy of it back, or move it away, and an empty one is made"
+            "restore a copy of it, or move it away so that an empty one is created"
         ) from None
 
 
 def migrate(database: Database) -> None:
-    """Bring the tables up to date, in one transaction; nothing to do is fine.
+    """Bring the tables up to date, in one transaction; does nothing where they are.
 
     Raises:
         OperatorError: a newer program has changed them.
@@ -80,7 +80,7 @@ def migrate(database: Database) -> None:
     def upgrade(connection: Connection) -> None:
         if not database.sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
-            # a version that rewrites a large table takes its time
+            # a version that rewrites a large table may take long
             connection.execute(text("SET LOCAL statement_timeout = 0"))
         command.upgrade(_config(connection), "head")
 
@@ -132,7 +132,7 @@ def open_store(settings: Settings) -> Store | None:
 
 
 def existing_store(settings: Settings) -> Store | None:
-    """The configured store for those who only read it; None where there is none, or nothing was ever written.
+    """The configured store, for reading only; None where there is none, or nothing was ever written.
 
     Raises:
         OperatorError: it cannot be one of ours, or its tables are of another version.
@@ -145,7 +145,7 @@ def existing_store(settings: Settings) -> Store | None:
 
 
 def _check_ids(database: Database, settings: Settings) -> None:
-    """One user tells how all are kept: they came through the same edge."""
+    """Check one stored user's id: all ids are kept in the same way."""
     pseudonyms = settings.privacy.pseudonyms
     found = database.read(lambda connection: connection.execute(select(USERS.c.user_id).limit(1)).scalar())
     if found is not None and not pseudonyms.kept_so(found):

@@ -1,4 +1,4 @@
-"""Events and exposures that are older than their product wants are deleted, a page at a time."""
+"""Deletion of events and exposures beyond their product's retention time, a page at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAY = 86_400_000_000
 
 
 def prune(store: Store, products: Mapping[str, Product]) -> Iterator[tuple[str, int]]:
-    """Delete what is too old; after each page the product, and how many events that were (0: exposures).
+    """Delete what is too old; yields after each page the product and the number of events (0 for exposures).
 
     Raises:
         UnavailableError: the store cannot be reached; what was deleted stays deleted.

@@ -1,4 +1,4 @@
-"""What the store keeps, as plain values: no SQL here, and no messages of the wire.
+"""The store's rows as plain values, without SQL and protobuf messages.
 
 Times are microseconds since the Unix epoch, as integers.
 """
@@ -21,7 +21,7 @@ LONGEST_ID = 256
 """Characters."""
 LONGEST_EVENT_ID = 128
 SKEW = 5 * 60 * 1_000_000
-"""Microseconds that an event's time may be ahead of this machine's clock."""
+"""How far an event's time may be ahead of this machine's clock, in microseconds."""
 LATEST = 253_402_300_800
 """Seconds: the end of the year 9999, where timestamps end."""
 
@@ -47,7 +47,7 @@ class EventRow:
     product: str
     event_id: str
     owner: str
-    """Whom it belongs to: the user, or the session while nobody knows who it is."""
+    """The event's owner: the user, or the session while the user is unknown."""
     item_id: str
     type: int
     value: float
@@ -60,7 +60,7 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class ExposureRow:
-    """One item of an answer: where it stood, and who put it there."""
+    """One item of an answer: its position, and the source that it came from."""
 
     product: str
     recommendation_id: str
@@ -68,7 +68,7 @@ class ExposureRow:
     item_id: str
     time: int
     source: str
-    """Which contributed most, or filled the place from the fallback chain."""
+    """The source that contributed most, or that filled the position from the fallback chain."""
     segment: str
     kind: str
     """``blend``, ``fallback`` or ``exploration``."""
@@ -92,14 +92,14 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class UserState:
-    """What one indexed read says of a user."""
+    """The state of a user, from one indexed read."""
 
     stamp: int | None
     """Changes whenever the user's events or profile do; None where nothing is stored."""
     forgotten: bool
-    """What was imported of the user must not be used."""
+    """The user's imported rows must not be used."""
     revision: int
-    """Of the product's items: what a reader must have seen of them to show none that is gone."""
+    """The revision of the product's items that a reader must have read, so that it shows no deleted item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class ItemRow:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     deleted: bool = False
     created: int | None = None
-    """None for one that was imported before the store knew it."""
+    """None for an item that was imported and not stored yet."""
     updated: int | None = None
     revision: int = 0
     born: int = 0
@@ -132,7 +132,7 @@ class ItemRow:
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
-    """What a write made of one item."""
+    """The result of writing one item."""
 
     row: ItemRow
     created: bool
@@ -149,12 +149,12 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What there was of a user who is forgotten."""
+    """How much data a forgotten user had."""
 
     events: int
     profile: bool
     sessions: int
-    """Events of others that named the id as their session; they stay, without it."""
+    """Other users' events with the id as their session; they are kept without it."""
 
 
 def now() -> int:

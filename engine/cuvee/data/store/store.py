@@ -25,13 +25,13 @@ from cuvee.data.store.rows import (
 __all__ = ["MOST_EVENTS", "Store"]
 
 MOST_EVENTS = 20_000
-"""Of one user that a request reads, the newest; who has more is no person."""
+"""How many of a user's newest events a request reads; nobody real has more."""
 
 
 class Store:
     """All that is stored, by product. Thread-safe; every method may block.
 
-    With ``dry`` a write is not kept: the answer is what it would have been. Every method raises
+    With ``dry`` a write is rolled back, and its result is that of a real one. Every method raises
     :class:`cuvee.errors.UnavailableError` where the database cannot be reached or is too busy.
     """
 
@@ -44,27 +44,27 @@ class Store:
         self.database.close()
 
     def write_events(self, rows: Sequence[EventRow], *, dry: bool = False) -> list[bool]:
-        """Store events durably; for each whether it was new. Of several with one id the first is."""
+        """Store events durably; returns for each whether it was new. Of several with one id, the first one is."""
         return self.database.write(lambda connection: events.write_events(connection, rows), dry=dry)
 
     def state(self, product: str, user_id: str) -> UserState:
-        """Whether what a reader has of a user still holds: one statement."""
+        """The user's state, by which a reader checks its cached history: one statement."""
         return self.states(product, [user_id])[user_id]
 
     def states(self, product: str, user_ids: Sequence[str]) -> Mapping[str, UserState]:
-        """Whether what a reader has of some users still holds, by id: one statement for all of them."""
+        """The states of some users by id, as :meth:`state` gives them: one statement for all of them."""
         key = self._secret()
         digests = {users.digest_of(key, user_id): user_id for user_id in user_ids}
         return self.database.read(lambda connection: users.states_of(connection, product, digests))
 
     def forgotten(self, product: str) -> Callable[[str], bool]:
-        """Tells of a user's id whether what was imported of him must not be used."""
+        """A function that says of a user's id whether his imported rows must not be used."""
         digests = self.database.read(lambda connection: users.forgotten_digests(connection, product))
         key = self._secret() if digests else b""
         return lambda user_id: bool(digests) and users.digest_of(key, user_id) in digests
 
     def someone_forgotten(self, product: str) -> bool:
-        """Whether there is anybody whose imported rows must not be used."""
+        """Whether there is any user whose imported rows must not be used."""
         return bool(self.database.read(lambda connection: users.forgotten_digests(connection, product)))
 
     def _secret(self) -> bytes:
@@ -77,7 +77,7 @@ class Store:
         return self.database.read(lambda connection: events.history_of(connection, product, user_id, MOST_EVENTS))
 
     def histories(self, product: str, user_ids: Sequence[str]) -> Mapping[str, tuple[History, UserRow | None]]:
-        """Of some users what :meth:`history` and :meth:`user` give, by id."""
+        """The results of :meth:`history` and :meth:`user` for some users, by id."""
 
         def read(connection: Connection) -> dict[str, tuple[History, UserRow | None]]:
             rows = users.rows_of(connection, product, user_ids)
@@ -99,7 +99,7 @@ class Store:
         return self.database.read(lambda connection: users.read_user(connection, product, user_id))
 
     def users(self, product: str, after: str, most: int) -> list[UserRow]:
-        """Users behind an id, by ascending id."""
+        """Users after an id, by ascending id."""
         return self.database.read(lambda connection: users.read_users(connection, product, after, most))
 
     def write_users(
@@ -109,7 +109,7 @@ class Store:
         return self.database.write(lambda connection: users.write_users(connection, product, changes), dry=dry)
 
     def forget(self, product: str, user_id: str, *, imported: bool, dry: bool = False) -> Forgotten:
-        """Delete a user; what there was of him."""
+        """Delete a user; returns how much data he had."""
         found = self.database.write(
             lambda connection: users.forget(connection, product, user_id, imported=imported), dry=dry
         )
@@ -118,7 +118,7 @@ class Store:
         return found
 
     def events_of(self, product: str, user_id: str, after: EventRow | None = None) -> list[EventRow]:
-        """A page of a user's events by ascending time, from behind an event on; empty at the end."""
+        """A page of a user's events by ascending time, starting after a given event; empty at the end."""
         return self.database.read(lambda connection: events.events_of(connection, product, user_id, after))
 
     def newest_receipt(self, product: str) -> int:
@@ -126,7 +126,7 @@ class Store:
         return self.database.read(lambda connection: activity.newest_receipt(connection, product))
 
     def received_after(self, product: str, after: tuple[int, str], most: int) -> list[activity.Received]:
-        """Everybody's events behind a time of receipt and an event's id, in that order."""
+        """All users' events after a time of receipt and an event's id, in that order."""
         return self.database.read(lambda connection: activity.received_after(connection, product, after, most))
 
     def histories_of(self, product: str, owners: Sequence[str]) -> Mapping[str, list[activity.Received]]:
@@ -138,7 +138,7 @@ class Store:
         return self.database.read(lambda connection: activity.profiles_of(connection, product, user_ids))
 
     def cleared(self, product: str) -> int:
-        """Rises when a user is forgotten."""
+        """A counter that rises whenever a user is forgotten."""
         return self.database.read(lambda connection: activity.cleared_of(connection, product))
 
     def prune(self, product: str, before: int) -> int:
@@ -146,15 +146,15 @@ class Store:
         return self.database.write(lambda connection: events.prune_events(connection, product, before))
 
     def prune_exposures(self, product: str, before: int) -> int:
-        """Delete a page of what was shown before a time (microseconds); how many rows there were."""
+        """Delete a page of exposures from before a time (microseconds); returns how many rows there were."""
         return self.database.write(lambda connection: exposures.prune_exposures(connection, product, before))
 
     def write_exposures(self, rows: Sequence[ExposureRow]) -> None:
-        """Keep what was shown."""
+        """Store exposures."""
         self.database.write(lambda connection: exposures.write_exposures(connection, rows))
 
     def outcomes(self, product: str, by: str, since: int) -> list[exposures.Outcome]:
-        """What came of what was shown since a time (microseconds), by source, segment and the like."""
+        """The outcomes of what was shown since a time (microseconds), by source, segment and the like."""
         return self.database.write(lambda connection: exposures.outcomes(connection, product, by, since), dry=True)
 
     def revision(self, product: str) -> int:
@@ -170,7 +170,7 @@ class Store:
         return self.database.read(lambda connection: items.read_item(connection, product, item_id))
 
     def items_of(self, product: str, ids: Sequence[str]) -> dict[str, ItemRow]:
-        """Of some ids, the items that were written, by id; deleted ones too."""
+        """The written items among the given ids, by id; deleted ones too."""
         return self.database.read(lambda connection: items.items_of(connection, product, ids))
 
     def write_items(
@@ -180,5 +180,5 @@ class Store:
         *,
         dry: bool = False,
     ) -> list[ItemChange | None]:
-        """Change items, each from what is stored of it."""
+        """Change items, each based on its stored row."""
         return self.database.write(lambda connection: items.write_items(connection, product, changes), dry=dry)

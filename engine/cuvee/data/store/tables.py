@@ -36,35 +36,35 @@ METADATA = MetaData()
 
 
 def by_code_point() -> Text:
-    """Text whose order and equality are those of its bytes, which in UTF-8 is the order of code points."""
+    """Text that is compared by bytes, which in UTF-8 means by code points."""
     return Text().with_variant(Text(collation="C"), "postgresql")
 
 
 _ELSEWHERE = text("session_id <> owner")
-"""Events that belong to somebody else than to their session."""
+"""Events whose owner is not their session."""
 
 EVENTS = Table(
     "cuvee_events",
     METADATA,
     Column("product", by_code_point(), primary_key=True),
     Column("event_id", by_code_point(), primary_key=True),
-    # whom the event belongs to: the user, or the session while nobody knows who it is
+    # the event's owner: the user, or the session while the user is unknown
     Column("owner", by_code_point(), nullable=False),
     Column("session_id", by_code_point()),
     Column("item_id", by_code_point(), nullable=False),
     Column("type", SmallInteger, nullable=False),
     Column("value", Float(53), nullable=False),
     Column("time", BigInteger, nullable=False),
-    # of two events at one time the one that was received first comes first
+    # events with equal times are ordered by receipt
     Column("received", BigInteger, nullable=False),
     Column("recommendation_id", by_code_point()),
     Column("position", Integer),
     Index("cuvee_events_of_owner", "product", "owner", "time", "received"),
-    # what is too old is found by it
+    # for retention
     Index("cuvee_events_by_time", "product", "time"),
-    # who counts along follows it
+    # for servers that follow new events
     Index("cuvee_events_by_receipt", "product", "received"),
-    # who is forgotten is taken out of the events of others by it
+    # for removing a forgotten user's id from other users' events
     Index("cuvee_events_by_session", "product", "session_id", sqlite_where=_ELSEWHERE, postgresql_where=_ELSEWHERE),
 )
 """One row per event that was acknowledged."""
@@ -79,7 +79,7 @@ USERS = Table(
     Column("created", BigInteger, nullable=False),
     Column("updated", BigInteger),
     Column("event_count", BigInteger, nullable=False),
-    # changes with every change of the user's events or profile, never to a value that it had before
+    # changes with every change of the user's events or profile, and never repeats a value
     Column("stamp", BigInteger, nullable=False),
 )
 """One row per user of whom anything is stored. Reading a row tells whether a cached history still holds."""
@@ -95,13 +95,13 @@ ITEMS = Table(
     Column("deleted", Boolean(create_constraint=False), nullable=False),
     Column("created", BigInteger),
     Column("updated", BigInteger, nullable=False),
-    # the product's revision that this row came with: what is above a reader's own is new to it
+    # the product's revision at which this row was written: a reader asks for rows above its own revision
     Column("revision", BigInteger, nullable=False),
-    # the order in which items came to the store; it gives positions, so it never changes
+    # the order in which items were first stored; it decides their positions, so it never changes
     Column("born", BigInteger, nullable=False),
     Index("cuvee_items_since", "product", "revision"),
 )
-"""Items that were upserted or deleted; what was imported and never touched is not here."""
+"""Items that were upserted or deleted; imported items that were never changed are not here."""
 
 HEADS = Table(
     "cuvee_heads",
@@ -109,10 +109,10 @@ HEADS = Table(
     Column("product", by_code_point(), primary_key=True),
     Column("revision", BigInteger, nullable=False),
     Column("born", BigInteger, nullable=False),
-    # how often users were forgotten: who counts along counts anew
+    # how often users were forgotten: servers then read all events again
     Column("cleared", BigInteger, nullable=False, server_default="0"),
 )
-"""One row per product, locked by who writes its items: revisions are committed in their order."""
+"""One row per product, locked by each writer of its items, so that revisions are committed in order."""
 
 EXPOSURES = Table(
     "cuvee_exposures",
@@ -122,7 +122,7 @@ EXPOSURES = Table(
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("item_id", by_code_point(), nullable=False),
     Column("time", BigInteger, nullable=False),
-    # which contributed most, or filled the place from the fallback chain
+    # the source that contributed most, or that filled the position from the fallback chain
     Column("source", Text, nullable=False),
     Column("segment", Text, nullable=False),
     Column("kind", Text, nullable=False),
@@ -130,7 +130,7 @@ EXPOSURES = Table(
     Column("version", Text, nullable=False),
     Index("cuvee_exposures_by_time", "product", "time"),
 )
-"""One row per item of an answer that was kept. Of whose answer it was, nothing: events name the answer."""
+"""One row per item of a stored answer. The user is not stored: events name the answer."""
 
 FORGOTTEN = Table(
     "cuvee_forgotten",
@@ -149,7 +149,7 @@ IMPORTS = Table(
     Column("digest", by_code_point(), primary_key=True),
     Column("rows", BigInteger, nullable=False),
 )
-"""How far imports have come that were not finished; written with the rows themselves."""
+"""The progress of unfinished imports, written in the same transactions as their rows."""
 
 SECRETS = Table(
     "cuvee_secrets",

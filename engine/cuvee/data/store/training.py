@@ -1,4 +1,4 @@
-"""What is learnt from: what was imported, and all that the store has come to know since."""
+"""The data to fit on: the imported dataset, updated with the store's items, users and events."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PAGE = 1000
 
 
 def with_stored(data: Dataset, store: Store, product: str, config: EventsConfig, until: int = LATEST) -> Dataset:
-    """A data set with the store's items, users and events; as it is where the store has nothing of the product.
+    """A dataset with the store's items, users and events; unchanged where the store has nothing of the product.
 
-    Users who are forgotten are left out, so positions of users differ from those of ``data``; those
-    of items do not. Events of items that nobody knows are left out. As when it is served, a user's
-    stored events come behind his imported ones, and dislikes take earlier likes back. ``until`` is when
-    the last event was received that is to be used, in microseconds.
+    Forgotten users are left out, so positions of users differ from those of ``data``; those of items do
+    not. Events of unknown items are left out. As in serving, a user's stored events come after his
+    imported ones, and dislikes cancel earlier likes. ``until``, in microseconds, is the time of receipt
+    up to which events are used.
     """
     forgotten = store.forgotten(product)
     rows = store.items_since(product, 0)
@@ -38,7 +38,7 @@ def with_stored(data: Dataset, store: Store, product: str, config: EventsConfig,
         return data
     items = overlaid(data.catalog.items, rows)
     place = users.positions(data.catalog.users.frame["id"].to_list())
-    place[gone] = -1  # also of one who has come back since: he is new
+    place[gone] = -1  # also those of a user who has come back since: he counts as new
     old = place[data.users]
     kept = old >= 0
     user, item = users.positions(events["owner"].to_list()), items.positions(events["item_id"].to_list())
@@ -59,7 +59,7 @@ def with_stored(data: Dataset, store: Store, product: str, config: EventsConfig,
 
 
 def _users(imported: Entities, gone: Bools, store: Store, product: str) -> Entities:
-    """Imported users who are not gone, with their stored profiles; behind them those whom only the store knows."""
+    """Imported users that were not forgotten, with their stored profiles, then those that only the store has."""
     users = imported.without(gone) if gone.any() else imported
     rows, after = [], ""
     while page := store.users(product, after, PAGE):

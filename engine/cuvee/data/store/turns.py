@@ -1,13 +1,13 @@
-"""Who writes to a SQLite file next: one after another, in the order in which they came.
+"""A fair queue of the writers to a SQLite file, in order of arrival.
 
-SQLite lets one write at a time and has no queue: whoever is refused asks again a moment later, and of
-several that ask some may be refused until their time is up. So writers queue here first. In a process they
-wait for each other in order; between processes, the first of each takes a number from a file beside the
-database, locks the byte of that number, and waits for all lower ones. The kernel drops the locks of a
-process that ends, so nobody waits for the dead, and nothing has to be cleaned up.
+SQLite allows one writer at a time and has no queue: a refused writer polls again a moment later, and some
+of several may be refused until they time out. So writers queue here first. Threads of one process wait for
+each other in order. Between processes, the first thread of each takes a number from a file beside the
+database, locks the byte of that number, and waits for all lower ones. The kernel releases the locks of a
+process that ends, so nobody waits for a dead process and nothing has to be cleaned up.
 
-The queue is for fairness alone. Where it cannot be had (a file system without such locks, a full disk),
-writers go on without it, and SQLite's own lock still keeps them apart.
+The queue only serves fairness. Where it is not available (a file system without such locks, a full disk),
+writers go on without it, and SQLite's own lock still separates them.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ LOCK = struct.Struct("hhqqixxxx")
 
 
 class NotOnTime(Exception):
-    """The turn did not come in the time that was given."""
+    """The turn did not come in time."""
 
 
 class Turns:
-    """The queue of those who write to one file. Thread-safe."""
+    """The queue of the writers to one file. Thread-safe."""
 
     def __init__(self, file: Path) -> None:
-        """``file`` is made when it is needed; it holds the last number that was taken."""
+        """``file`` is created when needed; it holds the last number that was taken."""
         self._file = file
         self._mutex = threading.Lock()
         self._waiting: deque[threading.Event] = deque()
-        """Of this process; the first has its turn here."""
+        """The waiting threads of this process; the first one has its turn."""
         self._coming: _Coming | None = None
         self._told = False
 
     @contextmanager
     def turn(self, seconds: float) -> Iterator[None]:
-        """Wait for a turn, and have it until the block ends.
+        """Wait for a turn, and keep it until the block ends.
 
         Raises:
             NotOnTime: it did not come within so many seconds.
@@ -73,7 +73,7 @@ class Turns:
                 yield
             finally:
                 if file is not None:
-                    os.close(file)  # and with it go its locks
+                    os.close(file)  # which releases its locks
         finally:
             with self._mutex:
                 self._waiting.remove(mine)
@@ -81,7 +81,7 @@ class Turns:
                     self._waiting[0].set()
 
     def _number(self, until: float) -> int | None:
-        """An open file that holds the lock of a number whose turn has come; None where there is no queue."""
+        """An open file that holds the lock of a number whose turn has come; None where no queue is available."""
         with self._mutex:
             coming = self._coming
             if coming is not None:
@@ -95,12 +95,12 @@ class Turns:
             if now:
                 return file
             coming = self._coming = _Coming(file, number)
-            # the kernel's wait has no time limit, so a thread waits, and we wait for it
+            # the kernel's wait has no time limit, so a thread does it, and we wait for the thread
             threading.Thread(target=self._wait, args=(coming,), name="store-turn", daemon=True).start()
         came = coming.came.wait(max(until - time.monotonic(), 0))
         with self._mutex:
             if not came and not coming.came.is_set():
-                coming.wanted = False  # the number is kept for the next one of this process
+                coming.wanted = False  # the next writer of this process gets the number
                 raise NotOnTime
             self._coming = None
         return coming.file
@@ -131,7 +131,7 @@ class _Coming:
     number: int
     came: threading.Event = field(default_factory=threading.Event)
     wanted: bool = True
-    """Whether somebody of this process waits for it."""
+    """Whether a thread of this process waits for it."""
 
 
 def _taken(path: Path) -> tuple[int, int, bool]:
@@ -160,6 +160,6 @@ def _until_lowest(file: int, number: int) -> None:
 
 
 def _lock(file: int, kind: int, start: int, length: int, *, wait: bool = False) -> None:
-    """Lock or unlock bytes for this very open file, whichever thread or process has others open."""
+    """Lock or unlock bytes for this open file description, independent of other threads and processes."""
     command = fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK
     fcntl.fcntl(file, command, LOCK.pack(kind, os.SEEK_SET, start, length, 0))

@@ -1,4 +1,4 @@
-"""What stored events say of their items: weights by type, and dislikes that take likes back."""
+"""The weights of stored events: by type, and with dislikes that cancel likes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["settled", "weights_of"]
 
 
 def weights_of(config: EventsConfig, types: npt.ArrayLike, values: npt.ArrayLike) -> Floats:
-    """float32[n]: what each event counts; may be negative.
+    """float32[n]: the weight of each event; may be negative.
 
-    The type's weight, times the event's value where that is a part of a whole (how much of a film
-    was watched). Pieces bought do not multiply it, and a rating counts wholly or not at all.
+    It is the type's weight, times the event's value where that is a share (how much of a film was
+    watched). The number of pieces bought does not multiply it, and a rating counts fully or not at all.
     """
     by_type = np.zeros(max(EventType) + 1, np.float32)
     for kind in EventType:
@@ -32,14 +32,14 @@ def weights_of(config: EventsConfig, types: npt.ArrayLike, values: npt.ArrayLike
 
 
 def settled(items: Ints, weights: Floats) -> Floats:
-    """float32[n], never negative: recommenders know "liked, so much" and "seen, not liked".
+    """float32[n], never negative: recommenders only know likes with a weight, and "seen, not liked".
 
-    A negative event takes its weight back from the earlier events with the same item, the newest
-    first, down to 0, and counts 0 itself. What comes later counts anew.
+    A negative event subtracts its weight from the earlier events with the same item, the newest first,
+    down to 0, and gets weight 0 itself. Later events are not affected.
 
     Args:
         items: int32[n], oldest first.
-        weights: float32[n], what each event counts.
+        weights: float32[n], the weight of each event.
     """
     left = weights.copy()
     concerned = np.isin(items, items[weights < 0])

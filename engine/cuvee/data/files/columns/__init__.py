@@ -1,1 +1,1 @@
-"""What is in a column? Ids, numbers, times, labels and vectors, from whatever type a file gives them."""
+"""Ids, numbers, times, labels and vectors, read from whatever column type a file has."""

@@ -14,7 +14,7 @@ __all__ = ["NO_IDS", "as_ids", "as_text", "meeting", "text_of", "without_point"]
 NO_IDS = ("nan", "none", "null", "<na>", "n/a", "#n/a", "nat", "undefined")
 """Words, in small letters, that other programs write where there is no id."""
 EXACT = 2**53
-"""From here on a float does not hold every whole number."""
+"""From this number on, a float cannot represent every whole number."""
 WHOLE = r"^-?\d+\.0+$"
 
 
@@ -95,7 +95,7 @@ def cut_of(text: str) -> str:
 
 
 def meeting(who: str, named: pl.Series, listed: pl.Series) -> str | None:
-    """A warning where ids that interactions name hardly meet those of a file of users or items, or only almost do.
+    """A warning where few ids of the interactions occur in the users or items file, or differ only in spelling.
 
     Args:
         who: ``"user"`` or ``"item"``.
@@ -113,7 +113,7 @@ def meeting(who: str, named: pl.Series, listed: pl.Series) -> str | None:
         here, there = near.row(0, named=True)["here"], near.row(0, named=True)["there"]
         return (
             f"{len(near):,} {who} ids differ only in how they are written, such as {here!r} among the interactions "
-            f"and {there!r} among the {who}s; ids are compared letter by letter, so these do not meet"
+            f"and {there!r} among the {who}s; ids are compared letter by letter, so these do not match"
         )
     if len(alone) * 2 <= len(named):
         return None
@@ -124,6 +124,6 @@ def meeting(who: str, named: pl.Series, listed: pl.Series) -> str | None:
 
 
 def _loose(ids: pl.Series) -> pl.Series:
-    """Without what often differs from file to file: case, blanks, composed letters, zeros in front, ``.0`` behind."""
+    """Normalise what often differs between files: case, blanks, composed letters, leading zeros, a trailing ``.0``."""
     text = ids.str.strip_chars().str.normalize("NFKC").str.to_lowercase().str.replace(r"^(-?\d+)\.0+$", "${1}")
     return text.str.replace(r"^0+([^.]+)$", "${1}")

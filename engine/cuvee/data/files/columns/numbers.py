@@ -23,11 +23,11 @@ BLANK_GROUPS = r"^[+-]?\d{1,3}(?:[\s\x{00A0}\x{202F}'\x{2019}]\d{3})+(?:[.,]\d*)
 """1 234 567,8, with blanks of all kinds, and 1'234'567.8"""
 BLANK = r"[\s\x{00A0}\x{202F}'\x{2019}]"
 SURELY_DECIMAL = r"\d,(?:\d{1,2}|\d{4,})$|\.\d{3},\d|^[+-]?(?:\d{4,}|0),\d"
-"""A comma that cannot part thousands."""
+"""A comma that cannot be a thousands separator."""
 SURELY_THOUSANDS = r",\d{3}[.,]\d|^[+-]?\d*\.(?:\d{1,2}|\d{4,})$"
 """A comma between groups, or a point before decimals."""
 EXACT = 2**53
-"""From here on a float does not hold every whole number."""
+"""From this number on, a float cannot represent every whole number."""
 
 
 def missing(column: str) -> pl.Expr:
@@ -107,7 +107,7 @@ def _localised(rows: Rows, name: str, decimal: str | None) -> Rows:
 
 
 def _mark(rows: Rows, name: str, odd: pl.Series, written: pl.Series) -> str:
-    """What stands before the decimals, by the values that leave no doubt."""
+    """The decimal mark, decided by the unambiguous values."""
     with_comma = odd.filter(odd.str.contains(",", literal=True))
     if not len(with_comma):
         return ","  # 1.234.567
@@ -117,6 +117,6 @@ def _mark(rows: Rows, name: str, odd: pl.Series, written: pl.Series) -> str:
         shown = with_comma[0]
         raise DataError(
             f"{rows.file}: {name} '{shown}' may be {shown.replace(',', '')} or {shown.replace(',', '.')}; "
-            "say --decimal . if the comma parts thousands, or --decimal , if decimals stand behind it"
+            "say --decimal . if the comma separates thousands, or --decimal , if decimals follow it"
         )
     return "," if decimals else "."

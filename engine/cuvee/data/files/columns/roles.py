@@ -1,6 +1,6 @@
 """What a column of items or users means, and its values in the type of that meaning.
 
-Each role has one type, whatever the file had, so that every command reads what an import writes:
+Each role has one type, whatever the file had, so that every command can read what an import wrote:
 String (text, category), List of String (categories), Int64 or Float64 (number), Boolean (flag),
 Array of Float32 (vector); other is String, Date or Datetime.
 """
@@ -30,11 +30,11 @@ PAIRS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"}, {"on", "off"}
 
 
 def plain_type(column: pl.Series) -> pl.Series | None:
-    """A column in one of few types, with the same meaning; None where nothing can be made of it.
+    """A column converted to one of a few types, with the same meaning; None where it cannot be used.
 
-    Categories, times of day and bytes become text (but for long ones that are not UTF-8); decimals,
-    and durations in seconds, floats; moments naive ones of UTC; lists of anything but numbers lists of
-    texts; what is nested deeper JSON.
+    Categories, times of day and bytes become text (except long bytes that are not UTF-8). Decimals, and
+    durations in seconds, become floats. Moments become naive ones in UTC. Lists of anything but numbers
+    become lists of texts. Deeper nesting becomes JSON.
     """
     kind = column.dtype
     if kind.is_numeric():
@@ -135,7 +135,7 @@ def _guess_list(column: pl.Series, kind: pl.List | pl.Array) -> Role:
     lengths = column.list.len().drop_nulls()
     lengths = lengths.filter(lengths > 0)
     if not len(lengths):
-        return Role.CATEGORIES  # nothing in any of them: a vector of no length could not be kept
+        return Role.CATEGORIES  # all lists are empty: a vector of width 0 could not be kept
     usual = lengths.mode().max()
     alike = int((lengths == usual).sum())
     return Role.VECTOR if usual != 1 and alike > MOSTLY_ALIKE * len(lengths) else Role.OTHER
@@ -166,7 +166,7 @@ def _as_flag(rows: Rows, name: str, options: ReadOptions) -> Rows:  # noqa: ARG0
 
 
 def _known(column: pl.Series) -> pl.Series:
-    """Boolean[n]: whether a value says something."""
+    """Boolean[n]: whether a value is not missing."""
     if column.dtype == pl.String:
         silent = [word for word in column.unique().to_list() if is_missing(word)]
         return column.is_not_null() & ~column.is_in([word for word in silent if word is not None])
@@ -174,7 +174,7 @@ def _known(column: pl.Series) -> pl.Series:
 
 
 def _as_available(rows: Rows, name: str) -> Rows:
-    """The flag that hides an item. Where it cannot be read the item stays hidden, and that is told.
+    """The flag that hides an item. Where it cannot be read, the item is hidden and a note says so.
 
     Raises:
         DataError: most of its values are no flags.
@@ -223,7 +223,7 @@ def _as_vector(rows: Rows, name: str, options: ReadOptions) -> Rows:
     lengths = numbers.list.len()
     filled = lengths.filter(lengths > 0)
     if not len(filled):
-        # there is no vector here, and one of no length is none
+        # no row has a vector; one of width 0 is none
         return replace(rows, frame=rows.frame.drop(name)).tell(f"{name} holds nothing and is left out")
     length = int(filled.mode().max())  # type: ignore[arg-type]
     finite = numbers.list.eval(pl.element().is_finite().fill_null(value=False)).list.all()

@@ -1,8 +1,8 @@
 """Times as people write them, as seconds since 1970.
 
-What a column holds is decided over all of its values: a number may count something since 1970, be a
-day of Excel's or a date without separators; a text may be in the order of ISO 8601, or have day and
-month in front. Where both readings of day and month are possible the caller is asked.
+The format of a column is decided over all of its values. A number may count seconds or the like since
+1970, be an Excel day number, or a date without separators. A text may have the year first, as in
+ISO 8601, or day and month first. Where day and month cannot be told apart, the caller must say.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MONTHS = {name: at for at, name in enumerate(NAMES, 1)}
 EXCEL_EPOCH = -2_209_161_600
 """Seconds of 1899-12-30, from which Excel counts days."""
 EXCEL_DAYS = (32_874, 73_051)
-"""1990 to 2099; as seconds since 1970 both would lie in the first day of 1970."""
+"""Excel's days of 1990 to 2099. As seconds since 1970 both would be in the first day of 1970."""
 DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 """Dates without separators, by their number of digits."""
 FIRST_YEAR = 365 * 86_400
@@ -51,8 +51,8 @@ def as_seconds(rows: Rows, name: str, unit: TimeUnit | None = None, form: str | 
     Args:
         rows: of which one column holds times; what cannot be a time is malformed.
         name: of the column.
-        unit: what numbers count; None finds out whether they are dates or Excel's days, else seconds.
-        form: how texts are written, as in ``strptime``, or ``"excel"``; None finds out.
+        unit: what numbers count; None detects dates and Excel's days, and otherwise means seconds.
+        form: how texts are written, as in ``strptime``, or ``"excel"``; None detects it.
 
     Raises:
         DataError: the column is of a type that holds no times, or day and month cannot be told apart.
@@ -178,7 +178,7 @@ def _written(rows: Rows, name: str, number: pl.Expr, unit: TimeUnit | None) -> R
     frame = rows.frame.with_columns(one.alias(f"\0{at}") for at, one in enumerate(found))
     counted = number / (unit or TimeUnit.SECONDS).per_second
     if unit is None:
-        counted = pl.when(counted >= FIRST_YEAR).then(counted)  # a year alone, or a place, is no moment of 1970
+        counted = pl.when(counted >= FIRST_YEAR).then(counted)  # a small number is a year or an ordinal
     # a compact date is a number as well; where other rows are texts it is a date
     among = pl.coalesce(*(pl.col(f"\0{at}") for at in range(len(found))), counted)
     held = replace(rows, frame=frame).cast(name, among, LIKE)
@@ -186,7 +186,7 @@ def _written(rows: Rows, name: str, number: pl.Expr, unit: TimeUnit | None) -> R
 
 
 def _day_first(rows: Rows, name: str, text: pl.Series, fields: pl.DataFrame) -> bool:
-    """Whether dates with the year behind, all with the same mark between, have the day in front.
+    """Whether dates that end with the year and use the same separator have the day first.
 
     Raises:
         DataError: both are possible, or rows contradict each other.
@@ -196,12 +196,12 @@ def _day_first(rows: Rows, name: str, text: pl.Series, fields: pl.DataFrame) -> 
     if len(days) and len(months):
         raise DataError(
             f"{rows.file}: {name} {days[0]!r} has the day first, {months[0]!r} the month; "
-            "say --time-format %d/%m/%Y or %m/%d/%Y, as most are written: the others are then told and left out"
+            "say --time-format %d/%m/%Y or %m/%d/%Y, as most are written: the others are then reported and left out"
         )
     if len(days) or len(months):
         return bool(len(days))
     if fields["mark"][0] == ".":
-        return True  # before a point stands the day, wherever people write so
+        return True  # dates written with points always have the day first
     unsure = (first != other).fill_null(value=False)
     if not unsure.any():
         return True

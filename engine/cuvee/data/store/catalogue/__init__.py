@@ -1,1 +1,1 @@
-"""Items and users in the store, and the catalogue that they make over what was imported."""
+"""Items and users in the store, and the catalogue that results from them and the imported dataset."""

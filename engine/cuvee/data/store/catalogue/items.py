@@ -1,7 +1,7 @@
 """Items: upserted and deleted in the order of the product's revisions.
 
-Who writes items of a product locks its head, so a reader that has seen revision r and asks for
-what is above it never misses a row that was committed late.
+A writer of a product's items locks its row of ``cuvee_heads``, so a reader that has seen revision r
+and asks for newer ones never misses a row that was committed late.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def revision_of(connection: Connection, product: str) -> int:
 
 
 def read_item(connection: Connection, product: str, item_id: str) -> ItemRow | None:
-    """One item that was written, deleted ones too; None where the store never heard of it."""
+    """One item that was written, deleted ones too; None where the store has no row of it."""
     query = select(ITEMS).where(ITEMS.c.product == product, ITEMS.c.item_id == item_id)
     found = connection.execute(query).one_or_none()
     return None if found is None else _row(found)
 
 
 def items_of(connection: Connection, product: str, ids: Sequence[str]) -> dict[str, ItemRow]:
-    """Of some ids, the items that were written, by id."""
+    """The written items among the given ids, by id."""
     found: dict[str, ItemRow] = {}
     for at in range(0, len(ids), PAGE):
         query = select(ITEMS).where(ITEMS.c.product == product, ITEMS.c.item_id.in_(ids[at : at + PAGE]))
@@ -65,10 +65,10 @@ def write_items(
     product: str,
     changes: Sequence[tuple[str, Callable[[ItemRow | None], ItemRow | None]]],
 ) -> list[ItemChange | None]:
-    """Change items, each from what is stored of it; what a change refuses (None) stays as it is.
+    """Change items, each based on its stored row; where a change returns None the item stays as it is.
 
-    A change gets the row, or None where the store never heard of the item, and gives the row as it
-    should be. Rows that come out equal are not written.
+    A change gets the row, or None where the store has none of the item, and returns the new row.
+    Unchanged rows are not written.
     """
     if not changes:
         return []

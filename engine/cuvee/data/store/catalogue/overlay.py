@@ -1,7 +1,7 @@
-"""The catalogue as it is now: what was imported, and over it what the store has of items.
+"""The current catalogue: the imported items, updated with those of the store.
 
-Every replica comes to the same positions: new items are appended in the order in which they came
-to the store, which is their ``born``.
+Every replica gets the same positions: new items are appended in the order in which they were first
+stored, which is their ``born``.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ TEXTS = frozenset({*TITLES, "description", "text"})
 
 
 def title_column(items: Entities) -> str:
-    """The column of the names to show; ``title`` where there is none yet."""
+    """The column of titles; ``title`` where there is none yet."""
     schema = items.frame.schema
     return next((name for name in TITLES if schema.get(name) == pl.String), TITLES[0])
 
 
 def writable(kind: pl.DataType) -> bool:
-    """Whether values of the wire fit a column: vectors, for one, do not, and stay as they were imported."""
+    """Whether API values fit a column. Vectors, for example, do not, and stay as they were imported."""
     text = kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum | pl.Date)
     text |= isinstance(kind, pl.Datetime) and kind.time_zone is None
     return text or kind.is_numeric() or kind == pl.Boolean or kind == pl.List(pl.String)
 
 
 def plain_row(entities: Entities, position: int, title: str | None = None) -> tuple[str, dict[str, Attribute]]:
-    """A row's title (of the column ``title``) and its other writable values, as the wire knows them."""
+    """A row's title (the given column) and its other writable values, as API values."""
     found: dict[str, Attribute] = {}
     name = ""
     for column, value in entities.row(position).items():
@@ -58,7 +58,7 @@ def plain_row(entities: Entities, position: int, title: str | None = None) -> tu
 
 
 def column_type(value: Attribute) -> pl.DataType:
-    """Of the column that a value makes where its name is new."""
+    """The type of the column that a value creates where its name is new."""
     match value:
         case bool():
             return pl.Boolean()
@@ -71,7 +71,7 @@ def column_type(value: Attribute) -> pl.DataType:
 
 
 def _role(name: str, kind: pl.DataType) -> Role:
-    """By name and type alone: how many values there are differs from one replica's reading to another's."""
+    """Decided by name and type alone, since the number of values may differ between replicas' reads."""
     if kind == pl.Boolean:
         return Role.FLAG
     if kind == pl.String:
@@ -91,7 +91,7 @@ def _fitting(value: Attribute | None, kind: pl.DataType) -> Attribute | None:
 
 
 def _column(name: str, values: Sequence[Attribute | None], kind: pl.DataType) -> pl.Series:
-    # what was stored before the service read it as a flag may be a number or a word
+    # rows stored before the service converted it to a flag may hold a number or a word
     fitting = [as_flag(value) if name == AVAILABLE else _fitting(value, kind) for value in values]
     if kind.is_numeric():
         return pl.Series(name, fitting, pl.Float64).cast(kind, strict=False)
@@ -111,7 +111,7 @@ def _written(row: ItemRow, title: str) -> Mapping[str, Attribute]:
 
 
 def widened(schema: Mapping[str, pl.DataType], rows: Sequence[ItemRow], title: str) -> dict[str, pl.DataType]:
-    """Columns, with those that rows make: a name that is new is a column of its first value's type."""
+    """The columns, with those that rows add: a new name becomes a column of its first value's type."""
     found = dict(schema)
     for row in rows:
         for name, value in _written(row, title).items():
@@ -123,12 +123,12 @@ def widened(schema: Mapping[str, pl.DataType], rows: Sequence[ItemRow], title: s
 def overlaid(items: Entities, rows: Sequence[ItemRow]) -> Entities:
     """Entities with rows written over them.
 
-    A row replaces what is there, but for columns that the wire cannot hold. A new item is appended,
-    a deleted one, too: its position may be told to someone. A name that is new makes a column.
+    A row replaces the item's values, except in columns that API values cannot fill. A new item is appended,
+    and so is a deleted one, since its position may be in use. A new name adds a column.
 
     Args:
-        items: what is there; positions keep their meaning.
-        rows: what the store has that is new, in the order of ``born``.
+        items: the items so far; positions keep their meaning.
+        rows: the new rows of the store, in the order of ``born``.
     """
     items = items.flagged(AVAILABLE)
     if not rows:
@@ -164,7 +164,7 @@ def hides(row: ItemRow) -> bool:
 
 
 def hidden(items: Entities, deleted: Collection[str]) -> Bools:
-    """bool[N]: what no list may show, of all items."""
+    """bool[N]: the items that no list may show."""
     found = np.zeros(len(items), np.bool_)
     if AVAILABLE in items.frame.schema:
         found |= ~as_flags(items.frame[AVAILABLE]).fill_null(value=True).to_numpy()

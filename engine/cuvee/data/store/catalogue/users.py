@@ -1,4 +1,4 @@
-"""Users: their profiles, who is forgotten, and the one read that a request makes."""
+"""Users: their profiles, the record of forgotten users, and the one read that a request makes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KEY = "forgotten"
 
 
 def key_of(connection: Connection) -> bytes:
-    """The store's own key for hashes of ids; made by whoever asks first."""
+    """The store's own key for hashes of ids; created at first use."""
     query = select(SECRETS.c.value).where(SECRETS.c.name == KEY)
     found = connection.execute(query).scalar()
     if found is None:
@@ -44,11 +44,11 @@ def key_of(connection: Connection) -> bytes:
 
 
 def digest_of(key: bytes, user_id: str) -> str:
-    """A keyed hash: whoever has the table alone cannot find out whose it is."""
+    """A keyed hash: without the key it cannot be told which user it stands for."""
     return hmac.digest(key, user_id.encode(), "sha256").hex()
 
 
-# below the compiler of statements, which costs more than the statement; and one row, as SQLite's driver lets others
+# raw SQL, as SQLAlchemy's compiler costs more than the statement; and one row, as SQLite's driver lets others
 # have the interpreter, and waits for it, once for each row
 _STATES_SQLITE = f"""
 SELECT (SELECT json_group_object(user_id, stamp) FROM {USERS.name}
@@ -67,7 +67,7 @@ SELECT (SELECT json_object_agg(user_id, stamp) FROM {USERS.name}
 
 
 def states_of(connection: Connection, product: str, digests: Mapping[str, str]) -> dict[str, UserState]:
-    """The states of some users, by id, from one statement: what is seen of them is of one moment.
+    """The states of some users, by id, from one statement, so they are all of the same moment.
 
     ``digests`` holds each user's id by its digest.
     """
@@ -109,13 +109,13 @@ def read_user(connection: Connection, product: str, user_id: str) -> UserRow | N
 
 
 def rows_of(connection: Connection, product: str, user_ids: Sequence[str]) -> dict[str, UserRow]:
-    """Those of some users of whom anything is stored, by id."""
+    """Those of the given users that have stored rows, by id."""
     query = select(USERS).where(USERS.c.product == product, USERS.c.user_id.in_(user_ids))
     return {found.user_id: _row(found) for found in connection.execute(query)}
 
 
 def read_users(connection: Connection, product: str, after: str, most: int) -> list[UserRow]:
-    """The users behind an id, by ascending id."""
+    """The users after an id, by ascending id."""
     query = (
         select(USERS).where(USERS.c.product == product, USERS.c.user_id > after).order_by(USERS.c.user_id).limit(most)
     )
@@ -132,16 +132,15 @@ def write_users(
     product: str,
     changes: Sequence[tuple[str, Callable[[UserRow | None], UserRow]]],
 ) -> list[tuple[UserRow, bool, bool]]:
-    """Change users, each from what is stored of him; give each with whether it was created, and changed.
+    """Change users, each based on the stored row; return each with whether it was created, and changed.
 
-    A change gets the row, or None, and gives the row as it should be; of that only the profile is
-    written.
+    A change gets the row, or None, and returns the new row, of which only the profile is written.
     """
     if not changes:
         return []
     time = now()
     ids = sorted({user_id for user_id, _ in changes})
-    # a row that is not there cannot be locked: two who create one user at once would not see each other
+    # a missing row cannot be locked: two transactions that create one user at once would not see each other
     bare = [
         {"product": product, "user_id": user_id, "created": time, "event_count": 0, "stamp": new_stamp()}
         for user_id in ids
@@ -204,7 +203,7 @@ def _locked(connection: Connection, product: str, ids: Sequence[str]) -> dict[st
 
 
 def merge_users(connection: Connection, product: str, anonymous_id: str, user_id: str) -> Merged:
-    """Move all that is stored under one id to another; a key of the profile that both have stays."""
+    """Move all rows of one id to another; where both profiles have a key, the target's value stays."""
     there = _locked(connection, product, [anonymous_id, user_id])
     moved = connection.execute(
         update(EVENTS).where(EVENTS.c.product == product, EVENTS.c.owner == anonymous_id).values(owner=user_id)
@@ -231,13 +230,13 @@ def merge_users(connection: Connection, product: str, anonymous_id: str, user_id
 
 
 def forget(connection: Connection, product: str, user_id: str, *, imported: bool) -> Forgotten:
-    """Delete a user's events and profile, and his id where it is the session of somebody else's event.
+    """Delete a user's events and profile, and his id where another user's event has it as its session.
 
-    With ``imported`` remember, by a keyed hash, not to use what was imported of the user.
+    With ``imported`` also record, by a keyed hash, that the user's imported rows must not be used.
     """
     there = _locked(connection, product, [user_id]).get(user_id)
     events = connection.execute(delete(EVENTS).where(EVENTS.c.product == product, EVENTS.c.owner == user_id)).rowcount
-    # the second condition is that of the index
+    # the second condition lets the index be used
     of_others = (EVENTS.c.product == product, EVENTS.c.session_id == user_id, EVENTS.c.session_id != EVENTS.c.owner)
     sessions = connection.execute(update(EVENTS).where(*of_others).values(session_id=None)).rowcount
     connection.execute(delete(USERS).where(USERS.c.product == product, USERS.c.user_id == user_id))

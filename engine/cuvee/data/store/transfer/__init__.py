@@ -1,1 +1,1 @@
-"""Many rows at once: Parquet files into the store and out of it."""
+"""Bulk transfer: Parquet files into the store and out of it."""

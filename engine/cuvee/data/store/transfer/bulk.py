@@ -33,18 +33,18 @@ COUNTED = """
 INSERT INTO cuvee_users (product, user_id, created, event_count, stamp)
 SELECT product, owner, min(received), count(*), {stamp} FROM {new} GROUP BY product, owner ORDER BY owner
 """
-"""What adds new events to their owners, stamping each anew."""
+"""The statement that adds new events to their owners' counts and gives each owner a new stamp."""
 CACHE = 64 * 1024
-"""Kibibytes of pages that SQLite keeps for a bulk insert."""
+"""SQLite's page cache during a bulk insert, in kibibytes."""
 LATEST = 2**63 - 1
 ROWS = 100_000
-"""That SQLite gives at a time."""
+"""How many rows are fetched from SQLite at a time."""
 
 
 def read_events(database: Database, product: str, until: int = LATEST) -> pl.DataFrame:
     """Columns owner, item_id, type, value and time (microseconds), by ascending time, then order of receipt.
 
-    Of what was received up to a time, in microseconds.
+    Only events that were received up to a time, in microseconds.
 
     Raises:
         UnavailableError: the database cannot be reached.
@@ -53,7 +53,7 @@ def read_events(database: Database, product: str, until: int = LATEST) -> pl.Dat
 
 
 def events_page(database: Database, product: str, after: tuple[int, str], most: int) -> pl.DataFrame:
-    """Events behind a time of receipt and, of that very time, an event's id, in that order: every column.
+    """Events received after a time, or at that time with a larger event id, in that order: every column.
 
     Raises:
         UnavailableError: the database cannot be reached.
@@ -90,7 +90,7 @@ def _copied(connection: Connection, query: str, given: tuple[object, ...], schem
 
 
 def insert_events(connection: Connection, frame: pl.DataFrame) -> int:
-    """Store events in the columns of ``cuvee_events``, of several with one id the first; how many were new."""
+    """Store events with the columns of ``cuvee_events``, of several with one id the first; returns how many are new."""
     if frame.is_empty():
         return 0
     ordered = frame.select(*WHOLE).sort("event_id", maintain_order=True)
@@ -112,9 +112,9 @@ def insert_events(connection: Connection, frame: pl.DataFrame) -> int:
 
 
 def _inserted(connection: Connection, frame: pl.DataFrame) -> int:
-    # ids are in no order, so each batch touches pages from everywhere
+    # ids are in random order, so each batch touches pages all over the file
     connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE}")
-    # whoever writes is alone, and a new row's number is above all that there are
+    # there is only one writer at a time, and a new row's number is above all existing ones
     last = connection.exec_driver_sql("SELECT coalesce(max(rowid), 0) FROM cuvee_events").scalar_one()
     places = ", ".join("?" * len(WHOLE))
     connection.exec_driver_sql(

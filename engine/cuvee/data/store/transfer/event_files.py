@@ -1,4 +1,4 @@
-"""Rows of a Parquet file as events of the store: checked column by column, as the server checks a field.
+"""Rows of a Parquet file as events of the store, with the same checks as the server's, column by column.
 
 Pure: frames in, frames out.
 """
@@ -42,7 +42,7 @@ TYPES = {kind.name.lower(): int(kind) for kind in EventType}
 def as_events(
     rows: Rows, options: ReadOptions, pseudonyms: Pseudonyms, kind: EventType | None, product: str, received: int
 ) -> Rows:
-    """The rows that can be stored, in the columns of ``cuvee_events``; the others are malformed.
+    """The usable rows with the columns of ``cuvee_events``; the others are rejected as malformed.
 
     Args:
         rows: as they stand in the file.
@@ -53,7 +53,7 @@ def as_events(
         received: microseconds since the epoch; each row's is one more than that of the row before it.
 
     Raises:
-        DataError: a column is missing, or of a type that cannot be what it is to be.
+        DataError: a column is missing, or its type does not fit its meaning.
     """
     rows = _named(rows, options, kind)
     for name, longest in TEXTS.items():
@@ -139,7 +139,7 @@ def _placed(rows: Rows) -> Rows:
 
 
 def _content_ids(frame: pl.DataFrame) -> pl.Series:
-    """An id for each event by what it says, so that a row that is read again is the same event."""
+    """An id for each event, derived from its content, so that a row that is read again is the same event."""
     parts = [pl.col(name).cast(pl.String).fill_null("") for name in ("owner", "session", "item", "type", "time")]
     said = frame.select(pl.concat_str(parts, separator="\0")).to_series()
     return pl.Series("said", [hashlib.blake2b(one.encode(), digest_size=16).hexdigest() for one in said], pl.String)

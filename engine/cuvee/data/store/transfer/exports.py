@@ -1,12 +1,12 @@
-"""The store's events, items and users of a product out into Parquet: in parts, each written aside and renamed.
+"""Export of a product's events, items and users from the store to Parquet files, each written aside and renamed.
 
 ::
 
     FOLDER/export.json             the product, and whether the export is whole
     FOLDER/events/00000.parquet    in the order in which they were received
-    FOLDER/items/00000.parquet     by ascending id; so users
+    FOLDER/items/00000.parquet     by ascending id, as are users
 
-Who was killed goes on behind the last part that is whole. ``cuvee import FOLDER --product`` reads it.
+An interrupted export continues after the last complete part. ``cuvee import FOLDER --product`` reads it.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ __all__ = ["FOLDERS", "export_part", "export_whole", "open_export"]
 
 FOLDERS = {Part.INTERACTIONS: "events", Part.ITEMS: "items", Part.USERS: "users"}
 SIZES = {Part.INTERACTIONS: 100_000, Part.ITEMS: 20_000, Part.USERS: 20_000}
-"""Rows of one file."""
+"""How many rows one file has."""
 STATE = "export.json"
 TYPES = {int(kind): kind.name.lower() for kind in EventType}
 UTC = pl.Datetime("us", "UTC")
 
 
 def open_export(folder: Path, product: str) -> bool:
-    """Make a folder ready for an export; whether an interrupted one goes on there.
+    """Prepare a folder for an export; returns whether an interrupted export continues there.
 
     Raises:
-        DataError: it holds something else, or an export that is whole.
+        DataError: it holds something else, or a complete export.
     """
     state = folder / STATE
     if not state.exists():
@@ -56,7 +56,7 @@ def open_export(folder: Path, product: str) -> bool:
 
 
 def export_whole(folder: Path, product: str) -> None:
-    """Nothing more is to come."""
+    """Mark the export as complete."""
     _say(folder, product, complete=True)
 
 
@@ -72,10 +72,10 @@ def export_part(
     told: Callable[[int, int], None],
     size: int | None = None,
 ) -> int:
-    """Write all events, items or users, ``size`` to a file; how many there are.
+    """Write all events, items or users, ``size`` to a file; returns how many there are.
 
     Raises:
-        UnavailableError: the database cannot be reached; what was written stays, and the next export goes on there.
+        UnavailableError: the database cannot be reached; written files stay, and the next export continues.
     """
     size = size or SIZES[part]
     place = folder / FOLDERS[part]
@@ -99,7 +99,7 @@ def export_part(
 def _pages(
     database: Database, product: str, part: Part, last: pl.DataFrame | None, size: int
 ) -> Iterator[pl.DataFrame]:
-    """Behind a row, or from the beginning."""
+    """The position after a row, or the beginning."""
     while True:
         if part is Part.INTERACTIONS:
             frame = _events(database, product, last, size)
@@ -130,7 +130,7 @@ def _events(database: Database, product: str, last: pl.DataFrame | None, size: i
 
 
 def _table(part: Part) -> tuple[Table, ColumnElement[bool]]:
-    """Where a part is, and which of its rows are exported: users who have events alone are in these."""
+    """A part's table, and which of its rows are exported: users that only have events are in the events' files."""
     if part is Part.USERS:
         return USERS, USERS.c.profile.is_not(None)
     return (ITEMS if part is Part.ITEMS else EVENTS), true()

@@ -1,7 +1,7 @@
-"""Parquet files into the store: in batches, each committed with how far it has come.
+"""Import of Parquet files into the store, in batches, each committed together with the progress so far.
 
-Who was killed goes on behind the last batch that was committed; the same file read anew stores nothing
-twice, since an event is known by its id.
+An interrupted import continues after the last committed batch. Reading the same file again stores nothing
+twice, since events are identified by their ids.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Batch", "Imported", "Stored", "digest_of", "finish", "import_file"]
 
 @dataclass
 class Imported:
-    """What became of the rows of one part."""
+    """The result for the rows of one part."""
 
     part: Part
     read: int = 0
@@ -37,18 +37,18 @@ class Imported:
     kept: int = 0
     """Rows that could be used."""
     before: int = 0
-    """Rows that an import read which was interrupted; they are not in the other counts."""
+    """Rows that an earlier, interrupted import has read; they are not in the other counts."""
     of_unknown: int = 0
-    """Stored events of items that nobody knows: they count as soon as their item is there."""
+    """Stored events of items that are not in the catalogue: they count once the item is added."""
     unknown: dict[str, int] = field(default_factory=dict)
     """Those items, with how many events each has, in the order of first mention."""
     reasons: Counter[str] = field(default_factory=Counter)
     places: dict[str, list[str]] = field(default_factory=dict)
 
     def refuse(self, malformed: pl.DataFrame) -> None:
-        """Count rows that cannot be used: columns file, line and reason."""
+        """Count unusable rows: columns file, line and reason."""
         for file, line, reason in malformed.select("file", "line", "reason").iter_rows():
-            # what a row says itself stands in quotes
+            # a row's own values are in quotes
             kind, _, rest = reason.partition(" '")
             if rest:
                 kind += " " + rest.rpartition("' ")[2]
@@ -58,7 +58,7 @@ class Imported:
                 places.append(f"{file}:{line}" + (f": {reason}" if rest else ""))
 
     def miss(self, unknown: pl.Series) -> None:
-        """Count events of items that nobody knows, by the items' ids."""
+        """Count events of unknown items, by the items' ids."""
         self.of_unknown += len(unknown)
         for item_id, count in unknown.value_counts(sort=True).iter_rows():
             self.unknown[item_id] = self.unknown.get(item_id, 0) + count
@@ -78,7 +78,7 @@ class Imported:
 
 
 class Stored(NamedTuple):
-    """What became of one batch of a file's rows."""
+    """The result for one batch of a file's rows."""
 
     new: int
     """Rows that were not there before."""
@@ -87,14 +87,14 @@ class Stored(NamedTuple):
     malformed: pl.DataFrame
     """The others: columns file, line, reason."""
     unknown: pl.Series = pl.Series(dtype=pl.String)
-    """Of events that were used, the ids of items that nobody knows, one for each event."""
+    """The ids of unknown items in used events, one for each event."""
 
 
 class Batch(Protocol):
     """Stores one batch of a file's rows."""
 
     def __call__(self, connection: Connection, rows: Rows) -> Stored:
-        """Called in a transaction, and perhaps again in another one if that could not be committed."""
+        """Called in a transaction, and again in another one if the first could not be committed."""
 
 
 def digest_of(file: Path, *how: str) -> str:
@@ -120,9 +120,9 @@ def import_file(
     """Store a file's rows, ``size`` at a time, from where an earlier import of it ended.
 
     Raises:
-        DataError: it is no Parquet, has not the columns, or with ``strict`` has a row that cannot be used;
-            then nothing of its batch is stored.
-        UnavailableError: the database cannot be reached; what was committed stays, and the next goes on there.
+        DataError: it is no Parquet file, lacks columns, or with ``strict`` has an unusable row; then nothing
+            of its batch is stored.
+        UnavailableError: the database cannot be reached; committed batches stay, and the next import continues.
     """
     try:
         table = pl.scan_parquet(file)
@@ -171,6 +171,6 @@ def _note(connection: Connection, product: str, digest: str, rows: int) -> None:
 
 
 def finish(database: Database, product: str, digests: Sequence[str]) -> None:
-    """All files of an import are stored: the next import of them reads them from their beginning."""
+    """Forget the progress of files that are completely stored: the next import reads them from the beginning."""
     these = delete(IMPORTS).where(IMPORTS.c.product == product, IMPORTS.c.digest.in_(digests))
     database.write(lambda connection: connection.execute(these))

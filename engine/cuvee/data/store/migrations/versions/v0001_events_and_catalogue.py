@@ -1,4 +1,4 @@
-"""Events, users, items, and who is forgotten."""
+"""Events, users, items, and forgotten users."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Events by when they were received, and a count of deletions: what is counted beside the models follows them."""
+"""An index of events by time of receipt, and a count of deletions: servers follow both to update their models."""
 
 import sqlalchemy as sa
 from alembic import op

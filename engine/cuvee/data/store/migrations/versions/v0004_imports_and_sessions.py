@@ -1,4 +1,4 @@
-"""Sessions of events that are somebody's, to be found when they are forgotten; and how far imports have come."""
+"""An index of the sessions of users' events, for forgetting a user; and a table of the progress of imports."""
 
 import sqlalchemy as sa
 from alembic import op
