@@ -144,7 +144,7 @@ class NotReady(UnavailableError):
 
 
 class Overloaded(UnavailableError):
-    """More waits than can be answered in time; ``retry_after`` says in how many seconds there may be room."""
+    """Too many requests are waiting to be answered in time; ``retry_after`` is the suggested wait in seconds."""
 
     reason = "OVERLOADED"
 
@@ -163,7 +163,7 @@ class DegradedReason(enum.StrEnum):
     """Why a source has no part in an answer, or why an item comes from the fallback chain."""
 
     COLD_USER = "COLD_USER"
-    """No source that serves this user, so new is he."""
+    """No source serves this user, since too little is known of him."""
     COLD_ITEM = "COLD_ITEM"
     """The item is newer than the source's model."""
     TIMEOUT = "TIMEOUT"
@@ -171,11 +171,11 @@ class DegradedReason(enum.StrEnum):
     ERROR = "ERROR"
     """The source raised."""
     INVALID_OUTPUT = "INVALID_OUTPUT"
-    """The source broke its promise: a wrong shape, dtype or order, or an infinite score."""
+    """The source broke its contract: a wrong shape, dtype or order, or an infinite score."""
     EMPTY = "EMPTY"
-    """The source answered, with nothing in it that may be shown."""
+    """The source answered, but with no item that may be shown."""
     CIRCUIT_OPEN = "CIRCUIT_OPEN"
-    """The source failed so often of late that it is not asked for a while."""
+    """The source failed so often recently that it is not called for a while."""
     OVERLOADED = "OVERLOADED"
     """All slots of the source are taken by earlier calls."""
     UNAVAILABLE = "UNAVAILABLE"

@@ -1,1 +1,1 @@
-"""Who may ask, and how fast: the gRPC server. Only this package and ``cuvee.client`` know gRPC."""
+"""The gRPC server: access, deadlines and answers. Only this package and ``cuvee.client`` know gRPC."""

@@ -1,8 +1,8 @@
-"""Requests whose text is no UTF-8: half of a surrogate pair, a cut character, another encoding.
+"""Requests with text that is not UTF-8: half of a surrogate pair, a cut character, another encoding.
 
-A message with such a text cannot be parsed as a whole, so one bad event would cost a batch of a
-thousand. Here the same bytes are read as the same messages with ``bytes`` for every ``string``;
-what is no text becomes the character NUL, which each field refuses under its own name.
+A message with such a text cannot be parsed at all, so one bad event would cost a batch of a thousand.
+Here the same bytes are parsed with ``bytes`` in place of every ``string``. Invalid text is replaced by
+the character NUL, which the check of each field refuses, naming the field.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _text(value: bytes) -> bytes:
 
 
 def mended(kind: Descriptor, data: bytes) -> bytes | None:
-    """A request as it came, but for the texts in it that are none; None where it is no such message at all."""
+    """The request with invalid texts replaced by NUL; None where the bytes are not such a message at all."""
     twin = _twin(kind)()
     try:
         twin.MergeFromString(data)

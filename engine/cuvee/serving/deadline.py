@@ -7,7 +7,7 @@ import time
 __all__ = ["BULK_PATIENCE", "left_until"]
 
 BULK_PATIENCE = 4
-"""How much longer than a single call's a bulk run's deadline is: it is large, and nobody sits before it."""
+"""By what factor a batch's deadline is longer than a single call's: it is larger, and no person waits for it."""
 
 
 def left_until(deadline: float) -> float:

@@ -68,7 +68,7 @@ def check_first_page(page_token: str) -> None:
 
 
 def check_filter(sql: str) -> str:
-    """Its length; whether it compiles is found out later, in a thread."""
+    """Check a filter's length; it is compiled later, in a thread."""
     if len(sql) > LONGEST_FILTER:
         raise InvalidArgument("filter", f"has {len(sql)} characters; at most {LONGEST_FILTER} are taken")
     return sql
@@ -114,14 +114,14 @@ def check_fits(field: str, value: str | float | bool | tuple[str, ...], kind: pl
         fits, wanted = isinstance(value, float), "a number"
     elif isinstance(kind, pl.List | pl.Array):
         fits, wanted = isinstance(value, tuple) and kind.inner == pl.String, "texts"
-    else:  # strings, and what is written as one: categories, dates
+    else:  # strings, and types that are written as strings: categories, dates
         fits, wanted = isinstance(value, str), "a text"
     if not fits:
         raise InvalidArgument(field, f"does not fit the column, which holds {wanted}")
 
 
 def declared(profile: pb.UserProfile, columns: Mapping[str, pl.DataType]) -> tuple[Profile, frozenset[str]]:
-    """What the caller says of the user, and the attributes that he declares to be unknown (null).
+    """The profile that the caller declares, and the attributes that are declared as unknown (null).
 
     Attributes that are no columns of the product's users are checked against the limits, then
     left out.

@@ -1,6 +1,6 @@
-"""Around every call: ids become pseudonyms, errors become statuses with details, a deadline holds for all.
+"""Wraps every call: ids are replaced by pseudonyms, errors become statuses with details, deadlines are enforced.
 
-The one place where an exception meets gRPC, which would otherwise send its text to the caller.
+The one place where exceptions are turned into statuses; gRPC itself would send their text to the caller.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def deadline_of(context: Context, longest: float) -> float:
 
 
 def incident_of(problem: BaseException, method: str) -> str:
-    """Log an error that is a fault of the server, and give the name that ties log and answer together."""
+    """Log an error that is a fault of the server; returns the incident id that the log and the answer share."""
     if code_of(problem)[0] != code_pb2.INTERNAL:
         return ""
     incident = uuid.uuid4().hex[:12]
@@ -52,7 +52,7 @@ def incident_of(problem: BaseException, method: str) -> str:
 
 
 class Malformed:
-    """Stands for a message that could not be read: gRPC itself would answer UNKNOWN."""
+    """Stands for a message that could not be parsed; gRPC itself would answer UNKNOWN."""
 
     @staticmethod
     def problem() -> InvalidArgument:
@@ -66,7 +66,7 @@ def _reader(read: Callable[[bytes], Any] | None, method: str, pseudonyms: Pseudo
     pool = descriptor_pool.Default()
 
     def mended_one(data: bytes) -> Any:
-        """What is written has to be text; in what is asked, a text that is none refuses the question."""
+        """A request with invalid UTF-8: a write is repaired, so that its fields can be checked one by one."""
         if not method.startswith(WRITING):
             return Malformed()
         better = mended(pool.FindMethodByName(method[1:].replace("/", ".")).input_type, data)
@@ -103,14 +103,14 @@ class Guard:
         self._pseudonyms = pseudonyms
         self._going = 0
         self.leaving = asyncio.Event()
-        """Set when the server is to stop: what has no end of its own ends now."""
+        """Set when the server is to stop: calls without an end of their own, such as streams, then end."""
         self._last_call = 0.0
 
     async def drain(self, seconds: float) -> None:
-        """Refuse new calls, and wait until those that go on have ended and no more come, or ``seconds``.
+        """Refuse new calls, and wait until running ones have ended and no more arrive, at most ``seconds``.
 
-        gRPC's own stop cancels calls that it has received and not yet handed over; so callers are
-        first sent away by an answer that tells them to try elsewhere.
+        gRPC's own stop cancels calls that it has received but not yet passed to a handler. So callers first
+        get an answer that tells them to try another server.
         """
         self.leaving.set()
         self._last_call = time.monotonic()
@@ -119,7 +119,7 @@ class Guard:
             await asyncio.sleep(0.01)
 
     def _enter(self, request: Any) -> None:
-        """What every call must pass."""
+        """The check that every call must pass."""
         if self.leaving.is_set():
             self._last_call = time.monotonic()
             raise UnavailableError("this server is shutting down; ask another one, or try again")
@@ -133,7 +133,7 @@ class Guard:
     def wrapped(self, handler: grpc.RpcMethodHandler[Any, Any], method: str) -> grpc.RpcMethodHandler[Any, Any]:
         """The handler of ``/package.Service/Method`` behind this guard.
 
-        What is not built (no ``async`` handler) answers UNIMPLEMENTED as generated.
+        Methods without an ``async`` handler stay as generated, and answer UNIMPLEMENTED.
         """
         read = _reader(handler.request_deserializer, method, self._pseudonyms)
         write = _writer(handler.response_serializer)
@@ -143,7 +143,7 @@ class Guard:
         if handler.unary_stream and inspect.isasyncgenfunction(handler.unary_stream):
             return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, method), read, write)
         if handler.stream_stream and inspect.isasyncgenfunction(handler.stream_stream):
-            # each message may be malformed by itself: the handler gets it as such, and goes on
+            # single messages may be malformed: the handler is told so and continues
             return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream, method), read, write)
         return handler
 
@@ -160,7 +160,7 @@ class Guard:
                 await _abort(context, late if clock.expired() else problem, method)
             except grpc.aio.AbortError:
                 raise
-            except Exception as problem:  # noqa: BLE001 - this is where the unforeseen is caught, logged and hidden
+            except Exception as problem:  # noqa: BLE001 - unexpected errors are caught, logged and hidden here
                 await _abort(context, problem, method)
             finally:
                 self._going -= 1

@@ -1,4 +1,4 @@
-"""grpc.health.v1: what a balancer is told about the server, the service and each product."""
+"""grpc.health.v1: the state of the server, the services and each product, for load balancers."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Health:
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
     async def serving(self, *names: str) -> None:
-        """These can be asked now."""
+        """Set these services to SERVING."""
         for name in names:
             await self._servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def say(self, *names: str, serving: bool) -> None:
-        """How these are now."""
+        """Set the state of these services."""
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in names:
             await self._servicer.set(name, status)

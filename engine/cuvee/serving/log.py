@@ -1,4 +1,4 @@
-"""How the server logs: one JSON object a line, or coloured lines where a person looks on."""
+"""The server's log: one JSON object a line, or coloured lines on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["configure"]
 def configure(worker: int | None = None) -> None:
     """Set structlog up for a process that serves. Logs go to stderr, each line with the worker's number if it is one.
 
-    Tracebacks come without the values of variables, which would be what users did and who they are.
+    Tracebacks do not show the values of variables, which may be users' ids and events.
     """
     person = sys.stderr.isatty()
     renderers: list[structlog.typing.Processor] = (
@@ -28,14 +28,14 @@ def configure(worker: int | None = None) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *renderers,
         ],
-        # a line is one write, so that those of several workers do not run into each other
+        # each line is one write, so that lines of several workers do not mix
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
 
 
 def _of(worker: int) -> structlog.typing.Processor:
-    """Which process it was: not a context variable, since those do not reach threads."""
+    """Add the worker's number; not by a context variable, since those do not reach threads."""
 
     def add(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         event.setdefault("worker", worker)

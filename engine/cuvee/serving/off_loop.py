@@ -1,4 +1,4 @@
-"""Calls of the store from the event loop: in threads of their own, so that nothing waits for a disk."""
+"""Calls of the store from the event loop, in their own threads, so that the loop never waits for a disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class StoreCalls:
-    """The threads in which services ask the store; reading for recommendations has others."""
+    """The threads in which services call the store; reads for recommendations have others."""
 
     def __init__(self, slots: int, seconds: float) -> None:
         """``seconds`` that a call may wait for its turn and take; the database has limits of its own."""
@@ -33,5 +33,5 @@ class StoreCalls:
             raise UnavailableError("the store does not answer in time; try again") from None
 
     def close(self) -> None:
-        """Let idle threads go."""
+        """Stop idle threads."""
         self._threads.close()

@@ -1,6 +1,6 @@
-"""Messages without ids of persons: each is replaced by its pseudonym as a message comes in.
+"""Replaces users' and sessions' ids by pseudonyms in incoming messages.
 
-The one place where that is done: behind it no servicer, store, hook or log line can meet the id itself.
+This is the only place that does so: no servicer, store, hook or log line ever gets the id itself.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ PERSONAL = frozenset({"user_id", "session_id", "anonymous_id", "exclude_user_ids
 
 @cache
 def _fields(kind: Descriptor) -> tuple[Sequence[FieldDescriptor], Sequence[FieldDescriptor]]:
-    """Of a message: the fields that are such ids, and the messages inside it that hold some."""
+    """The fields of a message type that are such ids, and its message fields that contain some."""
     own = [field for field in kind.fields if field.name in PERSONAL]
     inside = [field for field in kind.fields if field.message_type is not None and any(_fields(field.message_type))]
     return own, inside
 
 
 def pseudonymise(message: Message, pseudonyms: Pseudonyms) -> None:
-    """Replace every id in a message. One that no field takes stays as it is, for the checks to refuse."""
+    """Replace every id in a message. An invalid id stays as it is, so that the checks refuse it."""
     own, inside = _fields(message.DESCRIPTOR)
     for field in own:
         value: Any = getattr(message, field.name)

@@ -1,4 +1,4 @@
-"""The server's life: bind, load, probe, serve, and on SIGTERM finish what was begun."""
+"""The server's life: bind, load, probe, serve, and on SIGTERM finish running calls."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ __all__ = ["Ready", "serve"]
 log = structlog.get_logger(__name__)
 
 RETRY, SELDOM = 5.0, 60.0
-"""Seconds until a product that could not be loaded is tried again, the first time and at most."""
+"""Seconds until a product that could not be loaded is tried again: at first, and at most."""
 NOTICE = 0.2
-"""Seconds between saying NOT_SERVING and refusing calls, so that balancers and clients can turn away."""
+"""Seconds between reporting NOT_SERVING and refusing calls, so that balancers and clients can switch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What a server that is ready says of itself."""
+    """What a ready server reports."""
 
     address: str
     products: tuple[str, ...]
-    """Those that are served; the others are tried again."""
+    """The products that are served; the others are tried again."""
 
 
 def _options(config: ServerConfig, *, reuse_port: bool) -> list[tuple[str, int]]:
@@ -54,7 +54,7 @@ def _options(config: ServerConfig, *, reuse_port: bool) -> list[tuple[str, int]]
     return [
         ("grpc.so_reuseport", int(reuse_port)),
         ("grpc.max_receive_message_length", size),
-        ("grpc.max_send_message_length", -1),  # what a caller may ask for bounds what is sent
+        ("grpc.max_send_message_length", -1),  # the limits on requests bound the size of answers
     ]
 
 
@@ -81,7 +81,7 @@ def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
 
 
 def _bind(server: grpc.aio.Server, listen: str, settings: Settings) -> str:
-    """Listen, and give the address with the port that was got."""
+    """Listen; returns the address with the actual port."""
     credentials = _credentials(settings)
     try:
         port = server.add_secure_port(listen, credentials) if credentials else server.add_insecure_port(listen)
@@ -95,12 +95,12 @@ def _bind(server: grpc.aio.Server, listen: str, settings: Settings) -> str:
 
 
 async def _load(settings: Settings, registry: Registry, product: str, threads: Threads) -> Snapshot:
-    """In a thread, so that health is answered meanwhile."""
+    """Called in a thread, so that health checks are answered meanwhile."""
     return await threads.submit(load_snapshot, settings, registry, product)
 
 
 class _Loading:
-    """Loads and probes products; one that cannot be served leaves the others alone, and is tried again."""
+    """Loads and probes products; one that cannot be served does not affect the others, and is tried again."""
 
     def __init__(
         self, settings: Settings, registry: Registry, products: Products, health: Health, stored: StoreServices
@@ -127,7 +127,7 @@ class _Loading:
             self._tell(name)
 
     async def again(self) -> None:
-        """Load what could not be loaded, until all can be served; less and less often."""
+        """Retry products that could not be loaded, at growing intervals, until all are served."""
         pause = RETRY
         while self._failed:
             await asyncio.sleep(pause)
@@ -179,13 +179,13 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 def _hung_up() -> None:
-    """SIGHUP asks many a server to read its configuration again; this one goes on as it is."""
+    """Log that SIGHUP changes nothing: many servers would read their configuration again."""
     log.warning("SIGHUP ignored", hint="a new configuration or model is served after a restart: stop it by SIGTERM")
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """A server that was not started, and what it is made of."""
+    """A server that was not started yet, and its parts."""
 
     server: grpc.aio.Server
     guard: Guard
@@ -230,7 +230,7 @@ async def serve(
     ready: Callable[[Ready], None] | None = None,
     worker: Worker | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is in flight.
+    """Serve until SIGTERM or SIGINT, then finish running calls.
 
     Args:
         settings: the whole configuration.
@@ -238,9 +238,9 @@ async def serve(
         listen: where, instead of ``server.listen``; port 0 takes any free one.
         reuse_port: let several processes share the port (SO_REUSEPORT). Otherwise a port that is
             taken is an error.
-        ready: told when every product is loaded and probed, but for those that cannot be served now.
-        worker: this process is one of several on one port. It listens only when it is ready, as callers are spread
-            over all that listen.
+        ready: called when every product is loaded and probed, except those that cannot be served now.
+        worker: set where this process is one of several on one port. It listens only when it is ready, since
+            the kernel spreads callers over all listeners.
 
     Raises:
         OperatorError: the port is taken, or no product can be loaded.

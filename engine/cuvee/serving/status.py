@@ -1,4 +1,4 @@
-"""From the tree of errors to gRPC: one total table, and the details that AIP-193 asks for."""
+"""From Cuvée's errors to gRPC statuses: one table that covers every class, and the details of AIP-193."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["CODES", "DOMAIN", "code_of", "problem_of", "status_of"]
 
 DOMAIN = "cuvee"
 RETRY_SECONDS = 1
-"""What a caller is told to wait before trying again."""
+"""How long a caller is told to wait before a retry."""
 LONGEST = 900
-"""Bytes of a message in UTF-8: all of a status travels in HTTP headers, which hold 8 KiB."""
+"""Limit of a message in bytes of UTF-8: a whole status travels in HTTP headers, which hold 8 KiB."""
 INTERNAL = "internal error; the server's log has the details under this incident"
 
 CODES: Mapping[type[errors.CuveeError], tuple[int, str]] = {
@@ -49,7 +49,7 @@ def code_of(problem: BaseException) -> tuple[int, str]:
 
 
 def _message(problem: BaseException, code: int, incident: str) -> str:
-    """What the caller reads: nothing of what was not meant for him."""
+    """The message for the caller, without internal details."""
     text = f"{INTERNAL}: {incident}" if code == code_pb2.INTERNAL else str(problem)
     return _clipped(text)
 
@@ -68,7 +68,7 @@ def _metadata(problem: BaseException) -> dict[str, str]:
 
 
 def status_of(problem: BaseException, incident: str = "") -> status_pb2.Status:
-    """The status with its details; of an error outside the tree nothing but ``incident`` is told."""
+    """The status with its details; for an error outside the tree only ``incident`` is shown."""
     code, reason = code_of(problem)
     message = _message(problem, code, incident)
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=_metadata(problem))]

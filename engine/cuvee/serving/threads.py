@@ -1,8 +1,8 @@
-"""A bounded pool of threads that does not queue without a bound, and whose stuck threads harm nobody else.
+"""A bounded pool of threads without a queue, in which a stuck thread affects no other caller.
 
-The standard pool queues without a bound, and at exit waits for every thread. Here a call that
-finds all slots taken is told so at once, and threads are daemons: one that never comes back costs
-its slot, and neither the other sources nor the end of the process.
+The standard pool has an unbounded queue, and at exit waits for every thread. Here a call that finds
+all slots taken fails at once, and threads are daemons: one that never returns only costs its slot,
+and blocks neither other sources nor the end of the process.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Threads:
         return self._taken
 
     def take(self) -> None:
-        """Take a slot for work that runs elsewhere (on the loop); give it back by :meth:`release`.
+        """Take a slot for work that runs elsewhere (on the loop); return it by :meth:`release`.
 
         Raises:
             AllTaken: there is none.
@@ -52,12 +52,12 @@ class Threads:
             self._taken += 1
 
     def release(self) -> None:
-        """Give a slot back."""
+        """Return a slot."""
         with self._lock:
             self._taken -= 1
 
     def submit(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
-        """Call in a thread; the future belongs to the running loop. Dropping it stops nothing.
+        """Call in a thread; the future belongs to the running loop. Cancelling it does not stop the call.
 
         Raises:
             AllTaken: there is no free slot.
@@ -78,7 +78,7 @@ class Threads:
             self.release()
             try:
                 loop.call_soon_threadsafe(_deliver, future, value, problem)
-            except RuntimeError:  # the loop has closed meanwhile: nobody waits any more
+            except RuntimeError:  # the loop was closed meanwhile, so nobody waits
                 return
 
         self._put(call)
@@ -104,17 +104,17 @@ class Threads:
         return future
 
     async def in_turn(self, seconds: float, function: Callable[..., T], *args: Any) -> T:
-        """Call in a thread, waiting for a slot where all are busy; ``seconds`` are for both.
+        """Call in a thread, after waiting for a slot where all are busy; ``seconds`` limits both together.
 
         Raises:
             TimeoutError: it took longer.
-            AllTaken: all slots are stuck in calls that were given up.
+            AllTaken: all slots are taken by stuck calls that have timed out.
         """
         async with asyncio.timeout(seconds), self._turns:
             return await self.submit(function, *args)
 
     def close(self) -> None:
-        """Let idle threads end; busy ones end when they come back."""
+        """End idle threads; busy ones end when their call returns."""
         for _ in range(self._started):
             self._work.put(None)
 

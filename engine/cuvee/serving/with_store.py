@@ -1,4 +1,4 @@
-"""What a server with a store has beside one without: two services, and users that are read per request."""
+"""The parts of a server that need a store: two services, and reading users for each request."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ __all__ = ["StoreServices"]
 log = structlog.get_logger(__name__)
 
 FOLLOW = 30.0
-"""Seconds between two looks at who is forgotten; requests ask for themselves while the store can be asked."""
+"""Seconds between two reads of the forgotten users; while the store can be reached, requests check themselves."""
 
 
 LOOK = 1.0
-"""Seconds between two looks whether the store can be asked."""
+"""Seconds between two checks that the store can be reached."""
 PRUNE = 3600.0
-"""Seconds between two looks for events that are older than their product wants."""
+"""Seconds between two deletions of events beyond their product's retention time."""
 
 
 class StoreServices:
-    """The store of a server, and who asks it."""
+    """The store of a server, and the parts that use it."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class StoreServices:
         *,
         prunes: bool = True,
     ) -> None:
-        """Open the configured store; where ``store.url`` is empty, nothing here does anything.
+        """Open the configured store; where ``store.url`` is empty, every method does nothing.
 
         ``prunes``: old events are deleted by this process; of several workers one does that.
 
@@ -85,19 +85,19 @@ class StoreServices:
             catalog_pb2_grpc.add_CatalogServiceServicer_to_server(self._catalog, server)
 
     async def begin(self, served: Served) -> Served:
-        """A snapshot that was just loaded, with the catalogue as it is in the store; or as imported without one."""
+        """A newly loaded snapshot with the store's catalogue; without a store, with the imported one."""
         if self.growth is None:
             return without_hidden(served)
         await self._follow(served.snapshot.product.name)
         return await self.growth.begin(served)
 
     def begun(self, product: str) -> None:
-        """The product's snapshot answers now."""
+        """Called when the product's snapshot is in use."""
         if self.growth is not None:
             self.growth.begun(product)
 
     async def run(self, health: Health) -> None:
-        """Follow the catalogue and who is forgotten, and tell how the store is, until cancelled."""
+        """Follow the catalogue and the forgotten users, and report the store's health, until cancelled."""
         if self.growth is not None:
             await asyncio.gather(
                 self.growth.run(), self._keep_telling(health), self._keep_following(), self._keep_pruning()
@@ -109,7 +109,7 @@ class StoreServices:
             await self._follow(*self._products)
 
     async def _keep_telling(self, health: Health) -> None:
-        """The services of the store are healthy while it can be asked; lists go on without it."""
+        """Report the store's services as healthy while it can be reached; recommendations go on without it."""
         before: bool | None = None
         while self._store is not None:
             try:
@@ -125,13 +125,13 @@ class StoreServices:
             await asyncio.sleep(LOOK)
 
     async def _keep_pruning(self) -> None:
-        """Page by page, so that others get their turns between."""
+        """Delete page by page, so that other writers get their turns in between."""
         while self._prunes and self._store is not None:
             pages = prune(self._store, self._configured)
             try:
                 while (page := await self._calls.ask(lambda: next(pages, None))) is not None:  # noqa: B023
                     log.info("old events deleted", product=page[0], count=page[1])
-            except Exception as problem:  # noqa: BLE001 - it is tried again, and what else runs here goes on
+            except Exception as problem:  # noqa: BLE001 - it is tried again, and the other tasks go on
                 log.warning("old events are still there", problem=repr(problem))
             await asyncio.sleep(PRUNE)
 
@@ -143,12 +143,12 @@ class StoreServices:
             log.warning("who is forgotten cannot be followed", problem=repr(problem))
 
     async def drain(self, seconds: float) -> None:
-        """Wait for what nobody waits for, at most so long."""
+        """Wait for writes that no request waits for, at most so long."""
         if self.exposures is not None:
             await self.exposures.drain(seconds)
 
     def close(self) -> None:
-        """Let idle threads go, and close the connections."""
+        """Stop idle threads, and close the connections."""
         if self._store is None or self.users is None or self.exposures is None or self.growth is None:
             return
         self.exposures.close()

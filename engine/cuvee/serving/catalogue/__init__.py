@@ -1,1 +1,1 @@
-"""What items and users there are: upserts, pages, and a user's own data."""
+"""Items and users over gRPC: upserts, pages, and the export and deletion of a user's data."""

@@ -1,4 +1,4 @@
-"""Items and users of the wire, checked; and what an upsert makes of what is there."""
+"""Checks of items and users in requests, and the result of an upsert on the stored ones."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ LONGEST_PATH = 256
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What a product's columns take; new names join as they are first used."""
+    """The types of a product's columns; new names are added when they are first used."""
 
     types: MutableMapping[str, pl.DataType]
     title: str = ""
     """The column that is the title; it is no attribute."""
     flag: str = ""
-    """The column that is a flag, whatever looks like one that is given for it."""
+    """The column that is always a flag: values that can be read as one are converted."""
 
     @classmethod
     def of_items(cls, schema: Mapping[str, pl.DataType], title: str) -> Columns:
-        """Those of a frame of items; ``available`` is a flag, also where there is none yet."""
+        """The columns of a frame of items; ``available`` is a flag, also where the frame lacks it."""
         kinds = {name: kind for name, kind in schema.items() if name != "id"}
         return cls({**kinds, AVAILABLE: pl.Boolean()}, title, AVAILABLE)
 
@@ -51,7 +51,7 @@ class Columns:
 
 
 def _attribute(field: str, name: str, value: Attribute, columns: Columns) -> Attribute | None:
-    """A value that fits its column; None for a word that says that nothing is known."""
+    """A value that fits its column; None for a word such as "n/a" that means an unknown value."""
     if name in {"id", columns.title}:
         raise InvalidArgument(field, "is no attribute; set item_id, or title")
     if name == columns.flag:
@@ -113,7 +113,7 @@ def check_mask(mask: FieldMask, plain: Sequence[str], maps: Sequence[str]) -> fr
 def _merged(
     old: Mapping[str, Attribute], given: Mapping[str, Attribute | None], paths: frozenset[str], root: str
 ) -> dict[str, Attribute]:
-    """A map after an update: all of it, the entries that are named, or without a mask those that are given."""
+    """A map after an update: replaced as a whole, in the named entries, or without a mask in the given ones."""
     there = {name: value for name, value in given.items() if value is not None}
     if "*" in paths or root in paths:
         return there
@@ -124,7 +124,7 @@ def _merged(
 
 @dataclass(frozen=True, slots=True)
 class ItemUpsert:
-    """A checked item, and what it is to change."""
+    """A checked item, and the fields to change."""
 
     item_id: str
     title: str
@@ -132,7 +132,7 @@ class ItemUpsert:
     paths: frozenset[str]
 
     def over(self, imported: ItemRow | None) -> Callable[[ItemRow | None], ItemRow | None]:
-        """The change, for an item that was imported so, or not at all; None: it is just as it was imported."""
+        """The change: from the stored row, or else the imported one, to the new row; None changes nothing."""
 
         def change(stored: ItemRow | None) -> ItemRow | None:
             old = imported if stored is None else None if stored.deleted else stored
@@ -172,7 +172,7 @@ def item_upsert(item: pb.Item, paths: frozenset[str], columns: Columns, prefix: 
 
 @dataclass(frozen=True, slots=True)
 class UserUpsert:
-    """A checked user, and what it is to change."""
+    """A checked user, and the fields to change."""
 
     user_id: str
     attributes: Mapping[str, Attribute | None]
@@ -180,7 +180,7 @@ class UserUpsert:
     paths: frozenset[str]
 
     def over(self, imported: UserRow | None) -> Callable[[UserRow | None], UserRow]:
-        """The change, for a user who was imported so, or not at all."""
+        """The change: from the stored row, or else the imported one, to the new row."""
 
         def change(stored: UserRow | None) -> UserRow:
             old = stored if stored is not None and stored.updated is not None else imported
@@ -197,7 +197,7 @@ class UserUpsert:
 
 
 def user_upsert(user: pb.User, paths: frozenset[str], columns: Columns, prefix: str = "") -> UserUpsert:
-    """Check a user; what is no column of the product's users is kept, and no recommender looks at it.
+    """Check a user. Attributes that are no column of the product's users are kept, but recommenders ignore them.
 
     Raises:
         InvalidArgument: naming the field, behind ``prefix``.

@@ -1,4 +1,4 @@
-"""A user's own data: all of it out, or all of it gone, place by place."""
+"""A user's data: exported or deleted completely, with a report for each place."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SESSIONS = "of events that are other users'; they stay, without this id"
 
 
 class Privacy:
-    """Forgets users and exports them."""
+    """Deletes and exports users' data."""
 
     def __init__(self, settings: Settings, store: Store, calls: StoreCalls, users: StoredUsers) -> None:
         self._settings = settings
@@ -48,7 +48,7 @@ class Privacy:
         """Forget a user in products.
 
         Raises:
-            NotFound: there is nothing of him in any of them, and that is not allowed.
+            NotFound: none of them has data of the user, and ``allow_missing`` is not set.
             UnavailableError: the store cannot be reached; repeat the call.
         """
         places = [place for one in served for place in await self._forget(one, request)]
@@ -63,7 +63,7 @@ class Privacy:
         served_here = snapshot.data.catalog.users.position(user_id) >= 0
 
         def look() -> tuple[int, dict[str, bool], Forgotten]:
-            # what is on the disk is looked at first: a fit in between leaves nothing unnamed
+            # the disk is searched first, so that a fit in between hides nothing from the report
             rows = rows_in_dataset(self._settings, name, user_id)
             versions = versions_that_know(self._settings, name, user_id)
             known = served_here or bool(rows or versions)
@@ -87,10 +87,10 @@ class Privacy:
         return [*found, *(_place(name, f"snapshot.{version}", 1, PENDING, OLDER) for version in versions)]
 
     async def export(self, served: Sequence[Served], user_id: str) -> AsyncIterator[pb.ExportUserResponse]:
-        """Everything that is stored about a user: of each product the profile, then the events by time.
+        """Everything that is stored about a user: for each product the profile, then the events by time.
 
         Raises:
-            NotFound: there is nothing.
+            NotFound: nothing is stored.
         """
         anything = False
         for one in served:
@@ -131,7 +131,7 @@ def _time(event: events_pb2.Event) -> tuple[int, int]:
 
 
 def _imported(served: Served, user_id: str) -> Iterator[pb.ExportUserResponse]:
-    """Imported events: of what kind they were was not kept, ``value`` is what they count."""
+    """Imported events: their type is not kept; ``value`` is their weight."""
     data, product = served.snapshot.data, served.snapshot.product
     position = data.catalog.users.position(user_id)
     if position < 0:
@@ -145,7 +145,7 @@ def _imported(served: Served, user_id: str) -> Iterator[pb.ExportUserResponse]:
 
 
 def event_message(row: EventRow) -> events_pb2.Event:
-    """As it was sent; one who was anonymous is no user."""
+    """As it was sent; an anonymous event has no user_id."""
     made = events_pb2.Event(
         product=row.product,
         user_id="" if row.owner == row.session_id else row.owner,

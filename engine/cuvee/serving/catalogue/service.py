@@ -1,4 +1,4 @@
-"""CatalogService: what items and users there are, over what was imported."""
+"""CatalogService: items and users, with stored changes over the imported ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MOST = 1000
 
 
 class CatalogServicer(rpc.CatalogServiceServicer):
-    """Keeps a product's items and users."""
+    """Reads and changes a product's items and users."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class CatalogServicer(rpc.CatalogServiceServicer):
         return Columns.of_items(*await self._growth.columns(product))
 
     async def _upsert_items(self, product: str, upserts: Sequence[ItemUpsert], *, dry: bool) -> list[ItemChange]:
-        """What became of each, by now shown as it is by this server."""
+        """The result of each write; this server's lists already show the change."""
         items = self._growth.imported(product)
         imported = [imported_item(items, one.item_id) for one in upserts]
         changes = [(one.item_id, one.over(row)) for one, row in zip(upserts, imported, strict=True)]
@@ -104,7 +104,7 @@ class CatalogServicer(rpc.CatalogServiceServicer):
             results.append(pb.UpsertResult(id=item.item_id))
             try:
                 good.append((at, item_upsert(item, paths, columns)))
-            except Exception as problem:  # noqa: BLE001 - a wrong item leaves its neighbours alone
+            except Exception as problem:  # noqa: BLE001 - one wrong item must not fail the others
                 _reject(results[at], problem, "BatchUpsertItems")
         if good:
             made = await self._upsert_items(request.product, [one for _, one in good], dry=request.validate_only)
@@ -268,7 +268,7 @@ def _user_columns(served: Served) -> Columns:
 def _item_outcome(change: ItemChange) -> pb.UpsertOutcome.ValueType:
     if not change.changed:
         return pb.UPSERT_OUTCOME_UNCHANGED
-    # what was imported has no time of creation
+    # imported rows have no time of creation
     return pb.UPSERT_OUTCOME_CREATED if change.created and change.row.created else pb.UPSERT_OUTCOME_UPDATED
 
 

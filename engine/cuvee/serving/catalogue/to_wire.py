@@ -1,4 +1,4 @@
-"""Items and users of the store and of what was imported, as messages; and the tokens of pages."""
+"""Stored and imported items and users as messages, and page tokens."""
 
 from __future__ import annotations
 
@@ -86,15 +86,15 @@ def _digest(kind: str, product: str, sql: str) -> str:
 
 
 def page_token(kind: str, product: str, sql: str, last: str) -> str:
-    """Asks for what comes behind the id ``last``."""
+    """A token for the page after the id ``last``."""
     return base64.urlsafe_b64encode(json.dumps([_digest(kind, product, sql), last]).encode()).decode()
 
 
 def page_after(token: str, kind: str, product: str, sql: str) -> str:
-    """The id behind which a page starts; empty for the first page.
+    """The id after which a page starts; empty for the first page.
 
     Raises:
-        InvalidArgument: the token is none of this server's, or of another request.
+        InvalidArgument: the token was not issued by this service, or for another request.
     """
     if not token:
         return ""

@@ -17,31 +17,31 @@ from cuvee.serving.live.products import Served
 __all__ = ["UserPages"]
 
 CHUNK = 1000
-"""Users that are looked at together."""
+"""How many users are read at a time."""
 CHUNKS = 20
-"""That one page looks at, at most: with a narrow filter it may come back short, and the next goes on."""
+"""How many users one page reads at most: with a narrow filter a page may be short, and the next one continues."""
 
 
 class UserPages:
-    """Reads users; blocks, so it is called in threads."""
+    """Reads users. Its methods block, so they are called in threads."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._sorted: dict[str, tuple[Entities, list[str]]] = {}
 
     def forgotten(self, product: str) -> Callable[[str], bool]:
-        """Tells whether what was imported of a user must not be used."""
+        """Whether a user's imported data must not be used."""
         return self._store.forgotten(product)
 
     def user(self, served: Served, user_id: str) -> UserRow | None:
-        """One user with the number of all his events, or None where nothing is known of him."""
+        """One user with the number of all his events, or None where he is unknown."""
         product = served.snapshot.product.name
         stored = self._store.user(product, user_id)
         imported = None if self.forgotten(product)(user_id) else imported_user(_users(served), user_id)
         return _joined(served, stored, imported)
 
     def page(self, served: Served, after: str, size: int, sql: str) -> tuple[list[UserRow], str]:
-        """Up to ``size`` users behind an id, and the id that the next page starts behind; empty at the end."""
+        """Up to ``size`` users after an id, and the id after which the next page starts; empty at the end."""
         product = served.snapshot.product.name
         forgotten = self.forgotten(product)
         imported = self._imported(served)
@@ -52,7 +52,7 @@ class UserPages:
             first = bisect.bisect_right(imported, after) if after else 0
             there = imported[first : first + CHUNK]
             ids = sorted({*stored, *there})
-            # beyond the end of a list that was cut, the other may have what this one has not shown yet
+            # a list that was cut may continue before the other's next id, so nothing beyond its end is shown yet
             ends = [part[-1] for part in (list(stored), there) if len(part) == CHUNK]
             ids = [one for one in ids if not ends or one <= min(ends)]
             rows = []
@@ -99,7 +99,7 @@ def _joined(served: Served, stored: UserRow | None, imported: UserRow | None) ->
 
 
 def _matching(rows: Sequence[UserRow], sql: str, users: Entities) -> list[UserRow]:
-    """Those for whom a filter holds."""
+    """The users for whom a filter is true."""
     if not sql or not rows:
         return list(rows)
     empty = Entities(users.frame.head(0), users.roles)
@@ -109,6 +109,6 @@ def _matching(rows: Sequence[UserRow], sql: str, users: Entities) -> list[UserRo
 
 
 def _check(sql: str, users: Entities) -> None:
-    """That the filter holds for the columns that were imported; raises InvalidArgument."""
+    """Check that the filter fits the imported columns; raises InvalidArgument."""
     if sql:
         compile_filter(sql, Entities(users.frame.head(0), users.roles))

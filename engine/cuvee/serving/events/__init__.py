@@ -1,1 +1,1 @@
-"""What users did: events are checked, written and acknowledged."""
+"""Events: checked, written and acknowledged."""

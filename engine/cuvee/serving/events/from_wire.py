@@ -1,4 +1,4 @@
-"""An event of the wire becomes a row of the store, or is refused with the path of the field at fault."""
+"""From an event message to a row of the store, or an error with the path of the wrong field."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TYPES = frozenset(int(kind) for kind in EventType)
 
 
 class Clock:
-    """Times of receipt, in microseconds: strictly rising, so that what came first stays first."""
+    """Times of receipt, in microseconds: strictly rising, so that the order of arrival is kept."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -48,7 +48,7 @@ def stored_id(field: str, value: str) -> str:
 
 
 def microseconds_of(field: str, stamp: Timestamp) -> int:
-    """Microseconds since the epoch; finer digits are cut."""
+    """Microseconds since the epoch; nanoseconds are truncated."""
     if not (0 <= stamp.seconds < LATEST and 0 <= stamp.nanos < 1_000_000_000):
         raise InvalidArgument(field, "is not a time from 1970 to 9999 (seconds, and nanos from 0 to 999,999,999)")
     return stamp.seconds * 1_000_000 + stamp.nanos // 1000

@@ -1,4 +1,4 @@
-"""EventService: what was done is checked, stored, and only then acknowledged."""
+"""EventService: events are checked and stored, and only then acknowledged."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Result = pb.EventResult
 
 
 class EventServicer(rpc.EventServiceServicer):
-    """Takes in what users did."""
+    """Receives events."""
 
     def __init__(self, store: Store, products: Products, calls: StoreCalls, leaving: asyncio.Event) -> None:
-        """``leaving`` is set when the server is to stop: streams end then."""
+        """``leaving`` is set when the server is to stop; streams then end."""
         self._store = store
         self._products = products
         self._calls = calls
@@ -40,10 +40,10 @@ class EventServicer(rpc.EventServiceServicer):
         self._clock = Clock()
 
     def _check(self, event: pb.Event, result: Result, method: str) -> EventRow | None:
-        """The row if there is one to store; the result as far as it is known."""
+        """Check an event, fill in its result, and return the row to store; None for a wrong event."""
         try:
             row = checked(event, self._products.served, self._clock())
-        except Exception as problem:  # noqa: BLE001 - a wrong event leaves its neighbours alone
+        except Exception as problem:  # noqa: BLE001 - one wrong event must not fail the others
             result.event_id, result.outcome = event.event_id, Result.OUTCOME_REJECTED
             result.problem.CopyFrom(problem_of(problem, incident_of(problem, method)))
             return None
@@ -102,12 +102,12 @@ class EventServicer(rpc.EventServiceServicer):
         return pb.MergeUsersResponse(moved_event_count=merged.events, profile_merged=merged.profile)
 
     def close(self) -> None:
-        """Let idle threads go."""
+        """Stop idle threads."""
         self._writer.close()
 
 
 def _tell_unknown(results: Sequence[pb.EventResult]) -> None:
-    """Count in the log what the catalogue does not know; ids stay out of it."""
+    """Log the number of events whose items are not in the catalogue, without their ids."""
     unknown = sum(r.item_unknown for r in results if r.outcome == Result.OUTCOME_STORED)
     if unknown:
         log.info("events of unknown items", count=unknown)

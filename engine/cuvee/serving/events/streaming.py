@@ -1,4 +1,4 @@
-"""A stream of events: what is read while the store is busy is committed and answered together."""
+"""A stream of events: events that arrive while the store is busy are committed and answered together."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from cuvee.v1 import events_pb2 as pb
 __all__ = ["EventStream", "settle"]
 
 WINDOW = 2000
-"""Events of one stream that may wait for their answers: two transactions, one on its way and one that gathers.
-A sender who is further ahead is not read."""
+"""How many events of one stream may wait for their answers: two transactions' worth, one being committed and
+one being filled. Beyond that the server stops reading from the sender."""
 
 Check = Callable[[pb.Event, pb.EventResult], EventRow | None]
-"""Fills the result as far as it is known, and gives the row if there is one to store."""
+"""Checks an event, fills in its result, and returns the row to store; None for a wrong event."""
 
 
 @dataclass(slots=True)
 class _Together:
-    """Messages whose events are committed in one transaction."""
+    """The messages whose events are committed in one transaction."""
 
     waiting: Waiting
     answers: list[pb.StreamEventsResponse] = field(default_factory=list)
     results: list[pb.EventResult] = field(default_factory=list)
-    """Of the rows in ``waiting``: parts of the answers."""
+    """The results that belong to the rows in ``waiting``; they are parts of the answers."""
     count: int = 0
-    """Events, rejected ones too."""
+    """The number of events, rejected ones included."""
 
 
 class EventStream:
     """One caller's stream."""
 
     def __init__(self, writer: EventWriter, check: Check, leaving: asyncio.Event) -> None:
-        """``leaving`` is set when the server is to stop: the stream ends then."""
+        """``leaving`` is set when the server is to stop; the stream then ends."""
         self._writer = writer
         self._check = check
         self._leaving = leaving
@@ -53,7 +53,7 @@ class EventStream:
     async def answers(
         self, requests: AsyncIterator[pb.StreamEventsRequest | Malformed]
     ) -> AsyncIterator[tuple[Sequence[pb.StreamEventsResponse], Sequence[pb.EventResult]]]:
-        """Answers that are due, with the results in them of events that were taken; what waits meanwhile is bounded.
+        """Yields the answers in order, with the results of their events. The number of waiting events is bounded.
 
         Raises:
             UnavailableError: the store cannot be reached, or the server is leaving.
@@ -73,7 +73,7 @@ class EventStream:
             leaving.cancel()
 
     async def _next(self, leaving: asyncio.Future[Literal[True]]) -> _Together | None:
-        """The next that was read, or None behind the last one."""
+        """The next batch of messages, or None after the last one."""
         if self._read.empty():
             one = asyncio.ensure_future(self._read.get())
             either: set[asyncio.Future[Any]] = {one, leaving}
@@ -86,9 +86,9 @@ class EventStream:
         return self._read.get_nowait()
 
     async def _take_in(self, requests: AsyncIterator[pb.StreamEventsRequest | Malformed]) -> bool:
-        """Read, check and hand over to be stored; None is put behind the last one.
+        """Read and check messages, and queue their rows to be stored; None follows the last one.
 
-        Whether that was the caller's last one, too.
+        Returns whether the caller has ended the stream.
         """
         try:
             async for request in requests:
@@ -144,7 +144,7 @@ class EventStream:
 
 
 def settle(results: Iterable[pb.EventResult], stored: Iterable[bool]) -> None:
-    """Say of events that are durable now whether they were new."""
+    """Fill in the results of stored events: whether each was new."""
     for result, new in zip(results, stored, strict=True):
         result.outcome = pb.EventResult.OUTCOME_STORED if new else pb.EventResult.OUTCOME_DUPLICATE
 

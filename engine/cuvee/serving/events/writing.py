@@ -1,4 +1,4 @@
-"""Whatever waits to be stored is committed together: one at a time when idle, many under load."""
+"""Group commit: all waiting rows are committed together, a few when idle, many under load."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from cuvee.serving.threads import Threads
 __all__ = ["EventWriter", "Waiting"]
 
 GROUP = 1000
-"""Events of one transaction, about; a call is never divided."""
+"""About how many events one transaction has; a call's events are never split."""
 
 
 @dataclass(slots=True)
 class Waiting:
-    """Rows that wait to be committed together."""
+    """Rows that are waiting to be committed together."""
 
     rows: list[EventRow]
-    """More may be added until they are ``taken``."""
+    """Rows may be added until this is set."""
     stored: asyncio.Future[list[bool]]
-    """Done when they are durable; tells for each whether it was new. It raises UnavailableError where the
-    store cannot be reached. Dropping it takes nothing back."""
+    """Done when the rows are durable; its result says for each whether it was new. It raises
+    UnavailableError where the store cannot be reached. Cancelling it does not undo the write."""
     taken: bool = False
 
     @property
@@ -36,7 +36,7 @@ class Waiting:
 
 
 class EventWriter:
-    """Writes events for all callers of a process; one transaction goes on at a time."""
+    """Writes events for all callers of a process, one transaction at a time."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -45,7 +45,7 @@ class EventWriter:
         self._going: asyncio.Task[None] | None = None
 
     def write(self, rows: list[EventRow]) -> Waiting:
-        """Let rows be stored with whatever else waits."""
+        """Queue rows to be stored with the others that are waiting."""
         waiting = Waiting(rows, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._going is None or self._going.done():
@@ -67,11 +67,11 @@ class EventWriter:
         return first
 
     async def _commit(self, group: Sequence[Waiting]) -> None:
-        """All of a group at once; where that breaks for another reason than the store, each alone."""
+        """Store a group at once; where that fails although the store can be reached, store each part alone."""
         rows = [row for one in group for row in one.rows]
         try:
             stored = await self._threads.submit(self._store.write_events, rows) if rows else []
-        except Exception as problem:  # noqa: BLE001 - it is handed on to those who wait
+        except Exception as problem:  # noqa: BLE001 - it is raised in the waiting callers
             if len(group) > 1 and not isinstance(problem, UnavailableError):
                 for one in group:
                     await self._commit([one])
@@ -79,7 +79,7 @@ class EventWriter:
             for one in group:
                 if not one.stored.done():
                     one.stored.set_exception(problem)
-                    one.stored.exception()  # nobody may wait for it any more
+                    one.stored.exception()  # its caller may have been cancelled
             return
         at = 0
         for one in group:
@@ -88,5 +88,5 @@ class EventWriter:
             at += len(one.rows)
 
     def close(self) -> None:
-        """Let the thread go."""
+        """Stop the thread."""
         self._threads.close()

@@ -1,1 +1,1 @@
-"""How a running server keeps up: products, growth of the catalogue, and what everybody does."""
+"""How a running server keeps up to date: products, changes of the catalogue, and all users' new events."""

@@ -1,4 +1,4 @@
-"""What everybody did since the models were fitted, gathered from the store as it comes, whoever wrote it."""
+"""All users' events since the models were fitted, read from the store as they arrive, from whichever server."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from cuvee.recommender import Activity, Floats, Ints, Profile, Times
 __all__ = ["SinceFit"]
 
 LATE = 5.0
-"""Seconds by which an event may be committed after one that was received later: how long a transaction
-takes, and how far the clocks of two servers are apart. One that is later still counts with the next fit."""
+"""By how many seconds an event may be committed after one that was received later: the duration of a
+transaction, and the difference between two servers' clocks. Later ones are only used by the next fit."""
 AGAIN = 5.0
-"""Seconds after which is looked again for what was late: not each time, as that is a second reading."""
+"""Seconds between two searches for late events; not at each read, since it reads events twice."""
 SEEN = int((LATE + AGAIN) * 1e6)
-"""Microseconds for which it is known which events are here."""
+"""For how many microseconds back the ids of read events are kept."""
 PAGE = 10_000
 MOST = 2**20
-"""Events from which on those of one hour are put together."""
+"""From this many events on, those of one hour are merged."""
 HOUR = 3600.0
 TOLD = (Role.CATEGORY, Role.CATEGORIES, Role.NUMBER, Role.FLAG)
-"""The columns of users that are handed on: what many may share."""
+"""The roles of users' columns that are passed to models: those whose values many users share."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """Events, their items by a number of this module's own: an item may not be in the catalogue yet."""
+    """Events with items numbered by this module, since an item may not be in the catalogue yet."""
 
     items: Ints
     weights: Floats
@@ -60,7 +60,7 @@ class _Counted:
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__slots__))
 
     def by_hour(self) -> _Counted:
-        """One for all of an item, a person and an hour, at the time of the last of them."""
+        """Merge the events of one item, person and hour into one, at the time of the last of them."""
         keys = np.stack([self.items, self.people, np.floor(self.times / HOUR).astype(np.int64)])
         kept, at = np.unique(keys, axis=1, return_inverse=True)
         at = at.reshape(-1)
@@ -96,10 +96,10 @@ class SinceFit:
         self._profiles: list[Profile] = []
 
     def read(self) -> bool:
-        """Take in what is new; whether anything was. Where events were deleted, all is gathered anew.
+        """Read new events; returns whether there were any. Where a user was forgotten, all events are read again.
 
         Raises:
-            UnavailableError: the store cannot be reached; what was taken in stays.
+            UnavailableError: the store cannot be reached; events read so far are kept.
         """
         cleared = self._store.cleared(self._product)
         anew = cleared != self._cleared
@@ -119,12 +119,12 @@ class SinceFit:
             self._seen = {event_id: received for event_id, received in self._seen.items() if received > oldest}
             if len(page) < PAGE:
                 break
-        # never ahead of this machine's clock: that of another may be wrong
+        # never ahead of this machine's clock, since another server's clock may be wrong
         self._complete = min(self._newest, clock)
         return found or anew
 
     def _from(self) -> int:
-        """The time of receipt behind which to read: what was read up to, and now and then some of that again."""
+        """The time of receipt after which to read: where the last read ended, and at times earlier, for late events."""
         time_past = time.monotonic()
         if time_past - self._last_came > LATE + 2 * AGAIN or time_past - self._looked_again < AGAIN:
             return self._complete
@@ -139,7 +139,7 @@ class SinceFit:
         users = self._imported.catalog.users
         places = {owner: -1 if self._forgotten(owner) else users.position(owner) for owner in owners}
         people = self._people_of(owners, places)
-        # whoever dislikes takes back what he said before, so all of his has to be looked at
+        # a dislike cancels the user's earlier likes, so all of his events are needed
         critics = {row.owner for row, weight in zip(new, weights, strict=True) if weight < 0}
         rows = [
             (self._number(row.item_id), float(weight), self._time(row, places[row.owner]), people[row.owner])
@@ -157,7 +157,7 @@ class SinceFit:
     def _changes(
         self, history: Sequence[Received], place: int, is_new: Callable[[Received], bool]
     ) -> list[tuple[int, float, float]]:
-        """(item, weight, time) of what new events of one user add, and of what they take back from older ones."""
+        """(item, weight, time) of what one user's new events add, and of the older likes that they cancel."""
         items, weights, times = self._imported_of(place)
         items = np.concatenate([items, np.array([self._number(row.item_id) for row in history], np.int32)])
         weights = np.concatenate(
@@ -177,7 +177,7 @@ class SinceFit:
         return np.array([self._number(item_id) for item_id in ids], np.int32), events.weights, events.times
 
     def _time(self, row: Received, place: int) -> float:
-        """Seconds; what is stored of a user comes behind what was imported, as in a fit."""
+        """Seconds; a user's stored events come after his imported ones, as in a fit."""
         events = self._imported.events
         if place < 0 or events.offsets[place] == events.offsets[place + 1]:
             return row.time / 1e6
@@ -187,7 +187,7 @@ class SinceFit:
         return self._numbers.setdefault(item_id, len(self._numbers))
 
     def _people_of(self, owners: Sequence[str], places: Mapping[str, int]) -> dict[str, int]:
-        """By owner: which of the profiles is his."""
+        """The index of each owner's profile."""
         stored = self._store.profiles_of(self._product, owners)
         users = self._imported.catalog.users
         found = {}
@@ -204,7 +204,7 @@ class SinceFit:
         return found
 
     def activity(self, items: Entities) -> Activity:
-        """All of it, as far as a catalogue knows the items."""
+        """All events whose items are in the catalogue."""
         whole = _Counted.joined(self._parts)
         if len(whole.items) > self._bound:
             whole = whole.by_hour()

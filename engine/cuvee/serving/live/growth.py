@@ -1,10 +1,10 @@
-"""What is written to the catalogue reaches the lists of every replica, without a refit.
+"""Changes of the catalogue reach the lists of every replica, without a refit.
 
-Each server looks for new revisions of its products' items, and before each answer whether it has them
-all: what must not be shown any more is hidden at once, at a cost that goes with what was written. For
-the rest, the models are loaded anew beside the catalogue as it is now, and the snapshot is swapped:
-that goes with the size of the catalogue, so it is done for all that came meanwhile, and not all the
-time. What everybody does is counted into the models in the same way.
+Each server polls for new revisions of its products' items, and before each answer checks that it has read
+them all. Items that must not be shown any more are hidden at once, at a cost proportional to the number of
+changes. For other changes, the models are reloaded over the current catalogue and the snapshot is swapped.
+That cost grows with the catalogue, so changes are collected, and reloads are limited in frequency. Models
+are updated with all users' new events in the same way.
 """
 
 from __future__ import annotations
@@ -40,37 +40,37 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 REST = 4
-"""After models were made anew, none are for so many times the processor's time that it took: writers in
-bulk cannot keep a server busy with it."""
+"""After a rebuild of models, the next one waits this many times the processor time that it took, so that
+bulk writers cannot keep a server busy with rebuilds."""
 LINGER = 5.0
-"""Seconds for which a replaced snapshot is kept for those who still use it, on top of the longest call."""
+"""Seconds for which a replaced snapshot is kept for running requests, on top of the longest call."""
 
 
 @dataclass(slots=True)
 class _Product:
-    """How far one product has come."""
+    """The state of one product."""
 
     base: Snapshot
-    """As it was loaded: what was imported."""
+    """The snapshot as it was loaded, over the imported catalogue."""
     items: Entities
-    """The catalogue, but for what is ``unjoined``."""
+    """The catalogue, without the changes in ``unjoined``."""
     columns: Mapping[str, pl.DataType]
     """All of the catalogue's columns as it is now."""
     shown: Entities
     """The catalogue that the current snapshot has."""
     may: Bools | None
-    """bool[N]: what the rules let show, of ``shown``."""
+    """bool[N]: which items of ``shown`` the rules allow."""
     gone: Bools
-    """bool[N]: what no list may show, of ``shown``."""
+    """bool[N]: which items of ``shown`` no list may show."""
     unjoined: dict[str, ItemRow] = field(default_factory=dict)
-    """Rows that ``items`` does not have yet, by id."""
+    """Rows that are not merged into ``items`` yet, by id."""
     deleted: set[str] = field(default_factory=set)
     revision: int = 0
     spent: float = 0.0
-    """Seconds of a processor for the snapshot that is being made."""
+    """Processor seconds spent on the snapshot that is being made."""
     grow_from: float = 0.0
     count_from: float = 0.0
-    """When models may be made anew."""
+    """When models may be rebuilt next."""
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     joining: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -85,7 +85,7 @@ class _Product:
         return title_column(self.base.data.catalog.items)
 
     def take(self, rows: Sequence[ItemRow]) -> None:
-        """Note what was written; the cost goes with the rows, but for a few bytes of memory per item."""
+        """Record written rows. The cost grows with their number, apart from a few bytes of memory per item."""
         self.columns = widened(self.columns, rows, self.title)
         for row in rows:
             self.unjoined[row.item_id] = row
@@ -94,7 +94,7 @@ class _Product:
         self.hide(rows)
 
     def hide(self, rows: Sequence[ItemRow]) -> None:
-        """Heed rows that ``shown`` does not have."""
+        """Apply rows that ``shown`` does not have."""
         gone = self.gone.copy()
         for row in rows:
             at = self.shown.position(row.item_id)
@@ -104,7 +104,7 @@ class _Product:
 
 
 class Growth:
-    """The products' catalogues as they are now, and their snapshots that follow."""
+    """The current catalogues of the products, and the snapshots that follow them."""
 
     def __init__(
         self, store: Store, settings: Settings, registry: Registry, products: Products, calls: StoreCalls
@@ -122,7 +122,7 @@ class Growth:
         self._retired: list[Snapshot] = []
 
     async def begin(self, served: Served) -> Served:
-        """A snapshot that was just loaded, as the store has its catalogue; as it is where the store is away."""
+        """A newly loaded snapshot with the store's catalogue; unchanged where the store cannot be reached."""
         snapshot = served.snapshot
         items = snapshot.data.catalog.items
         gone = hidden(items, ())
@@ -135,14 +135,14 @@ class Growth:
             new = await self._made(state, served)
             if await self._work(lambda: self._trends.read(state.name)):
                 new = _with(new, await self._work(lambda: self._trends.counted(new.snapshot)))
-        except Exception as problem:  # noqa: BLE001 - what was loaded goes on; it is tried again soon
-            log.warning("what is stored is left out for now", product=state.name, problem=_told(problem))
+        except Exception as problem:  # noqa: BLE001 - the loaded snapshot serves; it is tried again soon
+            log.warning("the store's catalogue is left out for now", product=state.name, problem=_told(problem))
         if new.snapshot.data is not snapshot.data:
             snapshot.close()
         return new
 
     def begun(self, product: str) -> None:
-        """The product's snapshot answers now: what was written meanwhile holds for it, too."""
+        """Called when the product's snapshot is in use: changes written meanwhile are applied to it, too."""
         self._hide(self._states[product])
 
     def imported(self, product: str) -> Entities:
@@ -150,7 +150,7 @@ class Growth:
         return self._state(product).base.data.catalog.items
 
     async def follow(self, product: str) -> None:
-        """Hide what must not be shown as of this moment.
+        """Hide the items that must not be shown as of now.
 
         Raises:
             NotReady: its snapshot is not loaded yet.
@@ -159,12 +159,12 @@ class Growth:
         await self._look(self._state(product))
 
     def current_if(self, product: str, revision: int) -> Served | None:
-        """What answers a product now, if it is at least as new as a revision of its items."""
+        """The product's current snapshot, if it is at least as new as a revision of its items; else None."""
         state = self._states.get(product)
         return self._products.served[product] if state is not None and revision <= state.revision else None
 
     async def caught_up(self, served: Served, revision: int) -> Served:
-        """What answers a product now, at least as new as a revision of its items; errors as above."""
+        """The product's current snapshot, at least as new as a revision of its items; errors as above."""
         state = self._state(served.snapshot.product.name)
         if revision > state.revision:
             await self._look(state)
@@ -188,7 +188,7 @@ class Growth:
         return self._states[product]
 
     async def run(self) -> None:
-        """Look for what others wrote, until cancelled."""
+        """Poll for changes that others wrote, until cancelled."""
         failing: set[str] = set()
         while True:
             self._wake.clear()
@@ -198,9 +198,9 @@ class Growth:
                     await self._look(state)
                     pause = min(pause, await self._grow(state), await self._count(state))
                     failing.discard(name)
-                except Exception as problem:  # noqa: BLE001 - it is tried again, and the last good goes on
+                except Exception as problem:  # noqa: BLE001 - it is tried again, and the last good snapshot serves
                     if name not in failing:
-                        log.warning("what is stored cannot be followed", product=name, problem=_told(problem))
+                        log.warning("changes in the store cannot be read", product=name, problem=_told(problem))
                     failing.add(name)
             try:
                 async with asyncio.timeout(max(pause, 0.01)):
@@ -209,7 +209,7 @@ class Growth:
                 continue
 
     async def _look(self, state: _Product) -> None:
-        """Read what is new; hide at once what must not be shown any more."""
+        """Read changes, and hide at once the items that must not be shown any more."""
         if await self._read(state):
             self._hide(state)
             self._wake.set()
@@ -220,7 +220,7 @@ class Growth:
             self._products.put(_allowing(served, _both(state.may, state.gone)))
 
     async def _read(self, state: _Product) -> bool:
-        """Take in the rows of newer revisions; whether there were any."""
+        """Read the rows of newer revisions; returns whether there were any."""
         async with state.looking:
             newest = await self._calls.ask(lambda: self._store.revision(state.name))
             if newest <= state.revision:
@@ -230,7 +230,7 @@ class Growth:
             return bool(rows)
 
     async def _joined(self, state: _Product) -> Entities:
-        """The catalogue with all that was read."""
+        """The catalogue with all changes read so far."""
         async with state.joining:
             rows, state.unjoined = state.unjoined, {}
             if rows:
@@ -244,7 +244,7 @@ class Growth:
             return state.items
 
     async def _grow(self, state: _Product) -> float:
-        """Make the snapshot of the catalogue as it is; gives the seconds after which it may be worth to try again."""
+        """Make a snapshot of the current catalogue; returns the seconds after which to try again."""
         old = self._products.served[state.name]
         if old is None or (state.items is state.shown and not state.unjoined):
             return self._settings.store.refresh
@@ -278,7 +278,7 @@ class Growth:
         return _allowing(new, _both(state.may, state.gone))
 
     async def _count(self, state: _Product) -> float:
-        """Count in what everybody did; gives the seconds after which it may be worth to try again."""
+        """Update the models with all users' new events; returns the seconds after which to try again."""
         served = self._products.served[state.name]
         if served is None:
             return self._settings.store.refresh
@@ -288,19 +288,19 @@ class Growth:
         if found:
             models, more = await self._work(lambda: _spent(lambda: self._trends.counted(served.snapshot)))
             spent += more
-            # what is hidden may have changed meanwhile
+            # the hidden items may have changed meanwhile
             self._products.put(_with(self._products.served[state.name] or served, models))
-        # reading costs, too, where much was written in the last seconds
+        # reading costs, too, where many events were written in the last seconds
         state.count_from = time.monotonic() + REST * spent
         return self._settings.store.refresh
 
     async def _work(self, call: Callable[[], T]) -> T:
-        """Call in the one thread for making models. Products wait for each other's calls."""
+        """Call in the one thread that builds models. Products wait for each other's calls."""
         async with self._turn:
             return await self._threads.submit(call)
 
     def _retire(self, snapshot: Snapshot) -> None:
-        """Close a snapshot that was replaced, when nobody can be using it any more."""
+        """Close a replaced snapshot, once no request can be using it any more."""
         longest = BULK_PATIENCE * self._settings.server.limits.deadline + LINGER
         self._retired.append(snapshot)
 
@@ -311,33 +311,33 @@ class Growth:
         asyncio.get_running_loop().call_later(longest, close)
 
     def close(self) -> None:
-        """Let idle threads go, and close what was replaced."""
+        """Stop idle threads, and close replaced snapshots."""
         self._threads.close()
         for snapshot in self._retired:
             snapshot.close()
 
 
 def _spent(work: Callable[[], T]) -> tuple[T, float]:
-    """What a call gives, and the seconds of a processor that it took, whatever else the machine is busy with."""
+    """The result of a call, and the processor seconds that it took, independent of other load on the machine."""
     began = time.thread_time()
     return work(), time.thread_time() - began
 
 
 def _both(may: Bools | None, gone: Bools) -> Bools | None:
-    """bool[N]: what the rules let show and is not gone."""
+    """bool[N]: the items that the rules allow and that are not hidden."""
     if not gone.any():
         return may
     return ~gone if may is None else may & ~gone
 
 
 def _allowing(served: Served, eligible: Bools | None) -> Served:
-    """The same, with another mask of what may be shown."""
+    """The same, with another mask of eligible items."""
     plan = replace(served.snapshot.plan, eligible=eligible)
     return replace(served, snapshot=replace(served.snapshot, plan=plan))
 
 
 def without_hidden(served: Served) -> Served:
-    """The same, where lists show nothing that was imported as not available: all of it, without a store."""
+    """The same, with items that were imported as not available hidden; used without a store."""
     plan = served.snapshot.plan
     return _allowing(served, _both(plan.eligible, hidden(plan.catalog.items, ())))
 

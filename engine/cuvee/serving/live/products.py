@@ -1,4 +1,4 @@
-"""Which snapshot answers for a product, with what is kept beside it for the edge."""
+"""The snapshot that answers for each product, with its cache of filter masks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cuvee.v1 import recommendation_pb2 as pb
 __all__ = ["Filters", "Products", "Served"]
 
 MASK_BYTES = 64 * 2**20
-"""What the masks of one snapshot's filters may take together."""
+"""Memory limit of all filter masks of one snapshot."""
 MOST_MASKS = 1024
 MOST_NAMED = 100_000
 """Items whose names are kept ready, by snapshot."""
@@ -49,7 +49,7 @@ class Filters:
         return compile_filter(sql, self._items).mask
 
     def keep(self, sql: str, mask: Bools) -> None:
-        """Remember, and forget the filter that was not used for longest."""
+        """Cache a mask, and drop the least recently used ones."""
         mask.flags.writeable = False
         self._masks[sql] = mask
         while len(self._masks) > self._most:
@@ -58,7 +58,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Served:
-    """A snapshot that answers: a request takes it once and uses nothing else to its end."""
+    """A snapshot in use: a request takes it once at its start and uses it to its end."""
 
     snapshot: Snapshot
     revision: str
@@ -80,9 +80,9 @@ class Served:
 
     @classmethod
     def of(cls, snapshot: Snapshot, revision: str) -> Served:
-        """Make a snapshot ready to be asked."""
+        """Prepare a snapshot for requests."""
         items = snapshot.data.catalog.items
-        # made now, as they would cost the first request
+        # built now, since the first request would pay for them
         for entities in (items, snapshot.data.catalog.users):
             _ = entities.index, entities.schema, entities.titles
         return cls(snapshot, revision, Filters(items))
@@ -102,15 +102,15 @@ class Products:
 
     @property
     def ready(self) -> tuple[str, ...]:
-        """Those with a snapshot that answers."""
+        """The products that have a snapshot."""
         return tuple(name for name, served in self._served.items() if served is not None)
 
     def put(self, served: Served) -> None:
-        """Let a snapshot answer from now on; what was asked before goes on with the old one."""
+        """Use a snapshot for new requests; running ones keep the old one."""
         self._served[served.snapshot.product.name] = served
 
     def fail(self, product: str, reason: str) -> None:
-        """A product cannot be served for now; ``reason`` is that of its error, fit to be told to callers."""
+        """Record that a product cannot be served for now; callers are told the error's ``reason``."""
         self._failed[product] = reason
 
     def current(self, product: str) -> Served:

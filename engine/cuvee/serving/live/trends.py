@@ -1,4 +1,4 @@
-"""Models are given what everybody did since their fit, as it comes."""
+"""Updates of models with all users' events since their fit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Models = Mapping[str, Recommender[Any]]
 
 
 class Trends:
-    """What is counted beside the models, by product. Every method may block; one thread at a time."""
+    """The new events of each product. Every method may block; only one thread at a time may call."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -30,7 +30,7 @@ class Trends:
         self._failed: set[tuple[str, str]] = set()
 
     def follow(self, snapshot: Snapshot) -> None:
-        """From now on, follow what the models of a snapshot that was just loaded have not learnt from."""
+        """Start following the events that the models of a newly loaded snapshot have not learnt from."""
         product = snapshot.product
         self._since.pop(product.name, None)
         if _willing(snapshot):
@@ -38,7 +38,7 @@ class Trends:
             self._since[product.name] = SinceFit(self._store, product.name, product.events, snapshot.data, until)
 
     def read(self, product: str) -> bool:
-        """Take in what is new; whether there was anything.
+        """Read new events; returns whether there were any.
 
         Raises:
             UnavailableError: the store cannot be reached.
@@ -47,7 +47,7 @@ class Trends:
         return since is not None and since.read()
 
     def counted(self, snapshot: Snapshot) -> Models:
-        """The models of a snapshot that change by all that was read so far."""
+        """The models of a snapshot that all events read so far change, updated."""
         since = self._since.get(snapshot.product.name)
         if since is None:
             return {}
@@ -71,7 +71,7 @@ class Trends:
 
 
 def _willing(snapshot: Snapshot) -> Models:
-    """The models that care for what everybody does."""
+    """The models that can be updated with new events."""
     return {
         source.name: source.recommender
         for source in (*snapshot.plan.sources, *snapshot.plan.fallback)

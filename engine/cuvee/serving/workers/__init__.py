@@ -1,1 +1,1 @@
-"""Several processes that answer on one port, and the one that looks after them."""
+"""Worker processes that answer on one port, and their supervisor."""

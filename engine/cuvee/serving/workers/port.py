@@ -12,10 +12,10 @@ __all__ = ["SharedPort", "share"]
 
 @dataclass(frozen=True)
 class SharedPort:
-    """An address that is bound and not listened on: it takes no connections, and nobody else gets the port."""
+    """An address that is bound but not listened on: it takes no connections, and reserves the port."""
 
     address: str
-    """With the port that was got where any was asked for."""
+    """host:port with the actual port, also where port 0 was given."""
     kept: socket.socket
 
 
@@ -24,7 +24,7 @@ def share(listen: str, *, others: bool) -> SharedPort:
 
     Args:
         listen: host:port; port 0 takes any free one.
-        others: servers beside this one may have it, too; otherwise that is an error.
+        others: whether other servers may share the port; otherwise a taken port is an error.
 
     Raises:
         OperatorError: it is taken, is no host:port, or cannot be shared.

@@ -1,9 +1,9 @@
-"""The process that looks after workers: starts them, replaces those that die or hang, ends them all.
+"""The supervisor of the workers: starts them, replaces those that die or hang, and ends them all.
 
-It loads no model, makes no gRPC object and starts no thread, so that it can fork at any time: what it has
-imported is shared by all workers, and whoever takes a dead one's place is there soon. The only threads beside its own
-are those that Polars starts when it is imported: jemalloc's, which is made for forks, and one that cleans up files
-of sorts larger than memory, which there are none of here. Its pool of threads begins with the first query, in a worker.
+It loads no model, makes no gRPC object and starts no thread, so that it can fork at any time. Workers share
+the modules that it has imported, so a replacement starts quickly. The only other threads are those that Polars
+starts when it is imported: jemalloc's, which is made for forks, and one that cleans up after sorts larger than
+memory, which do not occur here. Polars' thread pool starts with the first query, in a worker.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ __all__ = ["supervise"]
 log = structlog.get_logger(__name__)
 
 HUNG = 10.0
-"""Seconds without a sign of life after which a worker is killed."""
+"""Seconds without a heartbeat after which a worker is killed."""
 LATE = 2.0
-"""Seconds by which this process's own look may be late: then it was stopped itself, and judges nobody by that."""
+"""If this process's own check is late by so many seconds, it was stopped itself, and kills no worker for that."""
 SETTLED = 60.0
-"""Seconds after which a worker's life was no short one."""
+"""A worker that ran for so many seconds does not count as short-lived."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
-"""Seconds before a worker is replaced; doubled with each short life in a row."""
+"""Seconds before a worker is replaced; doubled with each short-lived one in a row."""
 KILL_AFTER = 5.0
-"""Seconds beyond the grace that workers have to end."""
+"""Seconds after the grace period before workers are killed."""
 HANGUP = "a new configuration or model is served after a restart: stop it by SIGTERM"
 
 
@@ -48,9 +48,9 @@ class _Running:
     number: int
     pid: int
     says: int
-    """The pipe that it speaks into; at its end when it is dead."""
+    """The pipe that the worker writes to; it reaches its end when the worker is dead."""
     keeps: int
-    """The pipe that ends with this process."""
+    """The pipe that closes when this process ends."""
     since: float
     beat: float
     """When it last gave a sign of life."""
@@ -58,7 +58,7 @@ class _Running:
 
 
 def supervise(n: int, work: Callable[[Worker], int], address: str, grace: float) -> int:
-    """Run workers until SIGTERM or SIGINT, then let each finish what is in flight.
+    """Run workers until SIGTERM or SIGINT, then let each finish its running calls.
 
     Args:
         n: how many.
@@ -70,7 +70,7 @@ def supervise(n: int, work: Callable[[Worker], int], address: str, grace: float)
         The exit code: 0, or that of a worker that could not start at all.
     """
     gc.collect()
-    gc.freeze()  # what is collected no more is written to no more, so its pages stay shared
+    gc.freeze()  # objects that the collector ignores are not written to, so their pages stay shared
     return _Supervisor(n, work, address, grace).run()
 
 
@@ -79,10 +79,10 @@ class _Supervisor:
         self._work, self._address, self._grace = work, address, grace
         self._running: dict[int, _Running] = {}
         self._due = {1: 0.0, **dict.fromkeys(range(2, n + 1), math.inf)}
-        """When the workers that do not run are to be started. The others wait for the first, so that what it
-        cannot load is told once, and what it has read they find in memory."""
+        """When stopped workers are to be started. The others wait for the first one, so that a load error is
+        reported once, and files that it has read are cached."""
         self._short = dict.fromkeys(self._due, 0)
-        """Short lives in a row."""
+        """How many short-lived workers there were in a row."""
         self._began = False
         """All were ready once."""
         self._stopping = False
@@ -128,7 +128,7 @@ class _Supervisor:
         for running in self._running.values():
             with suppress(ProcessLookupError):
                 os.kill(running.pid, number)
-            # one that was stopped (SIGSTOP) hears nothing else
+            # a stopped process (SIGSTOP) reacts to no other signal
             if number is signal.SIGTERM:
                 os.kill(running.pid, signal.SIGCONT)
 
@@ -154,7 +154,7 @@ class _Supervisor:
         log.info("worker started", worker=number, pid=pid)
 
     def _become(self, worker: Worker, *ends: int) -> None:
-        """The other side of the fork: works, and never comes back."""
+        """The child's side of the fork: runs the worker, and never returns."""
         code = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -176,7 +176,7 @@ class _Supervisor:
             os._exit(code)
 
     def _listen(self) -> None:
-        """Wait a moment for what workers say, and for signals; bury the dead."""
+        """Wait briefly for messages of workers and for signals, and reap dead workers."""
         now = time.monotonic()
         pause = min([0.5, *(max(due - now, 0.0) for due in self._due.values())]) if not self._stopping else 0.2
         speakers = {running.says: running for running in self._running.values()}
@@ -236,7 +236,7 @@ class _Supervisor:
         for running in self._running.values():
             if now - running.beat > HUNG:
                 log.warning("worker hangs, and is killed", worker=running.number, pid=running.pid, silent=HUNG)
-                running.beat = now  # until its end is seen
+                running.beat = now  # until its exit is noticed
                 os.kill(running.pid, signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""What a worker does for its supervisor: say that it is ready, and that it is alive; and end when it is alone."""
+"""A worker's side of the supervision: report readiness, send heartbeats, and end when the supervisor is gone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["BEAT", "BEAT_EVERY", "READY", "Worker"]
 
 READY, BEAT = b"r", b"."
 BEAT_EVERY = 1.0
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 
 
 @dataclass(frozen=True)
@@ -18,23 +18,23 @@ class Worker:
     """One of several processes that answer on one port. It listens when its models are loaded, not before."""
 
     number: int
-    """From 1; a worker that is started in another's place takes its number."""
+    """From 1; a replacement takes the number of the worker that it replaces."""
     says: int
-    """A pipe to the supervisor, which is not blocked on."""
+    """A non-blocking pipe to the supervisor."""
     supervisor: int
-    """A pipe that ends with the supervisor."""
+    """A pipe that closes when the supervisor ends."""
 
     @property
     def first(self) -> bool:
-        """Whether it does what is to be done once, not by each."""
+        """Whether this worker does the tasks that only one worker must do."""
         return self.number == 1
 
     def ready(self) -> None:
-        """It answers from now on."""
+        """Report that it is ready."""
         self._say(READY)
 
     async def live(self, stop: asyncio.Event) -> None:
-        """Give signs of life until cancelled; set ``stop`` when the supervisor is gone."""
+        """Send heartbeats until cancelled; set ``stop`` when the supervisor is gone."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self.supervisor, stop.set)
         try:
@@ -48,4 +48,4 @@ class Worker:
         try:
             os.write(self.says, what)
         except (BlockingIOError, BrokenPipeError):
-            return  # it is told by the other pipe's end, or has signs enough
+            return  # the other pipe shows the end, or the pipe is full of heartbeats
