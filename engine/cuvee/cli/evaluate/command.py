@@ -84,8 +84,9 @@ def evaluate(
     import dataclasses
     import time
 
-    from cuvee.cli.evaluate.html import require_reports, write_report
+    from cuvee.cli.evaluate.html import write_report
     from cuvee.cli.evaluate.tables import notes_of, show_evaluation
+    from cuvee.cli.html.page import require_reports
     from cuvee.cli.terminal.progress import Bars
     from cuvee.cli.terminal.tables import print_json
     from cuvee.data.imported import time_warnings

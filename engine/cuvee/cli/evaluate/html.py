@@ -1,122 +1,40 @@
-"""An evaluation as a report: one HTML file with its plots inside, nothing to be fetched."""
+"""An evaluation as a page with plots."""
 
 from __future__ import annotations
 
-import base64
-import datetime
-import importlib.util
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cuvee.cli.evaluate.tables import best_of, main_comparisons, worth
+from cuvee.cli.evaluate.tables import best_of, main_comparisons, sample_of, worth
+from cuvee.cli.html.page import Card, Cell, Page, Plot, Section, Table, TableRow, write_page
 from cuvee.cli.terminal.figures import better_share, uplift
-from cuvee.errors import InvalidArgument, PluginError
 
 if TYPE_CHECKING:
     from cuvee.evaluation.results import Comparison, Evaluation, Figures, RoundFigures, Row
 
-__all__ = ["require_reports", "write_report"]
-
-
-@dataclass(frozen=True)
-class Card:
-    """One figure to be seen first."""
-
-    title: str
-    figure: str
-    detail: str
-    tone: str = ""
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A picture, and what it shows in words."""
-
-    svg: str
-    """Base64."""
-    says: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """Plots under one title."""
-
-    title: str
-    under: str
-    plots: Sequence[Plot]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A figure in a table."""
-
-    text: str
-    margin: str = ""
-    tone: str = ""
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """A row of a table."""
-
-    name: str
-    kind: str
-    cells: Sequence[Cell]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Figures of all rows."""
-
-    title: str
-    heads: Sequence[str]
-    rows: Sequence[TableRow]
-
-
-def require_reports(html: Path) -> None:
-    """Check, before anything is computed, that a report can be written.
-
-    Raises:
-        PluginError: the libraries of the ``reports`` extra are not there; says how to install them.
-        InvalidArgument: the file's folder is not there.
-    """
-    missing = [name for name in ("jinja2", "matplotlib") if importlib.util.find_spec(name) is None]
-    if missing:
-        needed = " and ".join(missing)
-        raise PluginError(
-            f"--html needs {needed}; install with: pip install 'cuvee[reports]', in a checkout '.[reports]'"
-        )
-    if not html.resolve().parent.is_dir():
-        raise InvalidArgument("--html", f"the folder {html.resolve().parent} does not exist; create it first")
-    if html.is_dir():
-        raise InvalidArgument("--html", f"{html} is a folder; name a file in it")
+__all__ = ["write_report"]
 
 
 def write_report(found: Evaluation, notes: Sequence[str], html: Path) -> None:
     """Write the report of an evaluation; ``notes`` say how it was measured."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     from cuvee.evaluation.results import METRICS
 
-    environment = Environment(
-        loader=PackageLoader("cuvee.cli.evaluate", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     shown = {name for one in found.rounds for name in one.rows[0].figures.means}
     k = found.rounds[0].k if len({one.k for one in found.rounds}) == 1 else "k"
-    glossary = [(m.label.format(k=k), m.says) for name, m in METRICS.items() if name in shown]
-    text = environment.get_template("report.html.j2").render(
-        found=found,
-        written=datetime.datetime.now(datetime.UTC).date().isoformat(),
+    page = Page(
+        product=found.product,
+        what=found.protocol,
+        lead=sample_of(found),
         cards=list(_cards(found)),
         sections=list(_sections(found)),
         tables=list(_tables(found)),
-        glossary=glossary,
+        under="Means over users with half the width of their 95 % interval; the best of each column is green.",
+        glossary=[(m.label.format(k=k), m.says) for name, m in METRICS.items() if name in shown],
         notes=notes,
     )
-    html.write_text(text, encoding="utf-8")
+    write_page(page, html)
 
 
 def _label(one: RoundFigures, metric: str = "") -> str:
@@ -162,10 +80,6 @@ def _first_word(text: str) -> tuple[str, str]:
     return value, f"[{rest}" if bracket else ""
 
 
-def _plot(svg: str, says: str) -> Plot:
-    return Plot(base64.b64encode(svg.encode()).decode(), says)
-
-
 def _sections(found: Evaluation) -> Iterator[Section]:
     from cuvee.cli.evaluate import plots as draw
 
@@ -176,14 +90,14 @@ def _sections(found: Evaluation) -> Iterator[Section]:
             "What a few events are worth",
             "New users, whom the models do not know, after their first events. What counts as right is the same "
             "everywhere, so that the lines show what knowing more is worth. The band is the blend's 95 % interval.",
-            [_plot(draw.growth(found, label), f"{label} over the number of known events, per recommender")],
+            [Plot(draw.growth(found, label), f"{label} over the number of known events, per recommender")],
         )
     elif len(found.rounds) > 1:
         yield Section(
             "New items, and what serving them costs",
             "Items that came after the models were fitted: found among each other, found among all items, and what "
             "the known items lose when the new ones are served beside them.",
-            [_plot(draw.known_and_new(found.rounds, _label), "Each round's metric per recommender")],
+            [Plot(draw.known_and_new(found.rounds, _label), "Each round's metric per recommender")],
         )
     else:
         yield Section(
@@ -191,8 +105,8 @@ def _sections(found: Evaluation) -> Iterator[Section]:
             "Each recommender alone and the blend, through the same pipeline. Lines are 95 % intervals; two rows may "
             "differ for sure although theirs overlap, since they have the same users: see the comparisons below.",
             [
-                _plot(draw.metric_of_rows(first, first.primary, label), f"{label} per recommender"),
-                _plot(
+                Plot(draw.metric_of_rows(first, first.primary, label), f"{label} per recommender"),
+                Plot(
                     draw.metric_of_rows(first, "hit_rate", _label(first, "hit_rate")),
                     "Share of users with a right item, per recommender",
                 ),
@@ -202,7 +116,7 @@ def _sections(found: Evaluation) -> Iterator[Section]:
         yield Section(
             "By how much history a user has",
             "A blend must hold for each segment of users, not on average alone.",
-            [_plot(draw.by_segment(first, first.primary, label), f"{label} per segment and recommender")],
+            [Plot(draw.by_segment(first, first.primary, label), f"{label} per segment and recommender")],
         )
     if any(row.kind == "without" for row in first.rows) and found.protocol != "cold-items":
         last = found.rounds[-1]
@@ -210,14 +124,14 @@ def _sections(found: Evaluation) -> Iterator[Section]:
         yield Section(
             "What each source brings",
             f"The blend against itself without each source{where}, user by user. Grey: no more than chance explains.",
-            [_plot(draw.what_sources_bring(last, _label(last)), "Uplift by each source")],
+            [Plot(draw.what_sources_bring(last, _label(last)), "Uplift by each source")],
         )
     last = found.rounds[-1]
     where = f" Here: {last.name}." if last.name else ""
     yield Section(
         "Accuracy is not all",
         f"Right lists may show few items, alike items, or popular ones alone.{where}",
-        [_plot(draw.trade_offs(last, _label(last)), f"{label} against coverage, diversity and popularity")],
+        [Plot(draw.trade_offs(last, _label(last)), f"{label} against coverage, diversity and popularity")],
     )
 
 

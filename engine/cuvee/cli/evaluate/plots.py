@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cuvee.cli.html.drawing import FAINT, FULL, GREY, HALF, INK, WINE, bare, drawn
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from cuvee.evaluation.bootstrap import Interval
@@ -17,39 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["by_segment", "growth", "known_and_new", "metric_of_rows", "trade_offs", "what_sources_bring"]
 
-WINE, INK, GREY, FAINT = "#7b1e3a", "#26221f", "#8a837c", "#e6e0d9"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6a51a3", "#8c564b", "#505050")
 """Told apart by the colour-blind, too (Okabe and Ito, with three more); the blend is wine red."""
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
-FONT = {"font.family": ["DejaVu Sans"], "font.size": 9.5, "svg.hashsalt": "cuvee", "text.color": INK}
-FULL, HALF = 9.6, 4.9
-"""Widths in inches: of the page, and of half of it."""
-
-
-def _drawn(width: float, height: float, draw: Callable[[Figure], None]) -> str:
-    """Draw into a figure of its own and give it as SVG; no global state is touched."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    style: Any = {**FONT, "axes.edgecolor": GREY, "xtick.color": INK, "ytick.color": INK}
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        draw(figure)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return out.getvalue()
-
-
-def _bare(axis: Axes, grid: str = "x") -> None:
-    """Grid lines along ``x``, ``y`` or ``both``, few of them, and no frame."""
-    if grid != "y":
-        axis.locator_params(axis="x", nbins=6)
-    axis.spines[["top", "right", "left" if grid == "x" else "bottom"]].set_visible(False)
-    axis.tick_params(length=0)
-    axis.grid(axis="both" if grid == "both" else "x" if grid == "x" else "y", color=FAINT, linewidth=0.9)
-    axis.set_axisbelow(True)
 
 
 def _look(one: RoundFigures) -> dict[str, tuple[str, str]]:
@@ -100,9 +70,9 @@ def metric_of_rows(one: RoundFigures, metric: str, label: str, width: float = HA
         axis.set_xlabel(label)
         axis.margins(x=0.12)
         axis.set_xlim(left=0)
-        _bare(axis)
+        bare(axis)
 
-    return _drawn(width, 0.34 * len(rows) + 0.75, draw)
+    return drawn(width, 0.34 * len(rows) + 0.75, draw)
 
 
 def by_segment(one: RoundFigures, metric: str, label: str) -> str:
@@ -137,10 +107,10 @@ def by_segment(one: RoundFigures, metric: str, label: str) -> str:
         axis.set_xlim(-0.5, len(heads) - 0.5)
         axis.set_ylim(bottom=0)
         axis.set_ylabel(label)
-        _bare(axis, "y")
+        bare(axis, "y")
         figure.legend(loc="outside right upper", frameon=False, fontsize=9)
 
-    return _drawn(FULL, 3.6, draw)
+    return drawn(FULL, 3.6, draw)
 
 
 def what_sources_bring(one: RoundFigures, label: str) -> str:
@@ -166,9 +136,9 @@ def what_sources_bring(one: RoundFigures, label: str) -> str:
         axis.set_yticks(range(len(found)), [name for name, _ in found])
         axis.set_xlabel(f"{label} of the blend over the blend without it, %")
         axis.margins(x=0.08)
-        _bare(axis)
+        bare(axis)
 
-    return _drawn(HALF, 0.34 * len(found) + 0.75, draw)
+    return drawn(HALF, 0.34 * len(found) + 0.75, draw)
 
 
 def trade_offs(one: RoundFigures, label: str) -> str:
@@ -207,12 +177,12 @@ def trade_offs(one: RoundFigures, label: str) -> str:
                 )
             axis.set_xlabel(title)
             axis.margins(0.1)
-            _bare(axis, "both")
+            bare(axis, "both")
         axes[0].set_ylabel(label)
         axes[0].set_ylim(bottom=0)
         figure.legend(loc="outside lower center", ncols=min(len(rows), 6), frameon=False, fontsize=9)
 
-    return _drawn(FULL, 3.7, draw)
+    return drawn(FULL, 3.7, draw)
 
 
 def growth(found: Evaluation, label: str) -> str:
@@ -249,10 +219,10 @@ def growth(found: Evaluation, label: str) -> str:
         axis.set_ylim(bottom=0)
         axis.set_ylabel(label)
         axis.set_xlabel("what is known of the new user")
-        _bare(axis, "y")
+        bare(axis, "y")
         figure.legend(loc="outside right upper", frameon=False, fontsize=9)
 
-    return _drawn(FULL, 3.9, draw)
+    return drawn(FULL, 3.9, draw)
 
 
 def known_and_new(rounds: Sequence[RoundFigures], label: Callable[[RoundFigures], str]) -> str:
@@ -271,7 +241,7 @@ def known_and_new(rounds: Sequence[RoundFigures], label: Callable[[RoundFigures]
             axis.set_title(one.name.replace(", ", ",\n"), fontsize=9.5, loc="left")
             axis.set_xlabel(label(one))
             axis.set_xlim(left=0)
-            _bare(axis)
+            bare(axis)
         axes[0].set_yticks(range(len(rows)), [r.name for r in rows])
 
-    return _drawn(FULL, 0.34 * len(rows) + 1.2, draw)
+    return drawn(FULL, 0.34 * len(rows) + 1.2, draw)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cuvee.evaluation.bootstrap import PairedDifference
     from cuvee.evaluation.results import Comparison, Evaluation, RoundFigures, Row
 
-__all__ = ["best_of", "main_comparisons", "notes_of", "show_evaluation", "worth"]
+__all__ = ["best_of", "main_comparisons", "notes_of", "sample_of", "show_evaluation", "worth"]
 
 FEW = ("hit_rate", "recall", "mrr", "coverage")
 """Columns beside the primary metric."""
@@ -29,7 +29,7 @@ LAST = ("diversity", "popularity", "gini", "fallback", "empty")
 def show_evaluation(found: Evaluation, *, every_metric: bool = False) -> None:
     """What was measured: the rows, segments or rounds side by side, verdicts, and what was decided."""
     console = Console(highlight=False)
-    title = Text.assemble((found.product, "bold"), f", {found.protocol}: ", *_sample(found))
+    title = Text.assemble((found.product, "bold"), f", {found.protocol}: ", sample_of(found))
     say(console, title)
     if len(found.rounds) > 1:
         _side_by_side(console, found)
@@ -47,10 +47,10 @@ def show_evaluation(found: Evaluation, *, every_metric: bool = False) -> None:
         say(console, Text(note, "dim"))
 
 
-def _sample(found: Evaluation) -> tuple[str, ...]:
-    users = f"{found.n_users:,} users"
+def sample_of(found: Evaluation) -> str:
+    """Of how many users, items and events an evaluation is."""
     sample = f" (a sample of {found.n_known:,})" if found.n_users < found.n_known else ""
-    return (f"{users}{sample}, {found.n_items:,} items, {found.n_train:,} events to learn from",)
+    return f"{found.n_users:,} users{sample}, {found.n_items:,} items, {found.n_train:,} events to learn from"
 
 
 def _name(row: Row) -> Text:

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from cuvee.cli.report import wilson
+from cuvee.cli.report.rates import wilson
 from cuvee.data.store import Database, Store
 from cuvee.data.store.database import located
 from cuvee.data.store.rows import EventRow, ExposureRow, now
 
-from .conftest import Run
+from ..conftest import Run
 
 
 @pytest.mark.parametrize(

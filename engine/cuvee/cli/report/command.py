@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cuvee.cli.report.rates import COLUMNS, figures_of, wilson
 from cuvee.cli.terminal.options import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -19,12 +21,12 @@ from cuvee.cli.terminal.options import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cuvee.data.store.exposures import Outcome
 
-__all__ = ["register", "wilson"]
+__all__ = ["register"]
 
-Z = 1.959964
-"""The standard normal quantile of a two-sided 95 % interval."""
 DAY = 86_400_000_000
 
 
@@ -34,6 +36,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "cuvee report movies                          by the source that contributed most",
             "cuvee report movies --by segment --days 7    of the last week",
+            "cuvee report movies --html report.html       and a page with plots",
             "cuvee report movies --by position --json     for programs",
         )
     )(report)
@@ -50,6 +53,9 @@ def report(
         ),
     ] = "source",
     days: Annotated[int, typer.Option(min=1, help="Of how many days.")] = 30,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with plots, one file. Needs the extra `reports`.")
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,10 +68,14 @@ def report(
     from rich.console import Console
     from rich.text import Text
 
-    from cuvee.cli.terminal.tables import plain_table, print_json, show_table
+    from cuvee.cli.html.page import require_reports
+    from cuvee.cli.report.html import write_report
+    from cuvee.cli.terminal.tables import print_json
     from cuvee.data.store.opening import existing_store
     from cuvee.data.store.rows import now
 
+    if html is not None:
+        require_reports(html)
     settings, _ = open_settings(config)
     check_product(settings, product)
     store = existing_store(settings)
@@ -75,24 +85,32 @@ def report(
             found = store.outcomes(product, by, now() - days * DAY)
         finally:
             store.close()
+    share = settings.products[product].events.exposures
+    why = "" if share else f"; set [events] exposures above 0 in products/{product}.toml, and serve"
+    none = f"nothing that was shown in the last {days} days was kept{why}"
+    if html is not None:
+        write_report(product, by, found, days, share, none, html)
     if as_json:
         print_json([summary(one, by) for one in found])
         return
     console = Console(highlight=False)
-    if not found:
-        share = settings.products[product].events.exposures
-        why = "" if share else f"; set [events] exposures above 0 in products/{product}.toml, and serve"
-        console.print(Text(f"{product}: nothing that was shown in the last {days} days was kept{why}"), soft_wrap=True)
-        return
-    numbers = ("answers", "items", "clicked", "click-through", "bought", "conversion")
-    table = plain_table(by, *numbers, right=numbers)
+    if found:
+        show(console, found, by)
+    else:
+        console.print(Text(f"{product}: {none}"), soft_wrap=True)
+    if html is not None:
+        typer.echo(f"report: {html}")
+
+
+def show(console: Console, found: Sequence[Outcome], by: str) -> None:
+    """Print a row per group."""
+    from rich.text import Text
+
+    from cuvee.cli.terminal.tables import plain_table, show_table
+
+    table = plain_table(by, *COLUMNS, right=COLUMNS)
     for one in found:
-        table.add_row(
-            Text(one.group or "none", "bold"),
-            f"{one.answers:,}", f"{one.shown:,}",
-            f"{one.clicked:,}", _share(one.clicked, one.shown),
-            f"{one.bought:,}", _share(one.bought, one.shown),
-        )  # fmt: skip
+        table.add_row(Text(one.group or "none", "bold"), *figures_of(one))
     show_table(console, table)
 
 
@@ -104,18 +122,3 @@ def summary(one: Outcome, by: str) -> dict[str, object]:
         low, high = wilson(count, one.shown)
         plain[name] = {"rate": count / one.shown, "low": low, "high": high}
     return plain
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a rate (Wilson 1927): sensible also for few trials, and for none of them."""
-    if trials == 0:
-        return 0.0, 1.0
-    rate, z2 = successes / trials, Z * Z
-    middle = (rate + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = Z / (1 + z2 / trials) * math.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials * trials))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def _share(count: int, of: int) -> str:
-    low, high = wilson(count, of)
-    return f"{count / of:.1%} ({low:.1%} to {high:.1%})"
