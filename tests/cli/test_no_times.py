@@ -90,7 +90,7 @@ def test_protocols(protocol: str, column: str, product: Path, run: Run) -> None:
         assert "--protocol random-80-20" in done.err
         return
     if done.code:  # so few people
-        assert "asks nothing on this dataset" in done.err
+        assert "has nobody to evaluate here" in done.err
         return
     notes = " ".join(json.loads(done.out)["notes"])
     assert ("one by chance" in notes) is (not column and protocol != "random-80-20")

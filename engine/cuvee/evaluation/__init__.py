@@ -1,1 +1,1 @@
-"""How good are the lists: protocols, splits, trials, metrics, intervals, baselines."""
+"""Measuring the quality of lists: protocols, splits, trials, metrics, intervals, baselines."""

@@ -1,4 +1,4 @@
-"""Baselines: what anything learnt must beat. They are listed through the pipeline, as any source is."""
+"""Baselines that every learnt model must beat. Their lists come from the pipeline, like those of any source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WEEK = 7 * 86_400.0
 
 
 class Baseline(Recommender[RecommenderConfig]):
-    """The same score for everyone, or a random one; knows every item and serves everybody."""
+    """Scores that are the same for everyone, or random; for every item and every user."""
 
     Config = RecommenderConfig
     serves: ClassVar[Serves] = Serves.KNOWN_USER | Serves.SESSION | Serves.COLD_USER | Serves.COLD_ITEM  # type: ignore[misc]
@@ -36,11 +36,11 @@ class Baseline(Recommender[RecommenderConfig]):
         return cls(_counts(data), data.n_items)
 
     def save(self, directory: Path) -> None:
-        """Nothing is kept: counting is quicker."""
+        """Does nothing: baselines are recomputed, which is faster."""
 
     @classmethod
     def load(cls, directory: Path, config: RecommenderConfig, catalog: Catalog) -> Self:
-        """Random: nothing was kept."""
+        """The random baseline: nothing was saved."""
         return cls(None, len(catalog.items))
 
     def candidates(self, queries: Queries, k: int) -> Candidates:
@@ -49,7 +49,7 @@ class Baseline(Recommender[RecommenderConfig]):
         return Candidates.top(self.score(queries, everything).copy(), k, queries)
 
     def score(self, queries: Queries, items: Ints) -> Floats:
-        """The same for everyone, or a hash of user and item."""
+        """The same scores for everyone, or hashes of user and item."""
         if self._scores is not None:
             return np.where(items >= 0, self._scores[items], np.float32(np.nan))
         mixed = (queries.users[:, None].astype(np.uint64) + np.uint64(self._seed + 2)) * np.uint64(0x9E3779B97F4A7C15)

@@ -1,7 +1,7 @@
-"""What lists are like beside being right: how broad, how new, how varied, how popular.
+"""Metrics beyond accuracy: coverage, novelty, diversity, popularity.
 
 ``lists`` is int32[B, K], best first, -1 pads; ``counts`` is int64[N], the users who have each item
-in the data that was learnt from. Per-user figures are float64[B], NaN where a list is empty.
+in the training data. Per-user figures are float64[B], NaN where a list is empty.
 Sources: Vargas and Castells, RecSys 2011 (novelty, intra-list diversity); Abdollahpouri et al.,
 2019 (popularity bias).
 """
@@ -26,12 +26,12 @@ PerUser = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ItemTraits:
-    """What tells whether two items are alike."""
+    """Item features by which two items are compared."""
 
     vectors: sparse.csr_array
     """float32[N, L], rows of length 1; all zeros where nothing is known of an item."""
     columns: tuple[str, ...]
-    """The catalogue's columns that they are made of."""
+    """The catalogue's columns that the features are made of."""
 
     @classmethod
     def of(cls, catalog: Catalog) -> ItemTraits | None:
@@ -73,7 +73,7 @@ def user_counts(data: Dataset) -> Offsets:
 
 
 def _ratio(above: PerUser, below: PerUser | Offsets) -> PerUser:
-    """NaN where there is nothing below."""
+    """``above / below``; NaN where ``below`` is 0."""
     out = np.full(len(above), np.nan)
     np.divide(above, below, where=below > 0, out=out)
     return out
@@ -106,14 +106,14 @@ def popularity(lists: Ints, counts: Offsets) -> PerUser:
 
 
 def intra_list_diversity(lists: Ints, traits: ItemTraits) -> PerUser:
-    """1 - the mean cosine of every two listed items; NaN for lists with fewer than two items of known traits."""
+    """1 - the mean cosine of all pairs of listed items; NaN for lists with fewer than two items with features."""
     known = np.asarray(traits.vectors.multiply(traits.vectors).sum(axis=1)).ravel()
     rows, places = np.nonzero(lists >= 0)
     member = sparse.csr_array((np.ones(len(rows)), (rows, lists[rows, places])), shape=(len(lists), len(known)))
     sums = member @ traits.vectors
     own = member @ known
     n = member @ (known > 0).astype(np.float64)
-    # the sum over pairs is what the square of the sum has beside the squares
+    # the sum over pairs is the square of the sum minus the sum of squares
     pairs = np.asarray(sums.multiply(sums).sum(axis=1)).ravel() - own
     return 1 - _ratio(pairs, np.where(n > 1, n * (n - 1), 0))
 
@@ -124,7 +124,7 @@ def coverage(lists: Ints, n_items: int) -> float:
 
 
 def exposure_gini(lists: Ints, n_items: int) -> float:
-    """How unevenly the places of all lists go to the catalogue's items: 0 is evenly, towards 1 is all to one."""
+    """The Gini coefficient of how often each item is listed: 0 is even, close to 1 is always the same item."""
     shown = np.sort(np.bincount(lists[lists >= 0], minlength=n_items)).astype(np.float64)
     if not shown.any():
         return float("nan")

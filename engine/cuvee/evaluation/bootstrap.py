@@ -1,9 +1,9 @@
-"""Bootstrap over users: how far a mean, or the difference of two, may be from what we measured.
+"""Bootstrap over users: confidence intervals of a mean, and of the difference of two.
 
-The users of a test are a sample of those that the product will have. Drawing as many of them with
-replacement, many times, gives the spread that a mean has by that chance alone. Two lists for the
-same users are compared user by user (paired): what makes a user hard is then the same on both
-sides, and the interval far narrower than two intervals side by side suggest.
+The users of a test are a sample of those that the product will have. Resampling them with replacement,
+many times, gives the spread that a mean has by chance. Two lists for the same users are compared user by
+user (paired): the difficulty of a user is then the same on both sides, and the interval is far narrower
+than two intervals side by side suggest.
 
 Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993 (percentile intervals);
 Sakai, "Evaluating evaluation metrics based on the bootstrap", SIGIR 2006.
@@ -22,7 +22,7 @@ __all__ = ["Interval", "PairedDifference", "mean_interval", "mean_intervals", "p
 
 PerUser = npt.NDArray[np.float64]
 CHUNK = 1 << 21
-"""Drawn users held at a time (16 MiB of indices), whatever the number of resamples."""
+"""Limit of drawn users in memory at a time (16 MiB of indices), whatever the number of resamples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class PairedDifference:
     uplift: Interval
     """first / second - 1; infinite or NaN where the second is 0."""
     share_above: float
-    """Of the resamples, how many have a difference above 0."""
+    """The share of resamples with a difference above 0."""
     level: float
-    """Of the intervals: 0.95 leaves 2.5 % of the resamples out at each end."""
+    """Confidence level of the intervals: 0.95 leaves out 2.5 % of the resamples at each end."""
     resamples: int
 
 
@@ -64,7 +64,7 @@ def mean_intervals(
     """The mean and interval of each column of float64[U, m], all over the same resamples."""
     if not len(values):
         return tuple(Interval(np.nan, np.nan, np.nan) for _ in range(values.shape[1]))
-    if len(values) == 1:  # drawn again and again it would always be the same, and seem to be certain
+    if len(values) == 1:  # resamples of a single value are all equal, which would look like certainty
         return tuple(Interval(float(value), np.nan, np.nan) for value in values[0])
     means = _resampled_means(values, resamples, seed)
     return tuple(_interval(float(column.mean()), drawn, level) for column, drawn in zip(values.T, means.T, strict=True))
@@ -84,9 +84,9 @@ def paired_bootstrap(
 def paired_bootstraps(
     first: PerUser, others: Sequence[PerUser], *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> tuple[PairedDifference, ...]:
-    """Compare one float64[U] array with each of others of the same users, all over the same resamples.
+    """Compare one float64[U] array with each of several others of the same users, over the same resamples.
 
-    Of a single user there are no intervals: they, and the share of resamples, are NaN.
+    For a single user the intervals and the share of resamples are NaN.
 
     Raises:
         ValueError: the arrays differ in length, or are empty.
@@ -96,7 +96,7 @@ def paired_bootstraps(
             raise ValueError(
                 f"a paired comparison needs two arrays of the same users, got {first.shape} and {second.shape}"
             )
-    # differences are resampled themselves: equal values then differ by 0, and not by a rounding
+    # the differences are resampled: equal values then differ by exactly 0, without rounding errors
     differences = [first - second for second in others]
     values = np.stack([first, *others, *differences], axis=1).astype(np.float64)
     means = _resampled_means(values, resamples, seed)
@@ -130,7 +130,7 @@ def _resampled_means(values: PerUser, resamples: int, seed: int) -> PerUser:
     step = max(1, CHUNK // n)
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
-        # how often each user is drawn says all that a mean needs, and turns it into a product
+        # a mean only needs how often each user is drawn, so it becomes a matrix product
         picks = drawn.integers(0, n, (rows, n)) + np.arange(rows)[:, None] * n
         counts = np.bincount(picks.ravel(), minlength=rows * n).reshape(rows, n)
         means[start : start + rows] = counts @ values / n

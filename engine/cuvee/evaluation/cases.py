@@ -1,9 +1,9 @@
-"""Cases: questions whose right answers are known, and the windows of the past that they come from.
+"""Cases: queries with known right items, and the windows of past events that they come from.
 
-A blend's weights differ by how much history a user has, so each segment must be learnt from
-questions of its own kind. Users without history do not occur in a window that asks for everyone's
-newest event: there, some people are withheld from the fit altogether, and asked about as they
-were after their first 0, 1, 2, 3, ... events, as new users will be.
+A blend's weights depend on how much history a user has, so each segment must be learnt from cases
+with histories of its length. A window of everyone's newest event has no users without history. So
+some users are withheld from the fit completely, and their histories are cut to their first
+0, 1, 2, 3, ... events, as new users will have them.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from cuvee.recommender import Bools, Histories, Ints, Offsets, Ragged
 __all__ = ["Cases", "Window", "beginnings", "depths", "global_time_window", "sampled", "validation_window"]
 
 HORIZON = 5
-"""How many of the next liked items are right, where a history was cut: one alone is mostly chance."""
+"""How many of the next liked items count as right after a cut history; a single one would be mostly chance."""
 STEP = 1.3
-"""How much longer the histories of newcomers become from one case to the next."""
+"""By what factor a new user's history grows from one case to the next."""
 STRETCH = 0.1
-"""Share of all events that a window of time holds."""
+"""Share of all events that the time window holds."""
 
 
 @dataclass(frozen=True)
 class Cases:
-    """B questions and their right answers."""
+    """B queries and their right items."""
 
     people: Ints
-    """int32[B]: whose they are. Several cases of one person are not independent."""
+    """int32[B]: the user of each case. Several cases of one person are not independent."""
     histories: Histories
-    """B rows: what the person had done by then."""
+    """B rows: the person's events up to then."""
     held_out: Ragged
-    """B rows of distinct items, liked ones, in rising order; each has one at least."""
+    """B rows of distinct liked items, in rising order, at least one each."""
     cut: Bools
-    """bool[B]: whether the history was cut to its first events. Such people are asked about as
-    strangers: with what is stored of them declared, and no name."""
+    """bool[B]: whether the history was cut to its first events. Such users are queried as unknown ones:
+    without a user id, with their stored attributes declared."""
 
     def __len__(self) -> int:
         return len(self.people)
@@ -52,7 +52,7 @@ class Cases:
 
     @classmethod
     def of(cls, split: Split) -> Cases:
-        """Each test user of a split once, with his whole history."""
+        """One case for each test user of a split, with his whole history."""
         uncut = np.zeros(len(split.users), np.bool_)
         return cls(split.users, split.train.histories(split.users), split.held_out, uncut)
 
@@ -74,29 +74,29 @@ class Cases:
 
 
 def _stacked(rows: Sequence[Ragged]) -> tuple[Offsets, Ints]:
-    """Offsets and items of all rows, one part under the other."""
+    """Offsets and items of the rows of all parts, concatenated."""
     lengths = np.concatenate([r.lengths for r in rows])
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), np.concatenate([r.items for r in rows])
 
 
 @dataclass(frozen=True)
 class Window:
-    """What models are fitted on, and what they are asked afterwards."""
+    """The data that models are fitted on, and the cases that they are evaluated on."""
 
     name: str
     train: Dataset
     cases: Cases
     withheld: int
-    """How many people the models know nothing of, so that they can be asked about as new ones."""
+    """How many users are withheld from the models, to serve as new users."""
 
 
 def depths(segments: Sequence[tuple[str, int]]) -> list[int]:
-    """The lengths to which histories are cut: where each segment begins, and on the way to the next.
+    """The lengths to which histories are cut: the beginning of each segment, and steps up to the next one.
 
-    Each step makes one plus the length at most :data:`STEP` times as long. The last segment has its beginning alone.
+    Each step multiplies one plus the length by at most :data:`STEP`. The last segment only has its beginning.
     """
     found = {start for _, start in segments}
-    # the first segment is that of users without any event: on the way from it there is nothing
+    # the first segment is that of users without any event: there are no steps between 0 and 1
     for begin, end in pairwise(sorted(found)[1:]):
         at = begin
         while at < end:
@@ -106,9 +106,9 @@ def depths(segments: Sequence[tuple[str, int]]) -> list[int]:
 
 
 def beginnings(data: Dataset, people: Ints, depth: int) -> Cases:
-    """What the given people did up to their ``depth``-th liked event; right are the next ones.
+    """Cases of the given users with their events up to the ``depth``-th liked one.
 
-    The next :data:`HORIZON` liked items that are new to them. People with no such item are left out.
+    Right are the next :data:`HORIZON` liked items that are new to them. Users without any are left out.
     """
     events = data.histories(people)
     liked = events.weights > 0
@@ -139,10 +139,10 @@ def beginnings(data: Dataset, people: Ints, depth: int) -> Cases:
 
 
 def _withheld(data: Dataset, n: int, seed: int) -> Ints:
-    """int32: at most n people, a fifth of all at most, drawn among those with three liked events or more.
+    """int32: at most n users, and at most a fifth of all, drawn among those with three liked events or more.
 
-    Those with many first, from the other end of the draw whose beginning are the cold users of
-    ``cuvee evaluate``: what is tuned on some is tested on others.
+    Users with many events come first. The draw is that of ``cuvee evaluate``'s cold users, taken from the
+    other end, so that tuning and testing use different users.
     """
     liked = data.events.liked
     draw = np.random.default_rng(seed)
@@ -154,17 +154,17 @@ def _withheld(data: Dataset, n: int, seed: int) -> Ints:
 def _asked(window: Window) -> Window:
     if not len(window.cases):
         raise DataError(
-            f"the {window.name} window asks nothing: no user has a liked event to be held out and one to learn from; "
+            f"the {window.name} window has no cases: no user has a liked event to be held out and one to learn from; "
             "import more events"
         )
     return window
 
 
 def validation_window(data: Dataset, segments: Sequence[tuple[str, int]], withhold: int, seed: int = 0) -> Window:
-    """Each user's event before the last; the last is left out altogether.
+    """Cases of each user's event before the last; the last event is not used at all.
 
-    ``withhold`` people (a fifth at most) are asked about as new users and not learnt from; 0 learns
-    from everyone, and short histories are then not asked about.
+    ``withhold`` users (at most a fifth) are left out of the training data and serve as new users. With 0
+    all users are learnt from, and there are no cases with short histories.
 
     Raises:
         DataError: nobody has enough events.
@@ -179,13 +179,13 @@ def validation_window(data: Dataset, segments: Sequence[tuple[str, int]], withho
 
 
 def global_time_window(data: Dataset, segments: Sequence[tuple[str, int]], withhold: int) -> Window:
-    """A stretch of time: the tenth of all events that comes before the last tenth, which is the test's.
+    """Cases of a stretch of time: the tenth of all events before the last tenth, which is the test's.
 
-    What was before is learnt from. Those who come in that stretch are the new users; ``withhold`` is
-    the most that are asked about.
+    Earlier events are learnt from. Users whose first event is in the stretch are the new users; at most
+    ``withhold`` of them become cases.
 
     Raises:
-        DataError: nobody does anything there, or nothing tells when things happened.
+        DataError: nobody has an event there, or the events have no times.
     """
     if data.chronology is Chronology.NONE:
         raise DataError("the events were imported without times; say --window validation, or import them with times")
@@ -199,7 +199,7 @@ def global_time_window(data: Dataset, segments: Sequence[tuple[str, int]], withh
 
 
 def sampled(window: Window, people: int, seed: int = 0) -> Window:
-    """With a random sample of at most so many people among those who are asked about with their whole history."""
+    """With a random sample of at most n users among those with their whole history."""
     cases = window.cases
     whole = np.unique(cases.people[~cases.cut])
     kept = np.random.default_rng(seed).permutation(whole)[:people]

@@ -1,13 +1,13 @@
-"""Protocols of evaluation: how events are held out.
+"""Evaluation protocols: how events are held out.
 
 ===============  ===========================================================================
 leave-last-out   each user's last event by time
-validation       the one before it, the last left out altogether: to tune on
-global-time      everything after a point of time, by people with a history or without
+validation       the one before it, without using the last one: for tuning
+global-time      everything after a point in time, of users with and without a history
 random-80-20     a fifth of each user's events
 ncf              the last event against 99 random items that the user never saw
-cold-users       people whom the models do not know, after 0, 1, 3, 5 of their first events
-cold-items       items that the models do not know, and what serving them costs the others
+cold-users       users that are new to the models, after their first 0, 1, 3, 5 events
+cold-items       items that are new to the models, and what serving them costs the other items
 ===============  ===========================================================================
 """
 

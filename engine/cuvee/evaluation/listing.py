@@ -1,4 +1,4 @@
-"""Lists for a round of questions, made by the pipeline that serves."""
+"""Lists for a round of queries, made by the pipeline that also serves."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Lists:
     """B lists of up to K items."""
 
     items: Ints
-    """int32[B, K], best first, -1 behind the end."""
+    """int32[B, K], best first, padded with -1."""
     filled: Bools
     """bool[B, K]: whether the item came from the fallback chain."""
 
 
 def list_all(plan: Plan, questions: Sequence[Question], k: int, told: Progress) -> Lists:
-    """Answer batches of questions, and keep the first k of each list.
+    """Answer batches of queries, and keep the first k of each list.
 
-    Raises whatever a source raises: offline nothing may hide behind a degraded answer.
+    Raises whatever a source raises: offline, a failure must not be hidden by a degraded answer.
     """
     items, filled = [], []
     with Directly() as ask:

@@ -1,4 +1,4 @@
-"""Protocols of evaluation, carried out: how a dataset is made into a trial."""
+"""Evaluation protocols applied to a dataset, each giving a trial."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ __all__ = ["COLD_EVENTS", "carry_out"]
 NCF_NEGATIVES = 99
 """He et al., "Neural Collaborative Filtering", WWW 2017."""
 COLD_EVENTS = (0, 1, 3, 5)
-"""Events that a new user has when he is asked about."""
+"""Numbers of events that new users have when lists are made for them."""
 COLD_HORIZON = 10
-"""Liked events, after the last given one of all, that are right."""
+"""How many liked events after the longest given history count as right."""
 COLD_SHARE = 0.1
-"""Of users, or items, that the models do not know."""
+"""Share of users, or of items, that are withheld from the models."""
 NEW_ITEMS_K = 50
-"""Length of the lists that new items are looked for in."""
+"""Length of the lists in which new items are searched."""
 
 
 TIMELESS = {
@@ -45,10 +45,10 @@ TIMELESS = {
 
 
 def carry_out(protocol: Protocol, data: Dataset, k: int, seed: int, users: int | None = None) -> Trial:
-    """Make a dataset into a trial with lists of k, asking a sample of ``users`` (everyone by default).
+    """Make a trial from a dataset, with lists of k for a sample of ``users`` (everyone by default).
 
     Raises:
-        DataError: nobody can be asked, or the protocol goes by times that the dataset does not know.
+        DataError: no user can be evaluated, or the protocol needs times that the dataset does not have.
     """
     if protocol is Protocol.GLOBAL_TIME and data.chronology is Chronology.NONE:
         raise DataError(
@@ -60,7 +60,7 @@ def carry_out(protocol: Protocol, data: Dataset, k: int, seed: int, users: int |
         trial = replace(trial, notes=(*trial.notes, note))
     if not any(len(r) for r in trial.rounds):
         raise DataError(
-            f"{protocol} asks nothing on this dataset: no user has a liked event to hold out and enough others; "
+            f"{protocol} has nobody to evaluate here: no user has a liked event to hold out and enough others; "
             "import more events, or choose another --protocol"
         )
     return trial.sampled(users, seed)
@@ -122,7 +122,7 @@ def _ncf(data: Dataset, k: int, seed: int) -> Trial:
 
 
 def _ncf_notes(listed: Ints, k: int) -> tuple[str, ...]:
-    """What int32[B, n] lists were ranked: a small catalogue has fewer unseen items than are asked for."""
+    """Describe which items were ranked: a small catalogue has fewer unseen items than the protocol draws."""
     others = (listed >= 0).sum(axis=1) - 1
     least, most = int(others.min(initial=NCF_NEGATIVES)), int(others.max(initial=0))
     if least == NCF_NEGATIVES:
@@ -144,7 +144,7 @@ def _among_unseen(data: Dataset, split: Split, seed: int) -> Ints:
     -1 behind them, where there are fewer.
     """
     rng = np.random.default_rng(seed)
-    # an item that nobody ever had to do with would be too easy to tell from the right one
+    # items without any event would be too easy to tell from the right one
     never = np.flatnonzero(np.bincount(data.events.items, minlength=data.n_items) == 0)
     right = split.held_out.items[split.held_out.offsets[:-1]]
     out = np.full((len(split.users), NCF_NEGATIVES + 1), -1, np.int32)
@@ -152,13 +152,13 @@ def _among_unseen(data: Dataset, split: Split, seed: int) -> Ints:
         users = split.users[start : start + 256]
         keys = rng.random((len(users), data.n_items))
         seen = data.histories(users)
-        keys[seen.rows, seen.items] = 2  # never drawn before all others are
+        keys[seen.rows, seen.items] = 2  # drawn only when no others are left
         keys[:, never] = 2
         width = min(NCF_NEGATIVES, data.n_items - 1)
         drawn = np.argpartition(keys, width - 1, axis=1)[:, :width] if width else np.empty((len(users), 0), np.int64)
         allowed = np.take_along_axis(keys, drawn, axis=1) < 2
         both = np.concatenate([right[start : start + 256, None], np.where(allowed, drawn, data.n_items)], axis=1)
-        both.sort(axis=1)  # equals are then ranked in order of position, not with the right one first
+        both.sort(axis=1)  # equal scores are then ranked by position, not with the right item first
         out[start : start + 256, : width + 1] = np.where(both < data.n_items, both, -1)
     return out
 
@@ -185,15 +185,15 @@ def _cold_users(data: Dataset, k: int, seed: int) -> Trial:
         for n in COLD_EVENTS
     ]
     notes = (
-        f"{len(asked):,} people of whom the models know nothing, asked about without a name; attributes are declared",
-        f"right, whatever is given: the items of the {COLD_HORIZON} liked events after the first {max(COLD_EVENTS)}, "
-        "whose own items never compete",
+        f"{len(asked):,} people who are new to the models, without a user id; their attributes are declared",
+        f"right in every round: the items of the {COLD_HORIZON} liked events after the first {max(COLD_EVENTS)}, "
+        "whose items are never listed",
     )
     return Trial(Protocol.COLD_USERS, train, train, rounds, notes, segmented=False, baselines=("popular, ever",))
 
 
 def _next_liked(events: Histories, given: Histories, n_items: int) -> tuple[Ragged, Offsets]:
-    """The items of the next liked events that the given ones do not hold, and the rows that have any."""
+    """The items of the next liked events that are not in the given ones, and the rows that have any."""
     more = first_liked(events, max(COLD_EVENTS) + COLD_HORIZON)
     keys = np.unique(more.rows * n_items + more.items)
     keys = keys[~np.isin(keys, given.rows * n_items + given.items)]
@@ -232,7 +232,7 @@ def _cold_items(data: Dataset, k: int, seed: int) -> Trial:
 
 
 def _fans(found: NewItems) -> tuple[int, Round]:
-    """The users who like a new item, asked about with all that they did with others."""
+    """The users who like a new item, with their events with other items as history."""
     users = np.flatnonzero(found.liked_new.lengths).astype(np.int32)
     known = users[found.warm.train.events.liked[users] > 0]
     histories = found.warm.train.histories(known)

@@ -39,16 +39,16 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Metric:
-    """How a figure is called, and what it says."""
+    """The name of a metric, and its meaning."""
 
     name: str
     label: str
     """Short, for the head of a column; ``{k}`` is the length of the lists."""
     says: str
     best: int = 1
-    """1: more is better, -1: less is, 0: neither by itself."""
+    """1: higher is better, -1: lower is better, 0: neither."""
     of_user: bool = True
-    """Whether every user has one, so that the mean has an interval."""
+    """Whether every user has a value, so that the mean has an interval."""
 
 
 METRICS: Mapping[str, Metric] = {
@@ -81,12 +81,12 @@ class Kind(enum.StrEnum):
     BLEND = "blend"
     """The product as it serves."""
     WITHOUT = "without"
-    """The product less one source, in its chain as well; the others' weights renormalised."""
+    """The product without one source, in its fallback chain too; the other weights are renormalised."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the figures beyond accuracy need to know of the data that was learnt from."""
+    """What the metrics beyond accuracy need of the training data."""
 
     n_items: int
     n_users: int
@@ -114,7 +114,7 @@ class Figures:
 
     n_users: int
     means: Mapping[str, Interval]
-    """By name in :data:`METRICS`; without an interval (NaN) where the figure is of all lists together."""
+    """By name in :data:`METRICS`; the interval is NaN where the metric is of all lists together."""
 
 
 @dataclass(frozen=True)
@@ -124,17 +124,17 @@ class Row:
     name: str
     kind: Kind
     source: str
-    """The member that is listed alone, or left out; empty for others."""
+    """The member that makes the lists alone, or that is left out; empty for other rows."""
     figures: Figures
     segments: Mapping[str, Figures]
-    """By segment of history length: accuracy alone."""
+    """By segment of history length; only accuracy metrics."""
     seconds: float
     """To list everyone."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Users by how many liked events they have."""
+    """A segment of users by their number of liked events."""
 
     name: str
     least: int
@@ -164,12 +164,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class RoundFigures:
-    """What came of one round."""
+    """The result of one round."""
 
     name: str
     k: int
     primary: str
-    """The metric by which rows are compared."""
+    """The name of the metric by which rows are compared."""
     n_users: int
     rows: Sequence[Row]
     segments: Sequence[Segment]
@@ -188,23 +188,23 @@ class RoundFigures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured, and on what."""
+    """The result of an evaluation, and its data."""
 
     product: str
     protocol: str
     seed: int
     n_users: int
     n_known: int
-    """People who could have been asked: more than ``n_users`` where a sample was taken."""
+    """Users that could be evaluated: more than ``n_users`` where a sample was taken."""
     n_items: int
     n_train: int
-    """Events that were learnt from."""
+    """Number of training events."""
     rounds: Sequence[RoundFigures]
     comparisons: Sequence[Comparison]
     """Between rounds."""
     notes: Sequence[str]
     diversity_on: Sequence[str]
-    """Columns that diversity looks at; empty where the catalogue has none to look at."""
+    """The columns that diversity is computed from; empty where the catalogue has none."""
     seen_filtered: bool
     ideal_over_all: bool
     reused: Mapping[str, bool] = field(default_factory=dict)
@@ -212,7 +212,7 @@ class Evaluation:
 
 
 def measure(lists: Lists, asked: Round, facts: Facts, *, ideal_over_all: bool) -> Measured:
-    """Every figure of int32[B, K] lists against what was held out."""
+    """Every metric of int32[B, K] lists against the held-out items."""
     items, k, n = lists.items, asked.k, asked.held_out.lengths
     found = metrics.hits(items, asked.held_out)
     shown = (items >= 0).sum(axis=1)
@@ -240,8 +240,8 @@ def measure(lists: Lists, asked: Round, facts: Facts, *, ideal_over_all: bool) -
 def figures_of(measured: Sequence[Measured], seed: int, rows: Offsets | None = None) -> list[Figures]:
     """Means and intervals of several rows, over the same resamples of the same users.
 
-    With ``rows`` (int64[b]) of those users alone, and accuracy alone: what is of all lists together
-    says little of a few.
+    With ``rows`` (int64[b]) only of those users, and only accuracy metrics: those of all lists together mean
+    little for a few users.
     """
     names = [n for n in METRICS if n in measured[0].per_user and (rows is None or n in ACCURACY)]
     columns = [m.per_user[n] if rows is None else m.per_user[n][rows] for m in measured for n in names]
@@ -256,7 +256,7 @@ def figures_of(measured: Sequence[Measured], seed: int, rows: Offsets | None = N
 
 
 def _intervals(columns: Sequence[PerUser], seed: int) -> list[Interval]:
-    """Of each column over its users that have a figure; whole columns share their resamples."""
+    """The mean and interval of each column, over the users with a value; complete columns share resamples."""
     whole = [at for at, column in enumerate(columns) if not np.isnan(column).any()]
     found: dict[int, Interval] = {}
     if whole:

@@ -1,4 +1,4 @@
-"""Evaluate: fit on the past, list through the pipeline that serves, compare with what came next."""
+"""Evaluate: fit on the past, make lists with the serving pipeline, compare them with later events."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = ["BLEND", "Entrant", "entrants", "evaluate"]
 BLEND = "blend"
 """The row of the product as it serves: its sources, weights, rules and fallback."""
 ALONE_AT_LEAST = 100
-"""Candidates of a recommender that is listed alone, at least: its own list must not come short."""
+"""Least number of candidates of a recommender that is listed alone, so that its list is not cut short."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def evaluate(
     refit: Collection[str] = (),
     clock: Callable[[], float],
 ) -> Evaluation:
-    """Fit every recommender of a product on what a trial lets it learn from, and ask all its rounds.
+    """Fit every recommender of a product on a trial's training data, and evaluate all its rounds.
 
     Each recommender is run alone through the same pipeline, then the product as it serves, then,
     with ``ablation``, the product without each of its sources.
@@ -116,7 +116,7 @@ def _alone(product: Product, name: str) -> Product:
     return product.model_copy(
         update={
             "sources": (SourceUse(use=name, candidates=candidates),),
-            # the z-score never levels two scores, so that the order is the recommender's own
+            # the z-score keeps different scores different, so the order is the recommender's own
             "blend": BlendConfig(calibrate="zscore", segments=product.blend.segments),
             "fallback": FallbackConfig(),
         }
@@ -132,7 +132,7 @@ def entrants(
     *,
     ablation: bool,
 ) -> list[Entrant]:
-    """Everything that is listed, in the order in which it is shown: members, baselines, blend, ablations."""
+    """All rows in the order in which they are shown: members, baselines, blend, ablations."""
     catalog = trial.data.catalog
     plain: Calibrator = registry.calibrators["zscore"].component({})
     found = []
@@ -143,7 +143,7 @@ def entrants(
         own = {name: baseline(name, trial.train, len(catalog.items), seed)}
         plan = compile_plan(_alone(product, name), registry, catalog, own, {name: plain}, "")
         found.append(Entrant(name, Kind.BASELINE, "", plan.without_filling()))
-    # learnt over the catalogue that is served: models loaded for it name its newest items, too
+    # calibrators learn on the served catalogue, whose newest items the loaded models score, too
     served = Dataset(catalog, trial.train.events)
     learnt = calibrate(served, product, registry, models)
     component = registry.calibrators[product.blend.calibrate].component
@@ -157,9 +157,9 @@ def entrants(
 
 
 def without(plan: Plan, source: str) -> Plan:
-    """The plan as if a source were not there: no weight anywhere, and not in the chain.
+    """The plan without a source: it has no weight anywhere, and is not in the fallback chain.
 
-    A segment that weighs nothing else weighs the others equally.
+    A segment that had no other weights gets equal weights for the others.
     """
     others = {s.name for s in plan.sources} - {source}
     weights = {}
@@ -179,7 +179,7 @@ def _ask(
     progress: ProgressFor,
     clock: Callable[[], float],
 ) -> list[tuple[Measured, float]]:
-    """Per entrant its figures for every user, and the seconds that its lists took."""
+    """For each row its figures for every user, and the seconds that its lists took."""
     questions = list(trial.questions(asked, history))
     found = []
     for way in ways:
@@ -244,7 +244,7 @@ def _against_all(ways: Sequence[Entrant], measured: Sequence[Measured], metric: 
 def _between(
     trial: Trial, rounds: Sequence[RoundFigures], measured: Sequence[Mapping[str, Measured]], seed: int
 ) -> list[Comparison]:
-    """The blend of one round against that of the one before, where both ask the same people for the same items."""
+    """The blend of one round against that of the round before, where both have the same users and right items."""
     found = []
     pairs = zip(trial.rounds, trial.rounds[1:], strict=False)
     for at, (one, other) in enumerate(pairs):

@@ -1,4 +1,4 @@
-"""Splits of a dataset into what is learnt from and what is asked for."""
+"""Splits of a dataset into training data and held-out items."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Split:
-    """What is learnt from, and per test user what was held out."""
+    """The training data, and the held-out items of each test user."""
 
     train: Dataset
     users: Ints
     """int32[B]: users with something held out and something to learn from."""
     held_out: Ragged
-    """B rows of distinct items, liked ones alone (weight above 0)."""
+    """B rows of distinct liked items (weight above 0)."""
 
 
 def _split(data: Dataset, held: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Split:
@@ -48,8 +48,8 @@ def _split(data: Dataset, held: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> S
 def leave_last_out(data: Dataset, back: int = 0) -> Split:
     """Hold out each user's last event by time (equal times in the order of the import).
 
-    ``back = 1`` leaves the last event out altogether and holds out the one before it: the
-    validation part of the same protocol, which never looks at the test.
+    ``back = 1`` drops the last event and holds out the one before it: the validation part of the same
+    protocol, which never uses the test events.
     """
     ages = data.events.ages
     if back:
@@ -87,7 +87,7 @@ def new_to_them(past: Dataset, later: Dataset, users: Ints) -> Split:
 def after_time(data: Dataset, when: float) -> Split:
     """Hold out everything from ``when`` on (seconds since the epoch), also of users who were not there before.
 
-    Unlike in the other splits, a test user may have nothing to be learnt from.
+    Unlike in the other splits, a test user may have no training events.
     """
     later = data.where(data.events.times >= when)
     users = np.flatnonzero(later.events.liked > 0).astype(np.int32)
@@ -108,10 +108,10 @@ def first_liked(events: Histories, n: int) -> Histories:
 
 @dataclass(frozen=True)
 class NewItems:
-    """A dataset some of whose items came after the fit. They stand behind the others, as new items do."""
+    """A dataset with some items added after the fit. They are at the end of the catalogue, as new items are."""
 
     train: Dataset
-    """Over a catalogue of the known items alone."""
+    """The training data, over a catalogue of the known items only."""
     warm: Split
     """The same events over the grown catalogue, and what was held out among the known items."""
     liked_new: Ragged
@@ -121,7 +121,7 @@ class NewItems:
 
 
 def without_items(data: Dataset, split: Split, share: float, seed: int) -> NewItems:
-    """Take all their events from a random ``share`` of the items that have any, within a split of ``data``."""
+    """Remove all events of a random ``share`` of the items that have any, within a split of ``data``."""
     rng = np.random.default_rng(seed)
     there = np.unique(data.events.items[data.events.weights > 0])
     new = np.zeros(data.n_items, np.bool_)

@@ -1,7 +1,7 @@
-"""Trials: what models may learn from, what is asked afterwards, and what would have been right.
+"""Trials: the training data, the queries to evaluate, and their right items.
 
-A trial is one protocol carried out on one dataset. It asks in rounds, each a batch of questions of
-one kind; most protocols have one round, cold users have one for every number of given events.
+A trial is one protocol applied to one dataset. It has rounds, each a set of queries of one kind. Most
+protocols have one round; cold users have one for every number of given events.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from cuvee.recommender import Bools, Histories, Ints, Offsets, Profile, Queries,
 __all__ = ["Round", "Trial"]
 
 BATCH = 256
-"""Questions that are asked at once."""
+"""How many queries are answered in one batch."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """B questions of one kind, and what is right."""
+    """B queries of one kind, and their right items."""
 
     name: str
-    """What tells it from the other rounds; empty where there is one only."""
+    """The name that distinguishes it from other rounds; empty where there is only one."""
     people: Ints
-    """int32[B]: whose questions they are; none twice."""
+    """int32[B]: the user of each query, all different."""
     histories: Histories
-    """B rows: what is known of what they did."""
+    """B rows: the users' known events."""
     held_out: Ragged
-    """B rows of distinct items, one each at least."""
+    """B rows of distinct items, at least one each."""
     k: int
     """Length of the lists."""
     strangers: bool = False
-    """Asked without a name: the catalogue does not say who they are. Attributes are declared."""
+    """Whether queries carry no user id, so that users are unknown; their attributes are declared."""
     excluded: Ragged | None = None
-    """B rows: items that the caller does not want, beside those that the rules exclude."""
+    """B rows: items that the caller excludes, in addition to those that the rules exclude."""
     eligible: Bools | None = None
-    """bool[N]: items that the caller wants; None is all."""
+    """bool[N]: items that the caller allows; None is all."""
     listed: Ints | None = None
     """int32[B, M]: rank these alone, -1 pads; None ranks the catalogue."""
     about_new: bool = False
-    """Whether what is right is new to the models: most sources can have no opinion on it."""
+    """Whether the right items are new to the models: most sources cannot score them."""
 
     def __len__(self) -> int:
         return len(self.people)
@@ -58,7 +58,7 @@ class Round:
         return self.histories.liked
 
     def select(self, rows: Offsets) -> Round:
-        """The given questions, in the given order."""
+        """The given queries, in the given order."""
         return replace(
             self,
             people=self.people[rows],
@@ -71,27 +71,27 @@ class Round:
 
 @dataclass(frozen=True)
 class Trial:
-    """A protocol, carried out on a dataset."""
+    """A protocol applied to a dataset."""
 
     protocol: str
     train: Dataset
-    """What models are fitted on. Its catalogue may lack the last items of ``data``'s: they are new."""
+    """The training data. Its catalogue may lack the last items of ``data``, which are then new items."""
     data: Dataset
-    """What is there when the questions are asked: the catalogue that is served."""
+    """The data at the time of the queries, with the served catalogue."""
     rounds: Sequence[Round]
     notes: Sequence[str] = ()
-    """What was decided that changes figures, for people."""
+    """Notes for people on decisions that change figures."""
     ideal_over_all: bool = False
-    """Whether NDCG's ideal list holds all that was held out, as some published tables have it."""
+    """Whether NDCG's ideal list holds all held-out items, as in some published tables."""
     segmented: bool = True
     """Whether histories differ enough in length to look at segments of users."""
     n_asked: int = 0
-    """People who could be asked; more than are where a sample was taken."""
+    """Users that could be evaluated; more than are evaluated where a sample was taken."""
     baselines: Sequence[str] = field(default=())
     """Rows of :mod:`cuvee.evaluation.baselines` to compare with."""
 
     def sampled(self, n: int | None, seed: int) -> Trial:
-        """With at most n people, drawn at random, the same ones in every round; rounds without any are left out."""
+        """With at most n users, drawn at random, the same ones in every round; rounds without any are left out."""
         everyone = np.unique(np.concatenate([r.people for r in self.rounds]))
         drawn = np.random.default_rng(seed).permutation(everyone)[:n]
         rounds = [r.select(np.flatnonzero(np.isin(r.people, drawn))) for r in self.rounds]
@@ -99,11 +99,11 @@ class Trial:
 
     @property
     def n_people(self) -> int:
-        """People who are asked."""
+        """Users that are evaluated."""
         return len(np.unique(np.concatenate([r.people for r in self.rounds])))
 
     def questions(self, asked: Round, history: int) -> Iterator[Question]:
-        """A round's questions, batch by batch; ``history`` is how many of the newest events sources get."""
+        """A round's queries, batch by batch; ``history`` is how many of the newest events sources get."""
         now = float(self.train.events.times.max(initial=0.0))
         for start in range(0, len(asked), BATCH):
             part = asked.select(np.arange(start, min(start + BATCH, len(asked))))
@@ -124,5 +124,5 @@ class Trial:
 
 
 def round_of(split: Split, k: int) -> Round:
-    """Each test user of a split once, after all that is left of his events."""
+    """A round with each test user of a split once, his remaining events being the history."""
     return Round("", split.users, split.train.histories(split.users), split.held_out, k)

@@ -1,1 +1,1 @@
-"""Where do models come from: fitting a product's recommenders, fits that are kept, vectors that models share."""
+"""Fitting a product's recommenders, reuse of earlier fits, and item vectors that models share."""

@@ -36,10 +36,10 @@ from cuvee.training.vectors import order_of_fits, with_vectors
 __all__ = ["Fitted", "ProgressFor", "calibrate", "fit_models", "fit_one", "fit_product", "training_data"]
 
 CALIBRATION_USERS = 512
-"""Sampled users whose unions of candidates a source's score distribution is learnt from."""
+"""How many users are sampled to learn the distribution of each source's scores over their candidates."""
 
 ProgressFor = Callable[[str], Progress]
-"""Given a recommender's name, where its progress goes."""
+"""Returns the progress display for a recommender's name."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def fit_models(
         for one in fitted.values():
             one.model.close()
         raise
-    for name in fitted.keys() - set(names):  # fitted for their vectors alone
+    for name in fitted.keys() - set(names):  # fitted only for their vectors
         fitted[name].model.close()
     return {name: fitted[name] for name in names}
 
@@ -124,10 +124,10 @@ def fit_one(data: Dataset, instance: Instance, component: type[Recommender[Any]]
 def calibrate(
     data: Dataset, product: Product, registry: Registry, models: Mapping[str, Recommender[Any] | None]
 ) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """Learn what each learning calibrator needs of each source: name -> calibrator -> learnt.
+    """Learn the parameters of each calibrator that needs any: source -> calibrator -> parameters.
 
-    The scores are those that the sources give to the unions of candidates of sampled users, since
-    that is what they will be asked at serving time.
+    They are learnt from the sources' scores of all sources' candidates for sampled users, since these are
+    the items that will be scored in serving.
     """
     learners = {n: r.component for n, r in registry.calibrators.items() if r.component.learns}
     plain: dict[str, Calibrator] = {s.use: registry.calibrators["zscore"].component({}) for s in product.sources}
@@ -150,7 +150,7 @@ def calibrate(
 
 
 def training_data(settings: Settings, name: str) -> Dataset:
-    """What a product's recommenders learn from: what was imported, and what the store has.
+    """The training data of a product's recommenders: the imported dataset with the store's changes.
 
     Raises:
         DataError: the dataset was not imported.
@@ -160,7 +160,7 @@ def training_data(settings: Settings, name: str) -> Dataset:
 
 
 def _all_known(imported: Dataset, settings: Settings, name: str) -> tuple[Dataset, int]:
-    """What was imported, with what the store has of the product; and when the last event of that was received."""
+    """The imported dataset with the store's changes, and the time of receipt of the newest event in it."""
     store = existing_store(settings)
     if store is None:
         return imported, 0
@@ -184,8 +184,8 @@ def _take_out_forgotten(settings: Settings, name: str) -> None:
 def fit_product(settings: Settings, registry: Registry, name: str, progress: ProgressFor) -> Manifest:
     """Fit, save, calibrate and publish a product's recommenders as a new version.
 
-    They learn from what was imported and from what the store has. Nothing is published unless all
-    of them could be fitted. Then those who are forgotten are taken out of older versions and datasets.
+    They learn from the imported dataset and the store. Nothing is published unless all of them could be
+    fitted. Then forgotten users are removed from older versions and datasets.
 
     Raises:
         PluginError: a recommender cannot be fitted.

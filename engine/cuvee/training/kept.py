@@ -1,17 +1,17 @@
-"""Fits that are kept: a model learnt on a split is learnt once, whoever asks for it again.
+"""A cache of fits: a model that was fitted on a split is reused by later commands.
 
-``cuvee evaluate`` and ``cuvee tune`` need the same models again and again, and a deep one takes an
-hour. So each is written as an artefact of its own, found again by what it was learnt from: the
-dataset, the plugin with its version, and the settings that ``fit`` depends on. What comes back is
-always loaded from there, so that a fresh fit and a kept one cannot differ::
+``cuvee evaluate`` and ``cuvee tune`` often need the same models, and a deep one takes an hour to fit.
+So each is written as an artefact of its own. Its key is computed from the dataset, the plugin with its
+version, and the settings that ``fit`` depends on. The model is always loaded from the cache, so that a
+fresh fit and a cached one cannot differ::
 
     var/fits/                  beside the folder of the datasets
       <key>/<version>/         as any artefact: manifest.json with sha256 of every file
         <plugin>/model/          what the recommender saved
         <plugin>/published/      what it would have published for a model server
 
-Written aside and renamed; two processes that want the same fit wait for each other. Beyond a bound
-the fits that were used longest ago are deleted.
+A fit is written aside and renamed; of two processes that need the same fit, one waits for the other.
+Beyond a size limit the least recently used fits are deleted.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = ["LIMIT", "FitStore", "KeptFit", "digest_of"]
 log = structlog.get_logger(__name__)
 
 LIMIT = 5 * 10**9
-"""Bytes of fits that are kept."""
+"""Size limit of the cache in bytes."""
 MODEL, PUBLISHED = "model", "published"
 
 
@@ -102,10 +102,10 @@ class FitStore:
         catalog: Catalog | None = None,
         refit: Collection[str] = (),
     ) -> Iterator[Mapping[str, KeptFit]]:
-        """The named instances, fitted on a dataset or found as they were fitted before; closed at the end.
+        """The named instances, fitted on a dataset or loaded from the cache; closed at the end.
 
-        ``catalog`` is the one that they will be asked about, where it has grown since (the
-        dataset's own by default). Those in ``refit`` are learnt anew.
+        ``catalog`` is the one that they will serve, where it has grown since (the dataset's own by default).
+        Those in ``refit`` are fitted again.
 
         Raises:
             PluginError: a recommender cannot be fitted; names it and keeps its error as the cause.
@@ -141,7 +141,7 @@ class FitStore:
             self.prune(keys.values())
 
     def prune(self, keep: Collection[str] = ()) -> None:
-        """Delete the fits that were used longest ago until the rest is within the limit."""
+        """Delete the least recently used fits until the rest is within the limit."""
         there = [f for f in self.folder.iterdir() if f.is_dir()] if self.folder.is_dir() else []
         sizes = {f: sum(p.stat().st_size for p in f.rglob("*") if p.is_file()) for f in there}
         total = sum(sizes.values())
@@ -154,7 +154,7 @@ class FitStore:
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:
-        """Hold a fit against other processes: the second waits, and then finds what the first has learnt."""
+        """Lock a fit against other processes: the second one waits, and then finds the first one's fit."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f".{key}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -166,7 +166,7 @@ class FitStore:
         try:
             return self._loaded(key, instance, registered, catalog, reused=True)
         except ArtifactError as problem:
-            log.warning("a kept fit cannot be used and is learnt anew", recommender=instance.name, problem=str(problem))
+            log.warning("a kept fit cannot be used: fitting again", recommender=instance.name, problem=str(problem))
             return None
 
     def _loaded(
@@ -183,7 +183,7 @@ class FitStore:
             )
         config = instance.config.apart(folder / PUBLISHED)
         model: Recommender[Any] = registered.component.load(folder / MODEL, config, catalog)
-        (self.folder / key).touch()  # used now
+        (self.folder / key).touch()  # mark it as used now
         return KeptFit(model, manifest.models[instance.plugin], reused)
 
     def _fit(self, key: str, data: Dataset, instance: Instance, registered: Registered[Any], told: Progress) -> None:
@@ -209,14 +209,14 @@ class FitStore:
 
 
 def _key(data_digest: str, instance: Instance, registered: Registered[Any], learnt_from: Sequence[str]) -> str:
-    """32 hex digits: equal for equal fits, whatever the instance's name; ``learnt_from`` are those of others."""
+    """32 hex digits, equal for equal fits whatever the instance's name; ``learnt_from`` holds others' keys."""
     origin = registered.plugin
     parts = (data_digest, instance.plugin, origin.distribution, origin.version, instance.digest, *learnt_from)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 def _changed_since(component: type, when: datetime) -> bool:
-    """Whether a file of the component's package is newer: the version says nothing while one develops."""
+    """Whether a file of the component's package is newer: during development the version does not change."""
     file = Path(inspect.getfile(component))
     packaged = "." in component.__module__
     newest = max(p.stat().st_mtime for p in (file.parent.rglob("*.py") if packaged else (file,)))

@@ -1,4 +1,4 @@
-"""Recommenders that learn from the item vectors of others: who is fitted first, and what is handed on."""
+"""Recommenders that learn from the item vectors of others: the order of fitting, and passing vectors on."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["order_of_fits", "with_vectors"]
 
 
 def order_of_fits(settings: Settings, names: tuple[str, ...]) -> tuple[str, ...]:
-    """The named instances, each after those whose vectors it needs; these are among them, named or not."""
+    """The named instances and those whose vectors they need, each after the ones that it depends on."""
     order: dict[str, None] = {}
 
     def add(name: str) -> None:
-        # load_settings has made sure that nobody waits for himself
+        # load_settings has refused circles
         for other in settings.recommenders[name].config.needs_vectors_of:
             add(other)
         order.setdefault(name)
@@ -30,7 +30,7 @@ def order_of_fits(settings: Settings, names: tuple[str, ...]) -> tuple[str, ...]
 
 
 def with_vectors(data: Dataset, instance: Instance, models: Mapping[str, Recommender[Any]]) -> Dataset:
-    """The dataset as an instance is to be fitted on it: with the vectors that it needs, of models already fitted.
+    """The dataset with the item vectors that an instance needs, from models that are fitted already.
 
     Raises:
         PluginError: one of these has no vectors.

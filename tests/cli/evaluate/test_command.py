@@ -87,7 +87,7 @@ def test_fits_are_kept_until_they_are_to_be_learnt_anew(run: Run, place: Path) -
 def test_new_users_are_asked_about_after_each_number_of_events(run: Run, place: Path) -> None:
     done = run("evaluate", "toys", "--protocol", "cold-users", "-c", place / "cuvee.toml")
     assert done.code == 2
-    assert "cold-users asks nothing on this dataset" in done.err  # four events each, and six are needed
+    assert "cold-users has nobody to evaluate here" in done.err  # four events each, and six are needed
 
 
 def test_knowing_more_of_a_new_user_helps_the_blend_and_popularity_is_the_floor(run: Run, place: Path) -> None:
