@@ -1,1 +1,1 @@
-"""What should each source count: opinions, objective, search, cross-fitting, decision, new items."""
+"""Learning the weight of each source: opinions, objective, search, cross-fitting, decision, new items."""

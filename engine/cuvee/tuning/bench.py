@@ -1,4 +1,4 @@
-"""The bench: a product's gathered opinions, to be weighed under any recipe."""
+"""The bench: the sources' opinions on a product's cases, to be scored under any recipe and weights."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from cuvee.tuning.opinions import Judged, Standing, opinions_of, select, sources
 __all__ = ["Bench", "Learnt", "Recipe"]
 
 ENOUGH_THERE = 200
-"""Cases with their whole history from which on a segment needs no others."""
+"""From this many cases with their whole history on, a segment uses no cases with cut histories."""
 TAUGHT = 4000
 """Cases that a blender learns from, at most."""
 Learnt = Mapping[str, Mapping[str, Mapping[str, list[float]]]]
-"""Source -> calibrator -> what it learnt of the source's scores."""
+"""Source -> calibrator -> the parameters that it learnt from the source's scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How opinions become a score, weights aside."""
+    """How opinions become a score, apart from the weights."""
 
     method: str
     calibrate: str
@@ -41,12 +41,12 @@ class Recipe:
 
     @classmethod
     def of(cls, blend: BlendConfig) -> Recipe:
-        """That of a product."""
+        """The recipe of a product."""
         return cls(blend.method, blend.calibrate, blend.missing, blend.options)
 
 
 class Bench:
-    """What was said of all cases, by whom, and how to weigh it. ``own`` is the recipe of the plan."""
+    """The opinions of all sources on all cases. ``own`` is the recipe of the plan."""
 
     def __init__(
         self,
@@ -64,15 +64,15 @@ class Bench:
         self.sources = [source.name for source in plan.sources]
         whole = ~cases.cut
         self.natural = np.asarray(whole if whole.any() else ~whole, np.float64)
-        """float64[B]: 1 for the cases that stand for the product's users: those with their whole history."""
+        """float64[B]: 1 for the cases that represent the product's users: those with their whole history."""
         shares = np.zeros((len(plan.segments), len(cases)), np.float32)
         for one in judged:
             shares[:, one.cases] = plan.segment_shares(one.lengths)
-        # where there are enough users as they are, the beginnings of others would only blur the picture
+        # where enough users have such histories, the cut histories of others would only add noise
         there = shares[:, whole].sum(axis=1) >= ENOUGH_THERE
         counts = np.where(there[:, None] & cases.cut, np.float32(0), shares)
         self.share = counts.astype(np.float64)
-        """float64[S, B]: how much each case counts for each segment."""
+        """float64[S, B]: the weight of each case in each segment."""
         self._standings = [Standing(shares[:, one.cases], counts[:, one.cases]) for one in judged]
         self.allowed, served = sources_of(judged, self._standings)
         """bool[p, S]: which sources have an opinion in each segment."""
@@ -80,9 +80,9 @@ class Bench:
         """bool[p, S]: which sources serve a segment and had no opinion on any of its cases."""
 
     def split(self, least: int) -> Bench:
-        """With one segment more, which begins at so many events and has the weights that hold there now.
+        """With one more segment, which begins at so many events and starts with the weights in effect there.
 
-        It is named after the segment that it is a part of.
+        It is named after the segment that it is split from.
         """
         plan, length = self.plan, np.array([least])
         weights = plan.table.astype(np.float64) @ plan.segment_shares(length)[:, 0]
@@ -112,9 +112,9 @@ class Bench:
         return bool(self.registry.blenders[recipe.method].component.learns)
 
     def objective(self, recipe: Recipe) -> Objective:
-        """Every case's metric under any weights, by a recipe.
+        """The metric of every case as a function of the weights, under a recipe.
 
-        A blender that learns and whose recipe has not learnt yet reads each fold as the others taught it.
+        A blender that learns and has not learnt yet is applied to each fold as trained on the other folds.
         """
         calibrators = self.calibrators(recipe.calibrate)
         of_fold = [int(self.folds[one.cases[0]]) for one in self.judged]
@@ -127,9 +127,9 @@ class Bench:
         return Objective([b for b in blocks if len(b.cases)], len(self.cases), self.measure)
 
     def taught(self, recipe: Recipe, but: int | None = None) -> Recipe:
-        """The recipe with what its blender learns from the cases, those of one fold left out if wanted.
+        """The recipe with its blender trained on the cases, optionally without those of one fold.
 
-        Cases that were cut count half as much in all as those with their whole history.
+        In total, cases with cut histories count half as much as those with their whole history.
         """
         if not self.learns(recipe) or "learnt" in recipe.options:
             return recipe
@@ -175,7 +175,7 @@ class Bench:
     def members(self, recipe: Recipe, objective: Objective) -> list[PerCase]:
         """float64[B] per source: each case's metric by that source alone; 0 where it has no opinion.
 
-        In its own order, whatever a blender may have learnt to read in it. ``objective`` is the recipe's.
+        The source's own order counts, whatever a blender has learnt about it. ``objective`` is the recipe's.
         """
         if self.learns(recipe):
             objective = self.objective(replace(recipe, method="weighted", options={}))
@@ -188,7 +188,7 @@ class Bench:
         return found
 
     def people(self, share: PerCase) -> int:
-        """How many people the cases that have a share of float64[B] are of."""
+        """The number of people with cases of a share (float64[B]) above 0."""
         return len(np.unique(self.cases.people[share > 0]))
 
     def compare(self, first: PerCase, second: PerCase, share: PerCase, resamples: int = 10_000) -> PairedDifference:

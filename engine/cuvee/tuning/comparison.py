@@ -1,4 +1,4 @@
-"""The comparison: what each way of blending is worth over the one before it, and what it costs."""
+"""The comparison: the gain of each blending method over the one before it, and its cost."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from cuvee.tuning.results import Tried, Tuning
 __all__ = ["METHODS", "compared"]
 
 METHODS = ("rrf", "weighted", "learned")
-"""From the simplest to the one that knows most."""
+"""From the simplest to the one that learns most."""
 TIMED = 60
-"""Requests that each is timed with."""
+"""How many requests each is timed with."""
 
 
 def compared(
     bench: Bench, found: Tuning, own: tuple[PerCase, Weights], now: float, history: int, progress: ProgressFor
 ) -> Tuning:
-    """The tuning with a row for each method, all learnt and measured alike: out of fold, on the same people.
+    """The tuning with a row for each method, all learnt and measured in the same way: out of fold, same people.
 
     ``own`` is what the tuning's own method came to: each case's metric, float64[B], and the table of
     weights. ``now`` is the time of the questions (seconds since the epoch), ``history`` how many
@@ -64,7 +64,7 @@ def compared(
 
 
 def _seconds(bench: Bench, plans: Sequence[Plan], now: float, history: int, told: Progress) -> list[float]:
-    """The median time of one request under each plan. They take turns, so that a busy machine is unfair to none."""
+    """The median time of one request under each plan. Plans take turns, so that other load affects all alike."""
     drawn = np.random.default_rng(0).permutation(np.flatnonzero(bench.natural > 0))[:TIMED]
     took = np.empty((len(drawn), len(plans)))
     with Directly() as ask:

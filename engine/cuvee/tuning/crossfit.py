@@ -1,8 +1,8 @@
-"""Cross-fitting: weights learnt on some people and measured on others, so that no figure flatters itself.
+"""Cross-fitting: weights learnt on some people and measured on others, so that figures are not optimistic.
 
-The people are dealt into folds. Each fold's weights are learnt on all the others, and the fold is
-measured with them. What is used in the end is the mean of the folds' weights, which is steadier
-than any of them.
+The people are divided into folds. Each fold's weights are learnt on all the others, and the fold is
+measured with them. The final weights are the mean of the folds' weights, which varies less than any
+of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["FOLDS", "CrossFit", "cross_fit", "deal", "of_people", "trimmed", "we
 
 FOLDS = 4
 LEAST = 0.02
-"""Weights below this are dropped: a source that hardly counts should not be asked."""
+"""Weights below this are dropped: a source that hardly counts should not be called."""
 
 
 def deal(people: Ints, seed: int = 0) -> Ints:
@@ -31,7 +31,7 @@ def deal(people: Ints, seed: int = 0) -> Ints:
 
 
 def weighted_mean(values: PerCase, share: PerCase) -> float:
-    """The mean of float64[B] values under float64[B] weights; 0 where those are all 0."""
+    """The mean of float64[B] values weighted by float64[B]; 0 where all weights are 0."""
     total = float(share.sum())
     return float(values @ share) / total if total > 0 else 0.0
 
@@ -69,7 +69,7 @@ class CrossFit:
         return out
 
     def replaced(self, segment: int, column: Weights) -> CrossFit:
-        """With the weights of one segment set to float64[p], in every fold."""
+        """With the weights of one segment set to float64[p] in every fold."""
         tables = []
         for table in self.tables:
             changed = table.copy()
@@ -79,14 +79,14 @@ class CrossFit:
 
 
 def trimmed(weights: Weights, allowed: Bools) -> Weights:
-    """float64[p, S]: to three digits, without weights that hardly count."""
+    """float64[p, S]: rounded to three digits, without weights that hardly count."""
     weights = normalised(weights, allowed)
     kept = np.where(weights >= LEAST, weights, 0)
     return np.asarray(np.round(normalised(kept, allowed & (kept > 0)), 3))
 
 
 def cross_fit(objective: Objective, allowed: Bools, folds: Ints, told: Callable[[], None] = lambda: None) -> CrossFit:
-    """Learn a table for each fold from the blocks of the others. ``told`` is called twice per fold."""
+    """Learn a table for each fold from the other folds' blocks. ``told`` is called twice per fold."""
     tables = []
     for fold in range(FOLDS):
         others = [block for block in objective.blocks if folds[block.cases[0]] != fold]

@@ -1,10 +1,9 @@
-"""The decision: the learnt weights where they pay, the best member where they do not, and enough segments.
+"""The decision: the learnt weights where they are better, else the best member alone, and more segments if needed.
 
-Weights pass in a straight line, over log(1 + events), from the beginning of one segment to that of
-the next. Where what is worth hearing changes at once (on MovieLens 1M popularity is the best of all after
-five likes, and far behind after eight), no two ends of the line suit its middle. So the blend is held
-against the best member at every length of history that newcomers are asked about, and a segment in
-which it falls behind is split there.
+Weights change linearly, over log(1 + events), from the beginning of one segment to that of the next.
+Where the best source changes abruptly (on MovieLens 1M popularity is best after five likes, and far behind
+after eight), no linear change suits the middle of a segment. So the blend is compared with the best member
+at every length of history of the new users, and a segment in which it falls behind is split there.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from cuvee.tuning.objective import PerCase, Weights
 __all__ = ["LEAST_PEOPLE", "Decision", "decide"]
 
 LEAST_PEOPLE = 50
-"""A segment with fewer people keeps the weights that it has."""
+"""A segment with fewer people keeps its weights."""
 MOST_SPLITS = 3
-"""Segments that are added, at most."""
+"""How many segments are added at most."""
 BEHIND = 0.01
 """Share of the best member's metric that a blend may lose at a length of history."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Which weights are proposed, for which segments."""
+    """The proposed weights and segments."""
 
     bench: Bench
     """With the segments that were added."""
@@ -40,13 +39,13 @@ class Decision:
     members: Sequence[PerCase]
     """float64[B] per source: each case's metric by that source alone."""
     learnt: CrossFit
-    """What was learnt for each fold, where it pays."""
+    """The weights learnt for each fold, in the segments where they are better."""
     table: Weights
     """float64[p, S]: the weights that are proposed."""
     alone: Sequence[bool]
     """Per segment, whether the best member stands alone."""
     kept: Sequence[bool]
-    """Per segment, whether the product's own weights stay, since nothing is better."""
+    """Per segment, whether it keeps the product's own weights, since nothing is better."""
     before: PerCase
     """float64[B]: each case's metric by the product as it is."""
 
@@ -75,7 +74,7 @@ def _decided(bench: Bench, fit: BlendFit) -> Decision:
         best = int(np.argmax(of_members))
         few = bench.people(share) < LEAST_PEOPLE
         of_learnt, of_own = weighted_mean(after, share), weighted_mean(before, share)
-        # weights mean something else under another recipe, so they can only stay under their own
+        # weights have another meaning under another recipe, so they can only be kept under their own
         kept.append(few or (same and of_own >= max(of_learnt, of_members[best])))
         alone.append(not kept[-1] and of_members[best] > of_learnt)
         if kept[-1] or alone[-1]:

@@ -1,4 +1,4 @@
-"""Fitting a blend: what its blender learns, and the weights, each measured on people they were not learnt from."""
+"""Fitting a blend: its blender's parameters and the weights, each measured on people not learnt from."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class BlendFit:
     """A fitted blend."""
 
     recipe: Recipe
-    """With what its blender has learnt from everyone."""
+    """The recipe with its blender trained on everyone."""
     cross: CrossFit
-    """What was learnt for each fold without its people."""
+    """The weights learnt for each fold without its people."""
     table: Weights
     """float64[p, S]: the weights to be used, the mean of the folds'."""
 
     @property
     def objective(self) -> Objective:
-        """All cases, each as its blender reads it that has learnt from the other folds."""
+        """All cases, each scored by a blender that was trained on the other folds."""
         return self.cross.objective
 
 
@@ -42,7 +42,7 @@ def fit_blend(bench: Bench, recipe: Recipe, progress: ProgressFor) -> BlendFit:
 
 
 def _steps(progress: ProgressFor, what: str, total: int) -> Callable[[], None]:
-    """Tells a bar of each step."""
+    """Advances a progress bar at each step."""
     told, done = progress(what), 0
 
     def step() -> None:

@@ -1,10 +1,10 @@
-"""New items: how much may be hoped of them before those that are known are served worse.
+"""New items: how optimistically to score them without making lists of known items worse.
 
-A source that learns from events has no opinion on an item that nobody had to do with yet. Taken for
-average, such an item never enters a list. So what it counts as (``optimism`` of the blenders ``weighted``
-and ``learned``) is learnt: some items are withheld from the fit altogether, lists are made beside them at
-one level after the other, and that is taken at which most of the withheld are found while the known
-items lose no more than :data:`BEARABLE` of the metric, chance included.
+A source that learns from events has no opinion on an item without events. With an average score, such
+an item never enters a list. So the score for a missing opinion (``optimism`` of the blenders ``weighted``
+and ``learned``) is learnt: some items are withheld from the fit completely, then lists are made at several
+levels of optimism. The chosen level is the one that finds most withheld items while the metric of known
+items loses no more than :data:`BEARABLE`, within its confidence interval.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ __all__ = ["BEARABLE", "LEVELS", "Level", "NewItemsTuning", "tune_new_items"]
 LEVELS = tuple(float(x) for x in np.arange(0, 5.01, 0.25))
 """Levels of optimism that are tried, in standard deviations."""
 BEARABLE = 0.005
-"""Share of the metric that known items may lose. Half of what a product would bear: the interval knows the
-chance of people, not that of the items that were drawn."""
+"""Share of the metric that known items may lose. It is half of what a product would accept, since the interval
+covers the sampling of people, but not that of the withheld items."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """What one level of optimism is worth."""
+    """The result of one level of optimism."""
 
     optimism: float
     known: PairedDifference
-    """The product's metric on known items: new ones served, against not served."""
+    """The product's metric on known items: with new items served, compared with not serving them."""
     found: float
     """Recall of new items among the first :data:`~cuvee.evaluation.protocols.NEW_ITEMS_K` of all."""
 
@@ -60,14 +60,14 @@ class NewItemsTuning:
     measure: Measure
     n_new: int
     people: int
-    """Who were asked about what they like among known items."""
+    """The number of people evaluated on known items."""
     fans: int
-    """Who like a new item."""
+    """The number of people who like a new item."""
     had: float
-    """The optimism that the product has."""
+    """The product's current optimism."""
     levels: Sequence[Level]
     chosen: float
-    """The bearable level at which most new items are found, 0 where none is bearable."""
+    """The acceptable level that finds most new items; 0 where none is acceptable."""
     members: Mapping[str, float]
     """Recall of new items by each source alone."""
 
@@ -86,12 +86,12 @@ def tune_new_items(
 ) -> NewItemsTuning:
     """Learn the optimism of a product on its data without each user's last event, which is the test's.
 
-    Every source is fitted once more, without a tenth of the items. ``users`` is how many are asked about,
+    Every source is fitted once more, without a tenth of the items. ``users`` is how many are evaluated,
     everyone by default.
 
     Raises:
-        InvalidArgument: the product's blender knows no optimism.
-        DataError: nobody can be asked, or only about known items.
+        InvalidArgument: the product's blender has no optimism.
+        DataError: nobody can be evaluated, or only on known items.
         PluginError: a recommender cannot be fitted.
     """
     product = settings.products[name]
@@ -102,7 +102,7 @@ def tune_new_items(
             f"learns blend.options.optimism, which {name} does not have: method is {blend.method!r} and missing "
             f'{blend.missing!r}; set "weighted" or "learned", and "prior"',
         )
-    # another draw of items than that of `cuvee evaluate` with the same seed
+    # not the items that `cuvee evaluate` draws with the same seed
     trial = carry_out(Protocol.COLD_ITEMS, data.where(data.events.ages >= 1), measure.k, seed + 1, users)
     rounds = {one.about_new: one for one in trial.rounds if one.eligible is None}
     if len(rounds) < len((True, False)):
@@ -169,7 +169,7 @@ def _values(bench: Bench, recipe: Recipe) -> PerCase:
 
 
 def _without(judged: Judged, first_new: int) -> Judged:
-    """As if the items from a position on were not there."""
+    """Without the items from a position on."""
     gone = judged.items >= first_new
     return replace(
         judged,

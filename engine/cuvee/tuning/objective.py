@@ -1,9 +1,8 @@
-"""What weights are worth: the product's metric, for any table of weights, with numpy alone.
+"""The objective: the product's metric for any table of weights, computed with numpy alone.
 
-The opinions were gathered once (:mod:`cuvee.tuning.opinions`). A blender that is linear in its
-weights is asked once more, with all weights 1; what it says is the basis, and the scores under
-any weights are their product with it. Another blender is asked anew each time. So there is one
-implementation of blending, that which serves.
+The opinions are gathered once (:mod:`cuvee.tuning.opinions`). A blender that is linear in its weights is
+called once, with all weights 1. Its result is the basis, and the scores under any weights are a product
+with it. Another blender is called each time. So the one implementation of blending is that of serving.
 
 ``p`` sources, ``S`` segments, ``W`` float64[p, S] is a table of weights.
 """
@@ -34,7 +33,7 @@ METRICS: Mapping[str, Callable[[Bools, int, Offsets], PerCase]] = {
     "recall": metrics.recall,
     "mrr": lambda found, k, _: metrics.reciprocal_rank(found, k),
 }
-"""What a product may be tuned for: of :mod:`cuvee.evaluation.metrics`, those that look at the order."""
+"""The metrics to tune for: those of :mod:`cuvee.evaluation.metrics` that depend on the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +54,32 @@ class Measure:
 
 @dataclass(frozen=True)
 class Block:
-    """Some cases, close to each other in the length of their history, with what was said of them."""
+    """Some cases with histories of similar length, and the sources' opinions on them."""
 
     cases: Offsets
-    """int64[b]: which they are."""
+    """int64[b]: the numbers of the cases."""
     shares: Floats
     """float32[S, b], columns adding up to 1: how far each case belongs to each segment."""
     counts: Floats
-    """float32[S, b]: how much each case counts for each segment; as ``shares``, or 0 where it does not."""
+    """float32[S, b]: the weight of each case in each segment: that of ``shares``, or 0 where it is not used."""
     live: Bools
     """bool[p, b]: which sources have an opinion."""
     basis: Floats | None
     """float32[p, b, M]: contributions at weight 1 of a blender that is linear in its weights."""
     scores: Scores | None
-    """How another blender is asked."""
+    """How to call another blender."""
     absent: Bools
     """bool[b, M]: true where the row is padded."""
     right: tuple[Offsets, Offsets]
     """Row and column of every candidate that was held out."""
     n_relevant: Offsets
-    """int64[b]: how many were held out, found among the candidates or not."""
+    """int64[b]: how many items were held out, whether or not they are candidates."""
 
     def places(self, scores: Floats) -> Offsets:
-        """The place, from 0, of each right candidate: equals stand in order of position, as they are served."""
+        """The rank, from 0, of each right candidate: equal scores are ordered by position, as in serving."""
         rows, columns = self.right
         own = scores[rows, columns]
-        # mostly one right item per case, in order: no need to copy
+        # usually one right item per case, in order: no need to copy
         shown = scores if len(rows) == len(scores) and (rows == np.arange(len(rows))).all() else scores[rows]
         absent = self.absent if shown is scores else self.absent[rows]
         ahead = ((shown > own[:, None]) & ~absent).sum(axis=1)
@@ -114,7 +113,7 @@ class Objective:
         return all(block.basis is not None for block in self.blocks)
 
     def values(self, weights: Weights, blocks: Iterable[Block] | None = None) -> PerCase:
-        """float64[n_cases]: each case's metric; 0 where nothing right is among the candidates, or not asked."""
+        """float64[n_cases]: each case's metric; 0 for other cases, and where no right item is a candidate."""
         out = np.zeros(self.n_cases)
         for block in self.blocks if blocks is None else blocks:
             out[block.cases] = block.measured(scores_of(block, weights), self.measure)
@@ -127,7 +126,7 @@ def scores_of(block: Block, weights: Weights) -> Floats:
     if block.basis is not None:
         return weighed(block.basis, mixed)
     if block.scores is None:
-        raise ValueError("a block needs a basis, or a way to be asked")
+        raise ValueError("a block needs a basis, or a blender to call")
     return block.scores(mixed)
 
 

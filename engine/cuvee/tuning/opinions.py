@@ -1,7 +1,7 @@
-"""Opinions whose right answers are known: what every source says of the candidates of every case.
+"""Opinions: the scores that every source gives to the candidates of every case.
 
-Asked once, through the very step of the pipeline that serves, kept as float32, and then weighed again and
-again: 6,000 cases of 600 candidates and 7 sources take 100 MB.
+They are gathered once, by the pipeline step that also serves, kept as float32, and then combined under
+many weights: 6,000 cases of 600 candidates and 7 sources take 100 MB.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ __all__ = [
 ]  # fmt: skip
 
 BATCH = 256
-"""Cases that are asked about, and later weighed, at once."""
+"""How many cases are scored, and later blended, at once."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What p sources say of the M candidates of some cases, and which candidates are right."""
+    """The scores of p sources for the M candidates of some cases, and which candidates are right."""
 
     cases: Offsets
     """int64[b]: which cases."""
     items: Ints
-    """int32[b, M], rising, -1 pads."""
+    """int32[b, M]: the candidates, rising, -1 pads."""
     raw: Floats
-    """float32[p, b, M], NaN = no opinion."""
+    """float32[p, b, M]: the scores, NaN = no opinion."""
     ranks: Ints
     """int32[p, b, M]: 1-based place in the source's own candidates, 0 = not proposed by it."""
     lengths: Offsets
     """int64[b]: liked events in the history."""
     served: Bools
-    """bool[p, b]: whether the source serves such a query; it may have no opinion all the same."""
+    """bool[p, b]: whether the source serves such a query; it may still have no opinion."""
     relevant: Bools
     """bool[b, M]: whether a candidate was held out."""
     n_relevant: Offsets
@@ -73,12 +73,12 @@ def question_of(cases: Cases, catalog: Catalog, now: float, history: int, k: int
 def gather_opinions(
     plan: Plan, catalog: Catalog, cases: Cases, folds: Ints, now: float, history: int, progress: Progress
 ) -> list[Judged]:
-    """Ask every source about every case, as if all had a weight.
+    """Get every source's opinion on every case, as if all had a weight.
 
     ``folds`` (int32[B]) keeps cases of different folds in different batches; ``now`` is the time of
     the questions (seconds since the epoch), ``history`` how many of the newest events sources get.
 
-    Raises whatever a source raises: offline nothing may hide behind a degraded answer.
+    Raises whatever a source raises: offline, a failure must not be hidden by a degraded answer.
     """
     asked = replace(plan.without_filling(), weights={})
     found: list[Judged] = []
@@ -114,7 +114,7 @@ def gather_opinions(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How the cases of a batch stand to the segments: float32[S, b] each, see :class:`Block`."""
+    """The shares and weights of a batch's cases in the segments: float32[S, b] each, see :class:`Block`."""
 
     shares: Floats
     counts: Floats
@@ -141,7 +141,7 @@ def select(judged: Judged, rows: Offsets) -> Judged:
 
 
 def opinions_of(judged: Judged, plan: Plan, calibrators: Mapping[str, Calibrator]) -> Opinions:
-    """What a blender gets of a batch, all weights being 1."""
+    """The input of a blender for a batch, with all weights 1."""
     calibrated = np.stack([calibrators[s.name].calibrate(judged.raw[i]) for i, s in enumerate(plan.sources)])
     ones = np.ones(calibrated.shape[:2], np.float32)
     return plan.opinions(calibrated, ones, judged.items, judged.ranks)
@@ -150,9 +150,9 @@ def opinions_of(judged: Judged, plan: Plan, calibrators: Mapping[str, Calibrator
 def to_block(
     judged: Judged, plan: Plan, blender: Blender, calibrators: Mapping[str, Calibrator], standing: Standing
 ) -> Block:
-    """A batch made ready to be weighed by a blender.
+    """A batch prepared for a blender.
 
-    Cases with nothing right among the candidates are left out: no weights help them.
+    Cases without a right item among the candidates are left out: no weights change their metric.
     """
     kept = np.flatnonzero(judged.relevant.any(axis=1))
     judged, standing = select(judged, kept), standing.select(kept)

@@ -16,23 +16,23 @@ __all__ = ["SegmentTuning", "Tried", "Tuning"]
 
 @dataclass(frozen=True)
 class SegmentTuning:
-    """What was learnt for one segment."""
+    """The result for one segment."""
 
     name: str
     least: int
-    """Events from which on the segment begins."""
+    """The number of events at which the segment begins."""
     people: int
     cases: int
     cut: int
-    """Of the cases, those whose history was cut to its first events."""
+    """How many of the cases have a history that was cut to its first events."""
     people_cut: int
-    """Who were asked about as they began, with a history that was cut."""
+    """The number of people with cut histories."""
     people_whole: int
-    """Who were asked about with their whole history."""
+    """The number of people with their whole history."""
     before: float
-    """The metric with the weights that the product has."""
+    """The metric with the product's current weights."""
     after: float
-    """The metric with the learnt ones, out of fold."""
+    """The metric with the learnt weights, out of fold."""
     best_member: str
     against_best: PairedDifference | None
     """Out of fold, against the best member alone; None without cases."""
@@ -43,12 +43,12 @@ class SegmentTuning:
     alone: bool
     """Whether the best member stands alone, since the blend was not better."""
     beside: Sequence[str] = ()
-    """Sources that keep their weight since they had no opinion on any case: nothing was learnt of them."""
+    """Sources that keep their weight, since they had no opinion on any case and nothing was learnt about them."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A recipe that was tried: out of fold, over the cases with their whole history."""
+    """The result of a recipe: out of fold, over the cases with their whole history."""
 
     recipe: Recipe
     value: float
@@ -83,7 +83,7 @@ class Tuning:
     member_seconds: float
     """Median time of one request to the best member alone; 0 where nothing was compared."""
     calibrators: Mapping[str, float]
-    """What was tried under ``auto``: calibrator -> metric, out of fold."""
+    """The calibrators tried under ``auto``, with their metrics out of fold."""
 
     @property
     def refused(self) -> str:
@@ -111,7 +111,7 @@ class Tuning:
 
 
 def _chance(found: PairedDifference) -> str:
-    """How much better the first is, and what chance may make of it."""
+    """How much better the first is, with the lower bound of the interval, in words."""
     if math.isfinite(found.uplift.low):
         return f", {found.uplift.mean:+.1%}, and chance alone may take it to {found.uplift.low:+.1%}"
     if math.isfinite(found.difference.low):

@@ -1,9 +1,9 @@
-"""Tune: learn how much each source counts, by how much history a user has, and prove that it pays.
+"""Tune: learn the weight of each source by the length of a user's history, and check that it is better.
 
-1. Fit every source on a window of the past, and ask all of them about its cases, once.
+1. Fit every source on a window of the past, and get the opinions of all of them on its cases, once.
 2. Learn the weights of each segment on some people and measure them on others.
-3. A segment whose blend is not better than its best member gets that member alone; one that neither
-   improves keeps the weights that it has; one inside which the blend falls behind a member is split there.
+3. A segment whose blend is not better than its best member gets that member alone. One that neither of
+   them improves keeps its weights. One inside which the blend falls behind a member is split there.
 4. The blend as a whole must be better than the best member by more than chance allows, and better than
    the product is now; otherwise nothing is proposed.
 """
@@ -116,9 +116,9 @@ def _tuned(
     calibrators: Mapping[str, float],
     progress: ProgressFor,
 ) -> tuple[Tuning, PerCase, Weights]:
-    """What was found, each case's metric out of fold, and the table of weights float64[p, S].
+    """The result, each case's metric out of fold, and the table of weights float64[p, S].
 
-    ``own`` are the segments that the product has: weights of those that are split off are always written.
+    ``own`` are the product's segments: the weights of segments that are split off are always written.
     """
     bench, fit, members, learnt = decision.bench, decision.fit, decision.members, decision.learnt
     objective = fit.objective
@@ -157,11 +157,11 @@ def _tuned(
 
 
 def _beside_the_silent(learnt: Weights, had: Weights, silent: Bools) -> Weights:
-    """float64[p, S]: the learnt weights beside those of sources that nobody heard.
+    """float64[p, S]: the learnt weights, combined with the old ones of sources without any opinion.
 
-    A source that serves a segment and had no opinion on any of its cases (of new users who declare
-    nothing, one that looks at what they declare; ``silent``, bool[p, S]) keeps the share that it
-    has, up to a half: nothing was learnt of it.
+    A source that serves a segment but had no opinion on any of its cases (``silent``, bool[p, S]; such as
+    one that uses declared interests, where no new user declares any) keeps its share, up to a half,
+    since nothing was learnt about it.
     """
     kept = np.where(silent, had, 0)
     share = kept.sum(axis=0)

@@ -1,9 +1,9 @@
 """The search for weights: a smooth start, then steps on the metric itself.
 
 The start maximises the likelihood of the right items under a softmax over the candidates (a
-listwise loss, convex in the weights): a minimum that is found in seconds and that small samples
-do not shake. From there single weights are multiplied, divided and dropped as long as the metric
-itself rises. What comes out is the mean of both: on MovieLens 1M (5,040 users in two halves, out of fold) the
+listwise loss, convex in the weights): its minimum is found in seconds and is stable on small samples.
+From there single weights are multiplied, divided and dropped as long as the metric itself rises.
+The result is the mean of both: on MovieLens 1M (5,040 users in two halves, out of fold) the
 start alone gave NDCG@10 0.1782, the steps alone 0.1778, their mean 0.1786; 150 trials of optuna's
 TPE from the same start 0.1790 (half a standard error more) in three times as long, so that
 optuna is not needed.
@@ -29,11 +29,11 @@ STEPS = (2.0, 1.4, 1.15)
 ENTRY = 0.05
 """Share at which a source of weight 0 is tried again."""
 SWEEPS = 6
-"""Times that all sources are gone through with each factor, at most."""
+"""How often all sources are tried with each factor, at most."""
 ENOUGH = 3000
-"""Cases of a segment that the smooth start looks at."""
+"""How many cases of a segment the smooth start uses."""
 RIDGE = 1e-4
-"""Keeps the likeliest weights finite where a source is never wrong."""
+"""Regularisation that keeps the weights finite where a source is never wrong."""
 
 
 def normalised(weights: Weights, allowed: Bools) -> Weights:
@@ -44,7 +44,7 @@ def normalised(weights: Weights, allowed: Bools) -> Weights:
 
 
 def _importance(blocks: Sequence[Block]) -> Weights:
-    """float64[S]: one over the cases that count for each segment, so that every segment counts alike."""
+    """float64[S]: one over the total weight of each segment's cases, so that all segments count equally."""
     total = np.sum([block.counts.sum(axis=1) for block in blocks], axis=0)
     return np.asarray(np.divide(1.0, total, where=total > 0, out=np.zeros(len(total))))
 
@@ -61,7 +61,7 @@ def _enough(blocks: Sequence[Block]) -> Sequence[Block]:
 
 
 def likeliest(blocks: Sequence[Block], allowed: Bools) -> Weights:
-    """float64[p, S]: the weights, 0 or more, under which the right items are likeliest.
+    """float64[p, S]: the weights, 0 or more, that maximise the likelihood of the right items.
 
     For blocks with a basis. ``allowed`` (bool[p, S]) marks the weights that may differ from 0.
     """
@@ -108,7 +108,7 @@ def _surprise(block: Block, weights: Weights, importance: Weights, unit: float) 
 class _Segment:
     """The metric of one segment's cases as a function of its own column of weights, the others fixed.
 
-    With a basis, a step on one source costs one product: what the others contribute is kept.
+    With a basis, a step on one source costs one product, since the others' contributions are cached.
     """
 
     def __init__(self, objective: Objective, blocks: Sequence[Block], weights: Weights, segment: int) -> None:
@@ -120,7 +120,7 @@ class _Segment:
         self._settle()
 
     def _settle(self) -> None:
-        """Take the column as it is: what it contributes is summed anew."""
+        """Recompute the sum of contributions for the present column."""
         self.own: list[Floats] = []
         self.rest: list[Floats | None] = []
         if not self.objective.linear:
@@ -154,7 +154,7 @@ class _Segment:
         return total
 
     def take(self, source: int, value: float) -> None:
-        """Make a change for good."""
+        """Apply a change."""
         self.weights[source, self.segment] = value
         self.weights[:, self.segment] /= self.weights[:, self.segment].sum()
         self._settle()
@@ -187,7 +187,7 @@ def _ascended(at: _Segment, sources: Offsets) -> Weights:
                 tried = (now * step, now / step, 0.0) if now > 0 else (ENTRY * step,)
                 found = [at.worth(source, value) for value in tried]
                 top = int(np.argmax(found))
-                # what changes nothing is better left out
+                # a source that changes nothing is better left out
                 if now > 0 and found[-1] >= best and found[-1] >= found[top]:
                     top = len(found) - 1
                 if found[top] > best + 1e-9 or (now > 0 and tried[top] == 0 and found[top] >= best):
@@ -203,9 +203,9 @@ def learn_weights(
 ) -> Weights:
     """float64[p, S], columns adding up to 1: the weights learnt from the cases of ``blocks``.
 
-    ``told`` is called after each of the two steps. A blender that is not linear in its weights
-    has steps alone, from equal weights. Without a block (nobody's right item is among the candidates)
-    there is nothing to learn from, and the weights are equal.
+    ``told`` is called after each of the two steps. For a blender that is not linear in its weights, the
+    smooth start is replaced by equal weights. Without a block (no right item is a candidate) there is
+    nothing to learn from, and the weights are equal.
     """
     if not blocks:
         told()
