@@ -9,6 +9,8 @@ import pytest
 
 from .conftest import Run
 
+LONG = "events-in-a-file-whose-name-is-so-long-that-no-narrow-terminal-holds-it"
+"""Tables that name it are wider than the terminal."""
 COMMANDS = {
     "plugins": ("plugins",),
     "data sets": ("dataset", "--list"),
@@ -16,10 +18,10 @@ COMMANDS = {
     "evaluate, segments": ("evaluate", "toys", "--k", "3", "--protocol", "global-time", "--config", "cuvee.toml"),
     "evaluate, every metric": ("evaluate", "toys", "--k", "3", "--all-metrics", "--config", "cuvee.toml"),
     "fit": ("fit", "toys", "--config", "cuvee.toml"),
-    "import": ("import", "events.csv", "--dataset", "a-name-of-a-dataset-that-is-long", "--replace"),
+    "import": ("import", f"{LONG}.csv", "--dataset", "a-name-of-a-dataset-that-is-long", "--replace"),
     "import into the store": (
         "import",
-        "events.parquet",
+        f"{LONG}.parquet",
         "--product",
         "toys",
         "--type",
@@ -42,9 +44,9 @@ def test_no_word_is_broken_or_cut(
     name: str, columns: int, run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place)
-    (place / "events.csv").write_text("user,item,time\nann,x,1\n,x,2\nbob,,3\n")
+    (place / f"{LONG}.csv").write_text("user,item,time\nann,x,1\n,x,2\nbob,,3\n")
     rows = {"user_id": ["ann", None, "bob"], "item_id": ["x", "x", None], "time": [1e9, 2e9, 1e9]}
-    pl.DataFrame(rows).write_parquet(place / "events.parquet")
+    pl.DataFrame(rows).write_parquet(place / f"{LONG}.parquet")
     run(*COMMANDS[name])  # whatever is only done once
     words = []
     for width in (400, columns):

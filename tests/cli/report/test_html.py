@@ -12,18 +12,24 @@ from cuvee.data.store.database import located
 from cuvee.data.store.exposures import GROUPS
 from cuvee.data.store.rows import EventRow, EventType, ExposureRow, now
 
+from ...data.store.conftest import empty
 from ..conftest import Run
 from ..page import check_nothing_is_fetched, check_pictures, check_tables_fit, read
 
 N_LISTS, LENGTH = 30, 4
 
 
-@pytest.fixture
-def shown(run: Run, place: Path) -> Path:
+@pytest.fixture(params=["sqlite", "postgres"])
+def shown(request: pytest.FixtureRequest, run: Run, place: Path) -> Path:
     """The configuration of a product whose store has lists, clicks and purchases."""
     config = place / "cuvee.toml"
+    url = "sqlite:///var/store.db"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres").url
+        empty(url)
+    config.write_text(f'{config.read_text()}\n[store]\nurl = "{url}"\n')
     assert run("store", "migrate", "--config", config).code == 0
-    store = Store(Database(located("sqlite:///var/store.db", place)))
+    store = Store(Database(located(url, place)))
     sources, variants = ("popular", "pairs", "a<b>&$x$"), ("", "b")
     store.write_exposures(
         [
