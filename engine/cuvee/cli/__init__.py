@@ -1,7 +1,7 @@
 """The ``cuvee`` command.
 
-Each module or folder beside this one, named after its command, adds it with ``register(app)``.
-What is slow to import they import inside the command. Errors that Cuvée raises on purpose are shown here, in one place.
+Each module or folder beside this one is named after its command and adds it with ``register(app)``.
+Slow imports are inside the commands. Errors that Cuvée raises on purpose are shown here, in one place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cuvee.errors import CuveeError
 __all__ = ["main", "program"]
 
 COMMANDS = (importing, check, plugins, fit, evaluate, tune, store, serve, ask, report)
-"""In the order of ``cuvee --help``: the order in which one needs them."""
+"""In the order of ``cuvee --help``, which is the order in which they are usually needed."""
 
 
 def _version(wanted: bool) -> None:
@@ -77,6 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CuveeError as problem:
         show(problem)
         sys.exit(exit_code(problem))
-    except BrokenPipeError:  # `cuvee recommend ... | head` has what it wanted
+    except BrokenPipeError:  # the reader of the pipe has closed it, as in `cuvee recommend ... | head`
         sys.stderr.close()
         sys.exit(0)

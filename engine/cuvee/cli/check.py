@@ -1,4 +1,4 @@
-"""``cuvee check``: is the configuration right, what does it come to, and can it be served?"""
+"""``cuvee check``: validate the configuration, print it with its defaults, and check that it can be served."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def register(app: typer.Typer) -> None:
 
 
 def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Validate the configuration and print what it comes to, defaults and all.
+    """Validate the configuration and print it with all defaults filled in.
 
-    Every mistake of every file is reported at once, with its path, rules that do not fit the
-    catalogue among them, and the exit code is 2.
-    Models that are missing, or were fitted under another configuration, are warned of.
+    Every mistake of every file is reported at once, with its path, also
+    rules that do not fit the catalogue; the exit code is then 2. Models that
+    are missing, or were fitted under another configuration, cause a warning.
     """
     from rich.console import Console
     from rich.syntax import Syntax
@@ -72,7 +72,7 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
 
 
 def _checked(config: Path) -> tuple[Settings, Registry]:
-    """The configuration, after looking for mistakes in it, and in its rules over the catalogues.
+    """The configuration, checked for mistakes in itself, and in its rules over the catalogues.
 
     Raises:
         ConfigError: with every mistake.
@@ -96,7 +96,7 @@ def _checked(config: Path) -> tuple[Settings, Registry]:
             except ConfigError as problem:
                 file = str(product_file(config, name))
                 mistakes += [Mistake(file, f"rules.{at}", m.message) for m in problem.mistakes]
-            except (CuveeError, ValidationError):  # without a catalogue, or with a mistake that is told already
+            except (CuveeError, ValidationError):  # there is no catalogue, or the mistake is reported already
                 continue
     if mistakes or settings is None:
         raise ConfigError(mistakes)
@@ -119,7 +119,7 @@ def warnings_of(settings: Settings, registry: Registry) -> Iterator[str]:
     for name in settings.recommenders:
         if name not in used:
             yield f"[recommenders.{name}] is used by no product"
-    # the warnings that loading logs are those that are listed here
+    # loading logs the same warnings as are listed here
     with structlog.testing.capture_logs():
         for name in settings.products:
             try:
@@ -136,7 +136,7 @@ def warnings_of(settings: Settings, registry: Registry) -> Iterator[str]:
 
 
 def as_toml(value: Mapping[str, object], path: str = "") -> str:
-    """Plain values as TOML. What is unset, which TOML cannot say, becomes a comment."""
+    """Plain values as TOML. An unset key becomes a comment, since TOML has no null."""
     plain, tables = [], []
     for key, one in value.items():
         if isinstance(one, Mapping) and one:

@@ -1,4 +1,4 @@
-"""Commands that plugins bring: entry points in the group ``cuvee.commands``.
+"""Commands of plugins: entry points in the group ``cuvee.commands``.
 
 An entry point's name is the command's, its object a function that typer can make a command of; the
 function's docstring is the help. Only the command that was asked for is imported, and all of them
@@ -21,7 +21,7 @@ GROUP = "cuvee.commands"
 
 
 def add_commands(app: typer.Typer, arguments: Sequence[str]) -> None:
-    """Add what ``arguments`` ask for: the named command, or all of them where none is named.
+    """Add the command that ``arguments`` name, or all of them where none is named.
 
     Raises:
         PluginError: two distributions bring one name, or a command cannot be imported.

@@ -39,9 +39,9 @@ def fit(
 ) -> None:
     """Fit every recommender of a product and publish them as one version.
 
-    Nothing of a product is published unless all of its recommenders could be fitted; the other
-    products are fitted all the same. A running server keeps the version
-    that it has until it is started again.
+    A product is only published when all of its recommenders could be fitted;
+    the other products are fitted in any case. A running server keeps its
+    version until it is started again.
     """
     from cuvee.cli.terminal.progress import Bars
     from cuvee.data.imported import imported_data, time_warnings
@@ -74,7 +74,7 @@ def fit(
 
 
 def summary(manifest: Manifest) -> dict[str, object]:
-    """A version as plain values: all that a person would ask of it."""
+    """A version as plain values."""
     plain = manifest.model_dump(mode="json", exclude={"models"})
     plain["models"] = {
         name: {**entry.model_dump(mode="json", exclude={"files", "calibration"}), "size_bytes": entry.size}
@@ -84,13 +84,13 @@ def summary(manifest: Manifest) -> dict[str, object]:
 
 
 def _show(manifest: Manifest) -> None:
-    """What was fitted, what it took, and the version that it became."""
+    """What was fitted, the time and memory it took, and the published version."""
     console = Console(highlight=False)
     numbers = ("time", "memory", "on disk")
     table = plain_table("recommender", "plugin", "from", *numbers, right=numbers)
     for name, entry in manifest.models.items():
         origin = Text(f"{entry.distribution} {entry.distribution_version}", "dim")
-        # memory is sampled, so a small peak means little
+        # memory is sampled, so a small peak is not meaningful
         memory = "under 1 MB" if entry.peak_bytes < 1e6 else size(entry.peak_bytes)
         costs = (span(entry.fit_seconds), memory, size(entry.size))
         table.add_row(Text(name, "bold"), entry.plugin, origin, *costs)

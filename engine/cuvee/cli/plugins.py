@@ -1,4 +1,4 @@
-"""``cuvee plugins``: what is installed, where it comes from, and what is broken."""
+"""``cuvee plugins``: list what is installed, where it comes from, and what is broken."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Component:
     distribution: str
     version: str
     serves: tuple[str, ...]
-    """What a recommender has an opinion on; empty for other kinds."""
+    """The kinds of queries and items that a recommender serves; empty for other components."""
 
 
 def components(registry: Registry) -> list[Component]:
-    """Everything that is registered, recommenders first."""
+    """All registered components, recommenders first."""
     found = []
     for kind in KINDS:
         for name, one in getattr(registry, kind).items():

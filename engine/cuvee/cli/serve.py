@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
-"""Linear algebra libraries read these when they are loaded, and never again."""
+"""Linear algebra libraries read these only when they are loaded."""
 
 
 def register(app: typer.Typer) -> None:
@@ -62,10 +62,10 @@ def serve(
 ) -> None:
     """Load and probe every product, then answer over gRPC until SIGTERM or Ctrl-C.
 
-    What is in flight is finished before the processes end. SIGHUP changes nothing. The log goes to
-    stderr: JSON lines, or plain ones on a terminal.
+    Running calls are finished before the processes end. SIGHUP changes
+    nothing. The log goes to stderr: JSON lines, or plain ones on a terminal.
     """
-    if hasattr(signal, "SIGHUP"):  # until the server is up and logs it, it would end the process
+    if hasattr(signal, "SIGHUP"):  # until the server handles it, the signal would end the process
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _one_blas_thread()
     from cuvee.serving import log
@@ -74,7 +74,7 @@ def serve(
     settings, registry = open_settings(config)
     log.configure()
     where = listen or settings.server.listen
-    # where processes cannot share a port, one is all there can be
+    # where processes cannot share a port, there can be only one
     n = workers or (available_cores() if sys.platform == "linux" and not where.startswith("unix") else 1)
     if n == 1:
         _run(settings, registry, where, reuse_port=reuse_port)
@@ -85,7 +85,7 @@ def serve(
 
 
 def _supervise(n: int, settings: Settings, registry: Registry, listen: str, *, reuse_port: bool) -> None:
-    """Run workers, and exit as they do."""
+    """Run workers, and exit with their exit code."""
     import cuvee.serving.server  # noqa: F401 - what is imported before the fork is shared
     from cuvee.serving import log
     from cuvee.serving.workers.port import share
@@ -125,11 +125,11 @@ def _run(
 
 
 def _one_blas_thread() -> None:
-    """Start this process over with one thread for linear algebra, unless it was told how many.
+    """Restart this process with one thread for linear algebra, unless the environment sets a number.
 
-    Requests are many and their products small: more threads only wait for each other. numpy is
-    loaded by now, so setting the variables is too late for this process, but not for the one that
-    takes its place (same id, same arguments).
+    There are many requests with small matrix products, for which more threads only wait for each other.
+    numpy is loaded by now, so the variables have no effect in this process; they do in the one that
+    replaces it (same process id, same arguments).
     """
     if "OPENBLAS_NUM_THREADS" in os.environ or sys.argv[1:2] != ["serve"]:
         return

@@ -29,9 +29,9 @@ def register(app: typer.Typer) -> None:
 
 
 def migrate(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Make the store's tables, or bring them up to date; where they are, nothing happens.
+    """Create the store's tables, or update them; does nothing where they are up to date.
 
-    A server does this itself for SQLite. PostgreSQL is changed by this command alone.
+    A server does this itself for SQLite. For PostgreSQL only this command does.
     """
     from rich.console import Console
     from rich.text import Text

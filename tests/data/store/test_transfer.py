@@ -261,7 +261,7 @@ def test_strict_stops_at_a_bad_row_however_often_it_is_tried(refused: Callable[.
     [
         (["plays.parquet", "-p", "films"], "has no column that is plainly the type; say --map type=COLUMN"),
         (["plays.parquet", "-p", "films", "--type", "view", "--map", "time=when"], "has no column 'when' for the time"),
-        (["plays.parquet", "-p", "films", "--type", "view", "--map", "weight=time"], "'weight' is nothing that events"),
+        (["plays.parquet", "-p", "films", "--type", "view", "--map", "weight=time"], "events have no 'weight'"),
         (["plays.parquet", "-p", "shoes", "--type", "view"], "no product named 'shoes'"),
         (["plays.parquet", "-p", "films", "-d", "films"], "say --dataset NAME, or --product NAME"),
         (["plays.parquet"], "say --dataset NAME, or --product NAME"),

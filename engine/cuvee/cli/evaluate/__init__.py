@@ -1,4 +1,4 @@
-"""``cuvee evaluate``: how good the lists are, as tables, plots and a report."""
+"""``cuvee evaluate``: the quality of lists, as tables, plots and a report."""
 
 from cuvee.cli.evaluate.command import register
 

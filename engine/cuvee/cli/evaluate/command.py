@@ -1,4 +1,4 @@
-"""``cuvee evaluate``: how good each recommender is on held-out events, and the blend."""
+"""``cuvee evaluate``: measure each recommender, and the blend, on held-out events."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def evaluate(
 
 
 def plain(found: Evaluation) -> dict[str, object]:
-    """An evaluation as plain values; what has no value is null."""
+    """An evaluation as plain values; missing values are null."""
     from dataclasses import asdict
 
     def finite(value: object) -> object:

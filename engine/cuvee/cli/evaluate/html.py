@@ -142,7 +142,7 @@ def _tables(found: Evaluation) -> Iterator[Table]:
         names = list(one.rows[0].figures.means)
         best = {n: best_of(one.rows, worth(n), METRICS[n].best) for n in names}
         accuracy = [n for n in names if n in ACCURACY]
-        # as wide as a page is: what is right first, then what the lists are like
+        # two tables, each as wide as a page: accuracy first, then the other metrics
         for part in (accuracy, [n for n in names if n not in accuracy]):
             heads = [_label(one, n) for n in part]
             rows = []

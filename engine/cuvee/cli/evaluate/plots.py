@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["by_segment", "growth", "known_and_new", "metric_of_rows", "trade_offs", "what_sources_bring"]
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6a51a3", "#8c564b", "#505050")
-"""Told apart by the colour-blind, too (Okabe and Ito, with three more); the blend is wine red."""
+"""A palette for the colour-blind (Okabe and Ito, with three more colours); the blend is wine red."""
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
 
 
@@ -114,7 +114,7 @@ def by_segment(one: RoundFigures, metric: str, label: str) -> str:
 
 
 def what_sources_bring(one: RoundFigures, label: str) -> str:
-    """What the blend has more than without each of its sources, in percent."""
+    """The uplift of the blend over the blend without each of its sources, in percent."""
     rows = [(row, one.against(row.name)) for row in one.rows if row.kind == "without"]
     found = [(row.source, comparison.found) for row, comparison in rows if comparison is not None]
     found = [(name, f) for name, f in found if math.isfinite(f.uplift.mean)]
@@ -186,7 +186,7 @@ def trade_offs(one: RoundFigures, label: str) -> str:
 
 
 def growth(found: Evaluation, label: str) -> str:
-    """The metric over what a new user has done, round by round, for members, baselines and blend."""
+    """The metric over the number of a new user's events, round by round, for members, baselines and blend."""
     first = found.rounds[0]
     look = _look(first)
 
@@ -226,7 +226,7 @@ def growth(found: Evaluation, label: str) -> str:
 
 
 def known_and_new(rounds: Sequence[RoundFigures], label: Callable[[RoundFigures], str]) -> str:
-    """Rounds side by side, each row a bar: new items, and what serving them costs the known ones."""
+    """Rounds side by side, with a bar for each row: new items, and the cost for known items of serving them."""
     rows = _main_rows(rounds[0])[::-1]
     look = _look(rounds[0])
 

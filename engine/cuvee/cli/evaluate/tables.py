@@ -1,4 +1,4 @@
-"""An evaluation as tables that a person reads in 80 columns."""
+"""An evaluation as tables for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LAST = ("diversity", "popularity", "gini", "fallback", "empty")
 
 
 def show_evaluation(found: Evaluation, *, every_metric: bool = False) -> None:
-    """What was measured: the rows, segments or rounds side by side, verdicts, and what was decided."""
+    """All tables: the rows, segments or rounds side by side, comparisons, and notes."""
     console = Console(highlight=False)
     title = Text.assemble((found.product, "bold"), f", {found.protocol}: ", sample_of(found))
     say(console, title)
@@ -77,7 +77,7 @@ def _rows(console: Console, one: RoundFigures, *, every_metric: bool) -> None:
     blocks = [few]
     if every_metric:
         rest = [n for n in first if n != one.primary]
-        # accuracy, then what the lists are like and where they come from: each as wide as a terminal is
+        # two tables, each as wide as a terminal: accuracy first, then the other metrics
         first_block = [n for n in rest[:4] if n != "precision"]
         last_block = [n for n in rest if n in LAST]
         blocks = [first_block, [n for n in rest if n not in (*first_block, *last_block)], last_block]
@@ -103,14 +103,14 @@ def _rows(console: Console, one: RoundFigures, *, every_metric: bool) -> None:
 
 
 def worth(metric: str, segment: str = "") -> Callable[[Row], float]:
-    """What a row has of a metric, in a segment or among all."""
+    """A row's value of a metric, in a segment or among all."""
     return lambda row: (row.segments[segment] if segment else row.figures).means[metric].mean
 
 
 def best_of(rows: Sequence[Row], value: Callable[[Row], float], direction: int = 1) -> set[str]:
     """Names of the rows with the highest value (1), or the lowest (-1); none where neither is better (0).
 
-    Ablations do not compete, and where all are equal nobody is best.
+    Ablations do not count, and where all values are equal no row is best.
     """
     values = {row.name: value(row) for row in rows if row.kind != "without" and not math.isnan(value(row))}
     if not direction or len(set(values.values())) < 2:
@@ -158,7 +158,7 @@ def _side_by_side(console: Console, found: Evaluation) -> None:
 def main_comparisons(one: RoundFigures) -> Iterator[tuple[str, str, Comparison]]:
     """The blend against its best member, among all and in each segment, and against the baselines.
 
-    With the users, and with what the blend is compared, in words.
+    Each with the users, and what the blend is compared with, in words.
     """
     overall = one.against(one.best_member)
     if overall is not None:
@@ -191,7 +191,7 @@ def _verdict(table: Table, where: str, against: str, found: PairedDifference) ->
 
 
 def notes_of(found: Evaluation) -> list[str]:
-    """What was decided that changes figures."""
+    """Notes on decisions that change figures."""
     from cuvee.evaluation.results import METRICS
 
     k = found.rounds[0].k
@@ -212,8 +212,8 @@ def notes_of(found: Evaluation) -> list[str]:
         notes.append(f"diversity: {METRICS['diversity'].says}, by {', '.join(found.diversity_on)}")
     if any(len(one.segments) > 1 for one in found.rounds):
         notes.append(
-            "segments: each user is in one, by the liked events of the history that is asked with; `cuvee tune` asks "
-            "about an earlier event, and about withheld people as they began, so its segments are other people"
+            "segments: each user is in one, by the number of liked events in the history; `cuvee tune` holds out an "
+            "earlier event, and adds new users withheld from the models, so its segments hold other users"
         )
     kept = [name for name, reused in found.reused.items() if reused]
     if kept:

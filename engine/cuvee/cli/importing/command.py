@@ -86,7 +86,7 @@ def _roles(given: Sequence[str]) -> dict[str, Role]:
 
 
 def _settings(config: Path | None) -> Settings | None:
-    """The named configuration, or the one that is here; None without one."""
+    """The named configuration, or that of the working directory; None where there is none."""
     if config is None and not DEFAULT_CONFIG.exists():
         return None
     settings, _ = open_settings(config or DEFAULT_CONFIG)

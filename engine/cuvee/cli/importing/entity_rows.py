@@ -1,4 +1,4 @@
-"""Items and users of a Parquet file, through the very checks of the catalogue's API."""
+"""Items and users of a Parquet file, with the same checks as the catalogue's API."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Values = dict[str, Any]
 
 
 def item_batch(store: Store, product: str, options: ReadOptions, imported: Entities) -> Batch:
-    """Upserts items over what was imported; a column is an attribute, but for the id, ``title`` and ``deleted``."""
+    """Upserts items; every column is an attribute, except the id, ``title`` and ``deleted``."""
     items = overlaid(imported, store.items_since(product, 0))
     columns = Columns.of_items(items.frame.schema, title_column(items))
 
@@ -69,7 +69,7 @@ def _deleting(over: Callable[[ItemRow | None], ItemRow | None], old: ItemRow) ->
 
 
 def user_batch(store: Store, product: str, options: ReadOptions, imported: Entities, pseudonyms: Pseudonyms) -> Batch:
-    """Upserts users over what was imported; a column is an attribute, but for the id and ``interests``."""
+    """Upserts users; every column is an attribute, except the id and ``interests``."""
     columns = Columns.of_users(imported.frame.schema)
     forgotten = store.forgotten(product)
 
@@ -96,7 +96,7 @@ def user_batch(store: Store, product: str, options: ReadOptions, imported: Entit
 
 
 def _named(rows: Rows, options: ReadOptions) -> Rows:
-    """With the id as ``id``, and the other columns as they are mapped."""
+    """The rows with the id as ``id``, and the other columns under their mapped names."""
     check_named(rows, options)
     kind = "item" if rows.part is Part.ITEMS else "user"
     there = [name for name in rows.frame.columns if name != LINE]
@@ -119,7 +119,7 @@ def _named(rows: Rows, options: ReadOptions) -> Rows:
 
 
 def _values(rows: Rows) -> Sequence[tuple[int, str, Values]]:
-    """Line, id, and what is given of the rest."""
+    """Line, id, and the other values that are not null."""
     found = []
     for row in rows.frame.iter_rows(named=True):
         given = {name: value for name, value in row.items() if value is not None}
@@ -128,7 +128,7 @@ def _values(rows: Rows) -> Sequence[tuple[int, str, Values]]:
 
 
 def _plain(value: Any) -> Any:
-    """As the API takes it."""
+    """The row as an API message."""
     if isinstance(value, list):
         return [str(one) for one in value if one is not None]
     if isinstance(value, datetime.date):
@@ -137,7 +137,7 @@ def _plain(value: Any) -> Any:
 
 
 def _object(name: str, given: object) -> dict[str, Any]:
-    """What a column of JSON says."""
+    """The entries of a JSON object in a column."""
     if given is None:
         return {}
     try:
@@ -150,7 +150,7 @@ def _object(name: str, given: object) -> dict[str, Any]:
 
 
 def _flag(name: str, given: object) -> bool:
-    """What a column says that is no attribute; false where nothing is known."""
+    """A flag that is not an attribute; false where it is missing."""
     flag = as_flag(given)
     if flag is None and not is_missing(given):
         raise InvalidArgument(name, "is a flag: true or false, 1 or 0, yes or no")
@@ -158,7 +158,7 @@ def _flag(name: str, given: object) -> bool:
 
 
 def _attributes(packed: object, columns: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Values of the wire, of columns and of entries in ``attributes``."""
+    """API values from columns and from entries in ``attributes``."""
     given = {name: _plain(value) for name, value in {**_object("attributes", packed), **columns}.items()}
     for name, value in given.items():
         if not isinstance(value, str | float | int | bool | list):

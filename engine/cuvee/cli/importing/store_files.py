@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["import_into_store", "register"]
 
 EVENTS, ENTITIES = 50_000, 1_000
-"""Rows that are stored in one transaction: others wait for it."""
+"""How many rows are stored in one transaction, for which other writers wait."""
 
 
 def register(app: typer.Typer) -> None:
@@ -52,10 +52,10 @@ def export(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Write what the store has of a product into Parquet files: events, items, users.
+    """Write a product's stored events, items and users into Parquet files.
 
-    Interrupted, it goes on with the next call. What was imported into a
-    dataset is not in it.
+    After an interruption, the same command continues. Data that was
+    imported into a dataset is not exported.
     """
     from rich.console import Console
     from rich.text import Text
@@ -108,12 +108,12 @@ def import_into_store(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Store Parquet files as events, items and users of a product, and report what became of the rows.
+    """Store Parquet files as events, items and users of a product, and report on the rows.
 
     Raises:
         NotFound: there is no such product.
         DataError: a file cannot be read, or no row of it can be used; with ``strict`` where one row cannot.
-        UnavailableError: the store cannot be reached; the same command goes on where it was interrupted.
+        UnavailableError: the store cannot be reached; the same command continues where it was interrupted.
     """
     from cuvee.cli.importing.told import show_stored
     from cuvee.cli.terminal.progress import Bars
@@ -131,7 +131,7 @@ def import_into_store(
             raise InvalidArgument("--map", f"{name!r}: no file of {part} is given")
         if events_alone and part in {None, Part.INTERACTIONS} and own not in EVENT_COLUMNS:
             there = ", ".join(EVENT_COLUMNS)
-            raise InvalidArgument("--map", f"{own!r} is nothing that events have; there are: {there}")
+            raise InvalidArgument("--map", f"events have no {own!r}; there are: {there}")
     files = list(_files(given))
     store = _store(settings)
     found: dict[Part, Imported] = {}
@@ -158,7 +158,7 @@ def import_into_store(
 
 
 def _files(given: Mapping[Part, Path]) -> Iterator[tuple[Part, Path]]:
-    """Every Parquet file, with what it holds; items and users before the events that name them."""
+    """Every Parquet file, with its part; items and users before the events that name them."""
     from cuvee.data.files.raw import Part
     from cuvee.data.store.transfer.exports import FOLDERS
 
@@ -181,7 +181,7 @@ def _files(given: Mapping[Part, Path]) -> Iterator[tuple[Part, Path]]:
 def _batch(
     store: Store, settings: Settings, product: str, part: Part, options: ReadOptions, kind: EventType | None
 ) -> tuple[Batch, int]:
-    """What stores one batch of a part, and how many rows a batch has."""
+    """The function that stores one batch of a part, and the number of rows in a batch."""
     from cuvee.cli.importing.entity_rows import item_batch, user_batch
     from cuvee.data.files.raw import Part, Rows
     from cuvee.data.store.rows import now
@@ -207,7 +207,7 @@ def _batch(
 
 
 def _imported(settings: Settings, product: str) -> Dataset:
-    """What was imported for the product; an empty one where nothing was."""
+    """The product's imported catalogue; an empty one where nothing was imported."""
     from cuvee.data.catalog import Catalog, Entities
     from cuvee.data.dataset import Dataset
     from cuvee.data.imported import imported_data
@@ -218,7 +218,7 @@ def _imported(settings: Settings, product: str) -> Dataset:
 
 
 def _known_items(store: Store, settings: Settings, product: str) -> pl.Series:
-    """Ids of the items that were imported or are in the store, but for deleted ones."""
+    """Ids of the imported and the stored items, without deleted ones."""
     import polars as pl
 
     from cuvee.data.catalog import Entities

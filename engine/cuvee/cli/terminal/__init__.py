@@ -1,1 +1,1 @@
-"""What every command shares: options, progress bars, tables, and errors in words."""
+"""Shared by all commands: options, progress bars, tables, and error messages."""

@@ -1,4 +1,4 @@
-"""Errors as a person reads them: what is wrong, where, and what to do, on stderr."""
+"""Error messages on stderr: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Differences between two ways to make lists, as people read them."""
+"""Text for the differences between two ways to make lists."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def percent(value: float) -> str:
 
 
 def uplift(found: PairedDifference) -> str:
-    """How much more the first has than the second: ``+4.1 % [+1.2, +6.9]``, with its 95 % interval.
+    """By how much the first is higher than the second: ``+4.1 % [+1.2, +6.9]``, with its 95 % interval.
 
-    Absolute where the second has (nearly) nothing, since nothing is a per cent of 0; without an
-    interval where there is none, for a single person; ``both 0`` where there is nothing at all.
+    The difference is absolute where the second is (nearly) 0. It has no interval for a single person.
+    ``both 0`` where both are 0.
     """
     if found.first == found.second == 0:
         return "both 0"
@@ -33,7 +33,7 @@ def uplift(found: PairedDifference) -> str:
 
 
 def better_share(found: PairedDifference) -> str:
-    """In how many of the resamples the first is better; empty for a single person."""
+    """The share of resamples in which the first is better; empty for a single person."""
     return f"{found.share_above:.1%}" if math.isfinite(found.difference.low) else ""
 
 

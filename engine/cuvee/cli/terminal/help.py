@@ -1,4 +1,4 @@
-"""The help of every command: texts as they were written, and no word broken at 80 columns."""
+"""The help of every command: text is printed as written, and no word is broken at 80 columns."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["dashed", "literal"]
 def literal(app: typer.Typer) -> Any:
     """The command of an app, its help printed as it stands in the source.
 
-    Rich reads ``[tune]`` in a text as markup and prints nothing of it, so brackets are escaped. The
-    lines of a paragraph are joined, since the terminal is as wide as it is. The examples at the end
-    are markup on purpose and stay.
+    Rich reads ``[tune]`` in a text as markup and drops it, so brackets are escaped. The lines of a
+    paragraph are joined, so that it wraps at the terminal's width. The examples at the end are intended
+    markup and stay.
     """
     command = typer.main.get_command(app)
     command.context_settings = {**command.context_settings, "token_normalize_func": dashed}

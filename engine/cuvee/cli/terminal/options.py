@@ -1,4 +1,4 @@
-"""What the commands share: their common options, and the way to settings and registry."""
+"""Common options of the commands, and loading of settings and plugins."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def open_registry() -> Registry:
 
     from cuvee.registry import Registry
 
-    # stdout belongs to the command's own answer
+    # stdout is for the command's own output
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     return Registry.load()
 
@@ -71,7 +71,7 @@ def open_settings(config: Path) -> tuple[Settings, Registry]:
 
 
 def product_file(config: Path, product: str) -> Path:
-    """Where a product's file lies, beside a configuration that can be read."""
+    """The path of a product's file, beside a configuration that can be read."""
     import tomllib
 
     folder = tomllib.loads(config.read_text(encoding="utf-8")).get("products", "products")
@@ -79,7 +79,7 @@ def product_file(config: Path, product: str) -> Path:
 
 
 def check_product(settings: Settings, name: str) -> str:
-    """The product's name, if there is such a product.
+    """The given name, after checking that there is such a product.
 
     Raises:
         NotFound: names those that there are.

@@ -15,7 +15,7 @@ __all__ = ["Bars"]
 
 
 class Bars(AbstractContextManager["Bars"]):
-    """Given a name, hands out where its progress goes; a new name ends the one before.
+    """A context that returns a progress bar for a name; a new name ends the bar before.
 
     Shows nothing where stderr is not a terminal.
     """

@@ -1,4 +1,4 @@
-"""Tables and JSON on stdout, and numbers as people read them."""
+"""Tables and JSON on stdout, and formatting of numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["plain_table", "print_json", "say", "show_table", "size", "span"]
 
 def print_json(value: object) -> None:
     """Print to stdout as JSON, as is: no wrapping, no colours."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - what the command is asked for
+    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - the command's output
 
 
 class PlainTable(Table):
@@ -33,7 +33,7 @@ class PlainTable(Table):
         between = 2 * (len(self.columns) - 1)
         widths = self._widths(console, options, options.max_width - between)
         for column, width in zip(self.columns, widths, strict=True):
-            column.width, column.overflow = width, "fold"  # nothing is wider than its column
+            column.width, column.overflow = width, "fold"  # no cell is wider than its column
         yield from super().__rich_console__(console, options.update(max_width=sum(widths) + between))
 
     def _widths(self, console: Console, options: ConsoleOptions, room: int) -> list[int]:
@@ -63,7 +63,7 @@ def plain_table(*columns: str, right: Sequence[str] = (), title: str | None = No
 
 
 def show_table(console: Console, table: Table) -> None:
-    """Print a table whole, however narrow the terminal is."""
+    """Print a table without cutting it, however narrow the terminal is."""
     console.print(table, crop=False)
 
 

@@ -1,4 +1,4 @@
-"""``cuvee tune``: learn what each source counts, show what it is worth, and write it into the product's file."""
+"""``cuvee tune``: learn the weight of each source, show the gain, and write it into the product's file."""
 
 from cuvee.cli.tune.command import register
 

@@ -1,4 +1,4 @@
-"""``cuvee tune``: learn how much each source counts, and prove that it pays."""
+"""``cuvee tune``: learn the weight of each source, and check that it improves the lists."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["REFUSED", "register"]
 
 REFUSED = 3
-"""Exit code where the blend is not better: nothing was proposed, nothing applied."""
+"""Exit code where the blend is not better; nothing is proposed or applied."""
 
 
 class Metric(enum.StrEnum):
-    """What is made best."""
+    """The metric to optimise."""
 
     NDCG = "ndcg"
     HIT_RATE = "hit_rate"
@@ -46,14 +46,14 @@ class Metric(enum.StrEnum):
 
 
 class Over(enum.StrEnum):
-    """Where the cases come from."""
+    """The window that the cases come from."""
 
     VALIDATION = "validation"
     GLOBAL_TIME = "global-time"
 
 
 class Missing(enum.StrEnum):
-    """What a missing opinion counts as."""
+    """How a missing opinion is scored."""
 
     PRIOR = "prior"
     SKIP = "skip"
@@ -104,13 +104,15 @@ def tune(
         typer.Option(
             metavar="N",
             min=0,
-            help="So many people, a fifth at most, are not learnt from and asked about as new users. 0: nobody, short "
-            "histories then keep their weights.",
+            help="How many people, a fifth at most, are withheld from the models and serve as new users. With 0, short "
+            "histories keep their weights.",
         ),
     ] = 1000,
-    users: Annotated[int | None, typer.Option(metavar="N", min=1, help="Ask about a random sample of others.")] = 6000,
+    users: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Use a random sample of the other users.")
+    ] = 6000,
     compare: Annotated[
-        bool, typer.Option(help="Try rrf, weighted and learned, and say what each is worth and costs.")
+        bool, typer.Option(help="Also try rrf, weighted and learned, and report the gain and cost of each.")
     ] = True,
     new_items: Annotated[
         bool,
@@ -206,7 +208,7 @@ def tune(
 
 
 def _check(registry: Registry, method: str | None, calibrate: str | None) -> None:
-    """Refuse names that nobody registers.
+    """Refuse names that no plugin registers.
 
     Raises:
         InvalidArgument: names those that there are.
@@ -243,7 +245,7 @@ def _window(settings: Settings, product: Product, kind: str, newcomers: int, use
 
 
 def _write(patch: Patch, out: Path, file: Path, config: Path, *, apply: bool) -> list[Path]:
-    """Write a patch, what lies beside it, and with ``apply`` the product's file; gives what was written.
+    """Write a patch, the files beside it, and with ``apply`` the product's file; returns the written paths.
 
     Raises:
         ConfigError: the configuration cannot be loaded with it; the product's file is as before.
@@ -310,7 +312,7 @@ def _show_patch(patch: Patch, written: list[Path], *, applied: bool) -> None:
 
 
 def _plain(found: Tuning | NewItemsTuning, patch: Patch, written: list[Path]) -> dict[str, object]:
-    """What was found as plain values."""
+    """The result as plain values."""
     from dataclasses import asdict
 
     plain = _finite(asdict(found))
@@ -323,7 +325,7 @@ def _plain(found: Tuning | NewItemsTuning, patch: Patch, written: list[Path]) ->
 
 
 def _finite(value: Any) -> Any:
-    """The same, numbers that JSON cannot say as null (an uplift over 0)."""
+    """The same, with null for numbers that JSON cannot express (an uplift over 0)."""
     if isinstance(value, dict):
         return {key: _finite(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

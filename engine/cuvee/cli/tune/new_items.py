@@ -1,4 +1,4 @@
-"""``cuvee tune --new-items``: learn how high an item stands that nobody had to do with yet."""
+"""``cuvee tune --new-items``: learn how high items without events should be ranked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def patch_of_new_items(found: NewItemsTuning, product: Product, day: str, config
         f"  {BEARABLE:.1%} at most (95 %, paired bootstrap over people).",
         f"`cuvee tune {found.product} --new-items --apply` puts this into products/{found.product}.toml.",
     ]
-    had = {key: value for key, value in product.blend.options.items() if key != "learnt"}  # lies in a file of its own
+    had = {key: value for key, value in product.blend.options.items() if key != "learnt"}  # is in a file of its own
     options = {**had, "optimism": found.chosen}
     return Patch(head=head, settings={}, options=options, segments={}, weights={}, tag=day)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Patch", "patched", "require_tune", "write_whole"]
 
 MARK = "tuned "
-"""How the comments begin that a later patch may replace."""
+"""The beginning of comments that a later patch may replace."""
 
 
 def require_tune() -> None:
@@ -58,7 +58,7 @@ class Patch:
     notes: Mapping[str, str] = field(default_factory=dict)
     """Segment -> how its weights came about, in one line."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Name -> content of what lies beside the product's file: what a blender has learnt."""
+    """Name -> content of a file beside the product's file: what a blender has learnt."""
     tag: str = ""
     """Stands, after the mark, behind each line that is applied: the date and the metric."""
 
@@ -93,7 +93,7 @@ def _parsed(text: str, file: str) -> TOMLDocument:
 
 
 def patched(text: str, patch: Patch, file: str = "the product's file") -> str:
-    """A product's file with a patch applied. All that the patch does not set stays as it is.
+    """A product's file with a patch applied. Everything that the patch does not set is unchanged.
 
     Raises:
         ConfigError: ``text`` is not TOML.
@@ -134,7 +134,7 @@ def _put(table: MutableMapping[str, Any], key: str, value: object, comment: str 
     old = table.get(key)
     new = value if isinstance(value, Item) else tomlkit.item(value)
     table[key] = new
-    if isinstance(table, InlineTable):  # has no room for comments
+    if isinstance(table, InlineTable):  # cannot have comments
         return
     said = old.trivia.comment.lstrip("# ") if isinstance(old, Item) and not isinstance(old, Table) else ""
     kept = said if said and not said.startswith(MARK) else comment
@@ -145,7 +145,7 @@ def _put(table: MutableMapping[str, Any], key: str, value: object, comment: str 
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Write a file in one step: whoever reads it meanwhile has the old one or the new one."""
+    """Write a file atomically: readers see either the old or the new content."""
     file.parent.mkdir(parents=True, exist_ok=True)
     mode = file.stat().st_mode & 0o777 if file.exists() else 0o644
     descriptor, aside = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)

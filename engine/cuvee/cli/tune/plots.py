@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["as_text", "save_png"]
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f3c8d", "#8c564b", "#505050")
-"""Told apart by the colour-blind, too (Okabe and Ito, with three more)."""
+"""A palette for the colour-blind (Okabe and Ito, with three more colours)."""
 IN_TERMINAL = ("blue+", "red+", "green+", "magenta+", "yellow", "cyan+", "magenta", "red", "white")
 IN_BLACK = ("*", "+", "o", "x", "#", "@", "%", "=", "~")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">")

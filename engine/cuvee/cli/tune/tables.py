@@ -1,4 +1,4 @@
-"""What ``cuvee tune`` found, as tables for a person and as the patch that it proposes."""
+"""The result of ``cuvee tune``, as tables and as the proposed patch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def lengths(segments: Sequence[SegmentTuning], at: int) -> str:
 
 
 def show_tuning(found: Tuning) -> None:
-    """Segments, then the whole, then what else was tried."""
+    """The segments, the whole, and the other methods that were tried."""
     console = Console(highlight=False)
     right = ("people", "before", "learnt", "alone")
     title = f"{found.product}: {found.measure}"
@@ -96,7 +96,7 @@ def _cost(found: Tuning, seconds: float) -> str:
 
 
 def notes(found: Tuning) -> list[str]:
-    """What the figures are, in sentences."""
+    """Notes on the meaning of the figures."""
     lines = [
         f"{found.window} window, {found.n_cases:,} cases; each is measured with weights learnt from other people",
         "intervals: 95 %, paired bootstrap over people",
@@ -108,22 +108,22 @@ def notes(found: Tuning) -> list[str]:
     lines += [f"{', '.join(names)}: {who}" for who, names in of.items()]
     if found.withheld:
         lines.append(
-            f"as they began: {found.withheld:,} people from whom no model has learnt, asked about after their first "
+            f"as new users: {found.withheld:,} people withheld from every model, evaluated after their first "
             "events; right are their next 5 items"
         )
     lines.append(
-        "who has a number of events between the beginnings of two segments counts in both, as the weights do; "
-        "`cuvee evaluate` asks about each user's last event and puts each user into one segment"
+        "a user whose number of events lies between the beginnings of two segments counts in both, as the weights do; "
+        "`cuvee evaluate` uses each user's last event and puts each user into one segment"
     )
     return lines
 
 
 def _who(segment: SegmentTuning) -> str:
-    """The people whom a segment's figures are of."""
+    """The people of a segment's figures."""
     began, whole = segment.people_cut, segment.people_whole
     if not began:
         return f"{whole:,} people with their whole history"
-    return f"{began:,} people as they began" + (f" and {whole:,} with their whole history" if whole else "")
+    return f"{began:,} people as new users" + (f" and {whole:,} with their whole history" if whole else "")
 
 
 def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
@@ -176,7 +176,7 @@ def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
 
 
 def _alone(segment: SegmentTuning) -> str:
-    """That one source is best, and why others stand beside it."""
+    """A note that one source is best, and why others are listed beside it."""
     said = f"{segment.best_member} alone is best"
     if not segment.beside:
         return said
