@@ -268,3 +268,18 @@ def test_attributions_on_the_wire_are_those_that_protobuf_writes(given: Any) -> 
                     if scaled:
                         one.calibrated = calibrated[s, b, k]
             assert pb.RecommendedItem.FromString(found[b][k]).SerializeToString() == wanted.SerializeToString()
+
+
+@given(two=st.tuples(events, events))
+def test_the_nearest_liked_item_is_that_of_the_largest_cosine(two: Any) -> None:
+    rng = np.random.default_rng(2)
+    table = rng.normal(size=(7, 3)).astype(np.float32)
+    table /= np.linalg.norm(table, axis=1, keepdims=True)
+    table[6] = 0
+    histories = Histories.build([[i for i, _ in row] for row in two], [[w for _, w in row] for row in two])
+    pairs = np.array([(b, i) for b in range(2) for i in range(7)], np.int32)
+    rows, items = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+    found = kernels.nearest_liked(histories.offsets, histories.items, histories.weights, table, rows, items)
+    for own, (b, item) in zip(found.tolist(), pairs.tolist(), strict=True):
+        liked = {i for i, w in two[b] if w > 0 and i < 7 and i != item and table[i] @ table[item] > 1e-6}
+        assert own == (max(liked, key=lambda i: float(table[i] @ table[item])) if liked else -1)

@@ -18,8 +18,8 @@ from scipy import sparse
 from cuvee.kernels import compiled
 
 __all__ = [
-    "attributions", "best_columns", "in_history", "is_finite", "is_inside", "pick", "products", "ranks", "settle",
-    "strongest", "take", "top", "union", "with_prior", "zscore",
+    "attributions", "best_columns", "in_history", "is_finite", "is_inside", "nearest_liked", "pick", "products",
+    "ranks", "settle", "strongest", "take", "top", "union", "with_prior", "zscore",
 ]  # fmt: skip
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -230,6 +230,26 @@ def strongest(history: Matrix, table: Floats | Matrix, rows: Ints, items: Ints) 
         compiled.support(*parts, table, rows, items, best)
     else:
         compiled.sparse_support(*parts, table.indptr, table.indices, table.data, rows, items, best)
+    return best
+
+
+def nearest_liked(offsets: Offsets, events: Ints, weights: Floats, directions: Floats, rows: Ints, items: Ints) -> Ints:
+    """For each pair (rows[j], items[j]) the liked item of that row's history that is nearest to the item by cosine.
+
+    Args:
+        offsets: int64[B + 1]; row b's events are ``events[offsets[b]:offsets[b + 1]]``.
+        events: int32, positions.
+        weights: float32; above 0 is liked.
+        directions: float32[n, d], C order, rows of length 1, or 0 for what nothing is known of.
+        rows: int32[P].
+        items: int32[P], each below n.
+
+    Returns:
+        int32[P]: another item than the pair's own, of equally near ones the first in the catalogue; -1 where no
+        cosine is above 0.
+    """
+    best = np.empty(len(rows), np.int32)
+    compiled.nearest(offsets, events, weights, directions, rows, items, best)
     return best
 
 

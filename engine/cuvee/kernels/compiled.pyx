@@ -571,3 +571,31 @@ def attributions(list names, const unsigned char[:, :] part, const float[:, :, :
                 ends[b * items.shape[1] + k] = to - &out[0]
     free(where)
     free(length)
+
+
+def nearest(const offset_t[:] offsets, const int[:] events, const float[:] weights, const float[:, ::1] table,
+            const int[:] rows, const int[:] items, int[::1] best):
+    """For each pair (row, item) the liked item of the row whose row of the table is nearest to the item's; or -1."""
+    cdef Py_ssize_t j, e, d, width = table.shape[1], n = table.shape[0]
+    cdef float total, most
+    cdef int item, found
+    cdef const float* one
+    cdef const float* other
+    with nogil:
+        for j in range(rows.shape[0]):
+            most = 0
+            found = -1
+            one = &table[items[j], 0]
+            for e in range(offsets[rows[j]], offsets[rows[j] + 1]):
+                item = events[e]
+                if item == items[j] or item == found or not 0 <= item < n or not weights[e] > 0:
+                    continue
+                other = &table[item, 0]
+                total = 0
+                for d in range(width):
+                    total += one[d] * other[d]
+                # of those that are equal but for rounding, the first in the catalogue
+                if total > most + 1e-6 or (total > most - 1e-6 and found >= 0 and item < found):
+                    most = total if total > most else most
+                    found = item
+            best[j] = found

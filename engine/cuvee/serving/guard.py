@@ -23,6 +23,7 @@ from grpc_status import rpc_status
 from cuvee.errors import DeadlineExceeded, InvalidArgument, UnavailableError
 from cuvee.pseudonyms import Pseudonyms
 from cuvee.serving.broken_text import mended
+from cuvee.serving.clocks import Clocks
 from cuvee.serving.pseudonymised import pseudonymise
 from cuvee.serving.status import code_of, status_of
 
@@ -102,6 +103,7 @@ class Guard:
         self._longest = longest
         self._pseudonyms = pseudonyms
         self._going = 0
+        self._clocks = Clocks()
         self.leaving = asyncio.Event()
         """Set when the server is to stop: calls without an end of their own, such as streams, then end."""
         self._last_call = 0.0
@@ -149,20 +151,22 @@ class Guard:
 
     def _unary(self, answer: Callable[[Any, Any], Awaitable[Any]], method: str) -> Any:
         async def guarded(request: Any, context: Context) -> Any:
-            deadline = deadline_of(context, self._longest)
+            clock = self._clocks.start(deadline_of(context, self._longest))
             self._going += 1
             try:
                 self._enter(request)
-                async with asyncio.timeout(deadline - time.monotonic()) as clock:
-                    return await answer(request, context)
-            except TimeoutError as problem:
+                return await answer(request, context)
+            except asyncio.CancelledError:
+                if not clock.rang:
+                    raise
                 late = DeadlineExceeded("no answer within the deadline; allow more time or ask for less")
-                await _abort(context, late if clock.expired() else problem, method)
+                await _abort(context, late, method)
             except grpc.aio.AbortError:
                 raise
             except Exception as problem:  # noqa: BLE001 - unexpected errors are caught, logged and hidden here
                 await _abort(context, problem, method)
             finally:
+                self._clocks.stop(clock)
                 self._going -= 1
 
         return guarded

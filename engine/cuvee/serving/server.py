@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Callable
@@ -38,6 +39,10 @@ RETRY, SELDOM = 5.0, 60.0
 """Seconds until a product that could not be loaded is tried again: at first, and at most."""
 NOTICE = 0.2
 """Seconds between reporting NOT_SERVING and refusing calls, so that balancers and clients can switch."""
+
+
+COLLECTED = (50_000, 20, 50)
+"""Objects made beyond those let go before the young are collected; and so many collections before the older are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +220,13 @@ async def _assembled(
     return _Parts(server, guard, stored, lists, state)
 
 
+def _leave_alone() -> None:
+    """Have the garbage collector pass over what was loaded: to look through all of it took a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTED)
+
+
 def _tell(said: Ready, settings: Settings, ready: Callable[[Ready], None] | None) -> None:
     log.info("ready", address=said.address, products=said.products, revision=settings.revision)
     if ready is not None:
@@ -274,6 +286,7 @@ async def serve(
             if worker is not None:
                 address = await begin()
                 worker.ready()
+            _leave_alone()
             _tell(Ready(address, products.ready), settings, ready)
             preparing = asyncio.ensure_future(loading.again())
             await stopping

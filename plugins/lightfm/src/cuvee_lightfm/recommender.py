@@ -156,20 +156,36 @@ class LightFMRecommender(Recommender[LightFMConfig]):
         """The liked item of the history that is nearest by cosine: "close to Alien, which you liked"."""
         words: list[str | None] = [None] * len(items)
         table, history = self.factors.catalog_items, queries.histories
-        inside = (items >= 0) & (items < len(table))
-        for b in np.unique(rows[inside]).tolist():
-            mine = slice(history.offsets[b], history.offsets[b + 1])
-            liked = np.unique(history.items[mine][history.weights[mine] > 0])
-            if not len(liked):
-                continue
-            at = np.flatnonzero(inside & (rows == b))
-            cosines = _directions(table[items[at], :-1]) @ _directions(table[liked, :-1]).T
-            cosines[liked == items[at][:, None]] = 0
-            # rounded, so that of equals the first is named whichever others are asked for
-            nearest, told = liked[np.round(cosines, 5).argmax(axis=1)].tolist(), cosines.max(axis=1) > 0
-            for j, item, say in zip(at.tolist(), nearest, told.tolist(), strict=True):
-                words[j] = f"close to {self.items.title(item)}, which you liked" if say else None
+        asked = np.flatnonzero((items >= 0) & (items < len(table)))
+        if self.index is None:
+            found = kernels.nearest_liked(
+                history.offsets, history.items, history.weights, self._near, rows[asked], items[asked]
+            )
+        else:
+            found = self._nearest(queries, rows[asked], items[asked])
+        for at, item in zip(asked.tolist(), found.tolist(), strict=True):
+            if item >= 0:
+                words[at] = f"close to {self.items.title(item)}, which you liked"
         return words
+
+    @cached_property
+    def _near(self) -> Floats:
+        """float32[N, d]: the items' factors at length 1."""
+        return np.ascontiguousarray(_directions(self.factors.catalog_items[:, :-1]))
+
+    def _nearest(self, queries: Queries, rows: Ints, items: Ints) -> Ints:
+        """The same of a large catalogue: only the vectors of these items and of these histories are looked at."""
+        mine = np.unique(rows)
+        history = queries.histories.select(mine)
+        usable = history.items < len(self.factors.catalog_items)
+        few, at = np.unique(np.concatenate([items, history.items[usable]]), return_inverse=True)
+        near = np.ascontiguousarray(_directions(self.factors.catalog_items[few, :-1]))
+        events = np.full(len(history.items), -1, np.int32)
+        events[usable] = at[len(items) :]
+        places = np.searchsorted(mine, rows).astype(np.int32)
+        wanted = at[: len(items)].astype(np.int32)
+        found = kernels.nearest_liked(history.offsets, events, history.weights, near, places, wanted)
+        return np.where(found >= 0, few[found], -1)
 
     def item_vectors(self) -> Floats:
         """float32[N, d]: the items' factors, without their biases."""
