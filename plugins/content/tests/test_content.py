@@ -157,7 +157,7 @@ def test_weights_turn_columns_up_and_off():
     assert words.candidates(session([DARK]), 1).items[0, 0] == NIGHT
     assert scores(words, session([DARK]))[0, ALIEN] == 0
     assert scores(genres, session([DARK]))[0, ALIEN] > 0
-    with pytest.raises(ValueError, match="genre is no content of the items; choose from: title, genres, year"):
+    with pytest.raises(ValueError, match="genre is no column with content; choose from: title, genres, year"):
         fit(weights={"genre": 1.0})
 
 

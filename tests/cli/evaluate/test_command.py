@@ -143,8 +143,8 @@ def test_where_segments_are_shown_it_is_told_of_whom_they_speak(
     html = place / "report.html"
     done = run("evaluate", "toys", "--protocol", protocol, "--html", html, "-c", place / "cuvee.toml")
     note = (
-        "segments: each user is in one, by the number of liked events in the history; `cuvee tune` holds out an earlier "
-        "event, and adds new users withheld from the models, so its segments hold other users"
+        "segments: each user is in one, by the number of liked events in the history; `cuvee tune` holds out an "
+        "earlier event, and adds new users withheld from the models, so its segments hold other users"
     )
     assert " ".join(done.out.split()).count(note) == apart
     assert html.read_text(encoding="utf-8").count(f"<li>{note}</li>") == apart

@@ -1,4 +1,4 @@
-"""Content for Cuvée: items by what they are, users by what they did and what they say they like."""
+"""Content for Cuvée: items described by their columns, users by their history and declared interests."""
 
 from cuvee_content.config import ContentConfig
 from cuvee_content.recommender import Content

@@ -118,7 +118,7 @@ class Words:
         try:
             vectorizer = _vectorizer(settings, min_df=config.min_df, max_features=config.max_features)
             counts = vectorizer.fit_transform(texts)
-        except ValueError:  # scikit-learn's word for "no term stands in so many texts"
+        except ValueError:  # scikit-learn raises this where no term occurs in enough texts
             return cls((), np.empty(0, np.float32), settings, np.empty((0, 0), np.float32))
         terms, idf = vectorizer.get_feature_names_out().tolist(), vectorizer.idf_.astype(np.float32)
         components = np.empty((len(terms), 0), np.float32)
@@ -196,9 +196,9 @@ def _vectorizer(settings: Mapping[str, Any], **more: Any) -> Any:
 
 @dataclass(frozen=True)
 class Numbers:
-    """A quantity: how near it is to each of a few points of its scale (linear hat functions).
+    """A quantity, encoded by its nearness to each of a few points of its scale (linear hat functions).
 
-    So near numbers have a high cosine and far ones none, whatever their unit or spread.
+    So close numbers have a high cosine and distant ones 0, whatever their unit or spread.
     """
 
     kind: ClassVar[str] = "numbers"
@@ -213,7 +213,7 @@ class Numbers:
         found = _numbers(values)
         found = found[np.isfinite(found)]
         knots = np.unique(np.quantile(found, np.linspace(0, 1, KNOTS))) if len(found) else np.empty(0)
-        return cls(knots if len(knots) > 1 else np.empty(0))  # one point tells no item from another
+        return cls(knots if len(knots) > 1 else np.empty(0))  # a single point cannot distinguish items
 
     @property
     def width(self) -> int:
@@ -221,7 +221,7 @@ class Numbers:
         return len(self.knots)
 
     def encode(self, values: Sequence[object]) -> Rows:
-        """One row per number; beyond the ends of the scale is at its ends."""
+        """One row per number; numbers beyond the scale are clipped to its ends."""
         numbers = _numbers(values)
         known = np.flatnonzero(np.isfinite(numbers)) if self.width else np.empty(0, np.int64)
         if not len(known):
@@ -237,7 +237,7 @@ class Numbers:
         return unit_rows(rows)
 
     def liked(self, values: Sequence[str]) -> Rows:
-        """One row for liked numbers, the mean of theirs."""
+        """One row for liked numbers: the mean of their rows."""
         return unit_rows(sparse.csr_array(self.encode(values).sum(axis=0)[None]))
 
     def word(self, feature: int) -> str:
@@ -287,7 +287,7 @@ class ReadyVectors:
         return cls(next((len(v) for v in values if isinstance(v, list | tuple)), 0))
 
     def encode(self, values: Sequence[object] | npt.NDArray[Any]) -> Rows:
-        """One row per vector, float[n, width] or a sequence; of another length, or not finite, is nothing."""
+        """One row per vector, float[n, width] or a sequence; zeros for one of another length or not finite."""
         rows = np.zeros((len(values), self.width), np.float32)
         if isinstance(values, np.ndarray) and values.shape[1] == self.width:
             rows[:] = values
@@ -299,7 +299,7 @@ class ReadyVectors:
         return unit_rows(rows)
 
     def liked(self, values: Sequence[str]) -> Rows:
-        """Nobody declares a vector: zero."""
+        """Zeros: vectors cannot be declared."""
         del values
         return np.zeros((1, self.width), np.float32)
 

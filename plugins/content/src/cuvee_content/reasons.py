@@ -1,4 +1,4 @@
-"""Why an item fits a user, in words: the nearest item of the history, or the feature that says most."""
+"""Reasons for a recommendation: the nearest item of the history, or the feature that contributes most."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cuvee_content.vectors import Vectors
 __all__ = ["best_reasons"]
 
 ALIKE = 0.4
-"""The product of two vectors from which two items are said to be like each other."""
+"""The least product of two vectors at which two items are called similar."""
 LONGEST = 80
 """Characters of a title."""
 
@@ -32,7 +32,7 @@ def best_reasons(
 ) -> Sequence[str | None]:
     """One reason for each item asked for, int32[k], of one query; None for none.
 
-    The history's or the interests', whichever brought more.
+    From the history or from the interests, whichever contributes more.
     """
     liked = queries.histories.matrix(len(vectors), config.half_life)
     rows, past_rows = vectors.at(asked), vectors.at(liked.indices)
@@ -61,7 +61,7 @@ def best_reasons(
 
 
 def _feature(space: Space, items: Entities, features: npt.NDArray[Any], terms: npt.NDArray[np.float32]) -> str | None:
-    """The sparse feature that brought most, "genre: noir"."""
+    """The sparse feature that contributes most, such as "genre: noir"."""
     if not len(terms) or terms.max() <= 0:
         return None
     column, word = space.feature(int(features[terms.argmax()]))
@@ -75,14 +75,14 @@ def _nearest(
     weights: npt.NDArray[np.float32],
     asked: npt.NDArray[np.int32],
 ) -> npt.NDArray[np.int64]:
-    """int64[k]: of the liked items that are like each, and not itself, the one that spoke most for it; or -1.
+    """int64[k]: for each item, the similar liked item that contributes most to it, other than itself; or -1.
 
     ``likeness`` is float32[k, liked].
     """
     if not len(liked):
         return np.full(len(asked), -1)
     spoke = np.where((likeness >= ALIKE) & (liked != asked[:, None]), likeness * weights, 0)
-    # rounded, so that of equals the first is named whichever others are asked for
+    # rounded, so that of equal ones the first is named, whatever other items are in the batch
     best = np.round(spoke, 5).argmax(axis=1)
     return np.where(spoke.any(axis=1), liked[best], -1)
 
@@ -94,7 +94,7 @@ def _short(words: str) -> str:
 
 
 def _one_of(plural: str) -> str:
-    """The name of one label of a column of several: genres -> genre, categories -> category."""
+    """The singular of a column's name: genres -> genre, categories -> category."""
     if plural.endswith("ies"):
         return plural[:-3] + "y"
     return plural[:-1] if plural.endswith("s") and not plural.endswith("ss") else plural

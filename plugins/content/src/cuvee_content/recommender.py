@@ -1,9 +1,10 @@
-"""The ``content`` recommender: cosines between items and what a user did and says.
+"""The ``content`` recommender: cosines between items and a user's history and interests.
 
 The user's vector is the sum of the vectors of the history, weighted by event and decayed by
 recency, and of the vector of the declared interests (Rocchio's profile without negatives), brought
 to unit length.
-It needs no user or item of the fit: sessions, cold users and cold items are its ordinary case.
+It does not depend on the users and items of the fit: sessions, cold users and cold items are served
+like any others.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ __all__ = ["Content"]
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 DIRECTIONS = 256
-"""Of the sparse features, for others to learn from: more would be a large dense matrix."""
+"""Dimensions of the item vectors for other models; more would make a large dense matrix."""
 ASKING = 128
-"""Users of the fit whom the recall of an index is measured with."""
+"""How many users of the fit the recall of an index is measured with."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,13 @@ class Content(Recommender[ContentConfig]):
     catalog: Entities
     """For the titles in explanations."""
     fitted: int = 0
-    """How many items the fit had; those from there on are not in the index."""
+    """How many items the fit had; later items are not in the index."""
     index: Index | None = None
-    """Of the items of the fit, where they are more than ``index_above``."""
+    """Over the items of the fit, where there are more than ``index_above``."""
 
     @classmethod
     def fit(cls, data: Dataset, config: ContentConfig, progress: Progress) -> Self:
-        """Learn the features of the catalogue's items; events are not looked at."""
+        """Learn the features of the catalogue's items; events are not used."""
         space = Space.learn(data.catalog.items, config)
         progress(1, 2, f"{sum(space.size)} features")
         vectors = space.items(data.catalog.items)
@@ -69,7 +70,7 @@ class Content(Recommender[ContentConfig]):
         return replace(made, index=Index.fit(vectors, made._asking(data)))
 
     def _asking(self, data: Dataset) -> tuple[Floats, Floats]:
-        """A sample of users to come, float32[q, F] and float32[q, D]: histories, or items where nobody has any."""
+        """Sample queries, float32[q, F] and float32[q, D]: users by their histories, or items where there are none."""
         active = np.flatnonzero(data.events.lengths)
         asking = self.users(
             Queries.build(data.histories(np.sort(np.random.default_rng(0).permutation(active)[:ASKING])))
@@ -96,9 +97,9 @@ class Content(Recommender[ContentConfig]):
 
     @classmethod
     def load(cls, directory: Path, config: ContentConfig, catalog: Catalog) -> Self:
-        """Map the vectors, and encode the items that came since the fit.
+        """Map the vectors, and encode the items that were added since the fit.
 
-        Where there are any, the joined vectors are a copy in memory; else they are the mapped ones.
+        Where there are any, all vectors are copied into memory; otherwise the mapped ones are used.
         """
         space = Space.load(directory)
         arrays = load_arrays(directory, "data", "indices", "indptr", "dense")
@@ -115,16 +116,16 @@ class Content(Recommender[ContentConfig]):
         return Candidates.top(self._everything(queries), k, queries)
 
     def _found(self, index: Index, queries: Queries, k: int) -> Candidates:
-        """The k best by the index, and of the items that are newer than it."""
+        """The k best of those found by the index and the items that are newer than it."""
         n, fitted = len(self.vectors), self.fitted
         users, _ = self._who(queries)
         found = index.search(users, min(k, n), queries)
         items = np.concatenate([found.items, unlisted(fitted, n, queries)], axis=1)
-        # scored anew: exactly what score() says
+        # scored again, so that the scores equal those of score()
         return ranked(items, self._at(queries, items), min(k, n))
 
     def score(self, queries: Queries, items: npt.NDArray[np.int32]) -> Floats:
-        """float32[B, M]: cosines; NaN for a user of whom, or an item of which, nothing is known."""
+        """float32[B, M]: cosines; NaN for a user or an item without any features."""
         return self._at(queries, items) if self.index is not None else kernels.take(self._everything(queries), items)
 
     def _everything(self, queries: Queries) -> Floats:
@@ -147,7 +148,7 @@ class Content(Recommender[ContentConfig]):
         return np.where(found, self.vectors.products_at(users, at), np.float32(np.nan))
 
     def _who(self, queries: Queries) -> tuple[tuple[Floats, Floats], npt.NDArray[np.bool_]]:
-        """What :meth:`users` gives, made once for a batch."""
+        """The result of :meth:`users`, computed once for a batch."""
         return queries.once(self, "users", lambda: self.users(queries))
 
     def explain(
@@ -166,11 +167,11 @@ class Content(Recommender[ContentConfig]):
         return words
 
     def item_vectors(self) -> Floats:
-        """float32[N, d]: words, labels and numbers, in the 256 directions that say most; then dense columns."""
+        """float32[N, d]: words, labels and numbers reduced to 256 dimensions, then the dense columns."""
         return self.vectors.thinned(DIRECTIONS)
 
     def users(self, queries: Queries) -> tuple[tuple[Floats, Floats], npt.NDArray[np.bool_]]:
-        """Unit vectors in two parts, float32[B, F] and float32[B, D]; bool[B]: of whom anything is known."""
+        """Unit vectors in two parts, float32[B, F] and float32[B, D]; bool[B]: which users have any features."""
         weights = queries.histories.matrix(len(self.vectors), self.config.half_life)
         thin, thick = self.vectors.mean(weights)
         declared_thin, declared_thick = self.space.profiles(queries.profiles)

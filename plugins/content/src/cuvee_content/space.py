@@ -1,4 +1,4 @@
-"""The feature space: the columns of the items side by side, in which items, users and wishes meet."""
+"""The feature space: the features of all columns side by side, for items, users and declared interests."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Space:
         """
         fit = [name for name, role in items.roles.items() if role in _KIND_OF]
         if unknown := sorted(set(config.weights) - set(fit)):
-            raise ValueError(f"weights: {', '.join(unknown)} is no content of the items; choose from: {', '.join(fit)}")
+            raise ValueError(f"weights: {', '.join(unknown)} is no column with content; choose from: {', '.join(fit)}")
         learnt: dict[str, Column] = {}
         weights: dict[str, float] = {}
         for name in fit:
@@ -78,10 +78,10 @@ class Space:
         return side_by_side(parts, n)
 
     def profiles(self, profiles: Sequence[Profile]) -> tuple[Any, Any]:
-        """float32[B, F] and float32[B, D]: what each profile declares to like, of unit length or zero.
+        """float32[B, F] and float32[B, D]: the declared interests of each profile, of unit length or zero.
 
         Interests by name of a column; and attributes whose name is that of a column of labels
-        (a user's language, and the items'). Others are passed over.
+        (a user's language, and the items'). Others are ignored.
         """
         thin, thick = (np.zeros((len(profiles), size), np.float32) for size in self.size)
         for b, profile in enumerate(profiles):
@@ -139,7 +139,7 @@ class Space:
 
 
 def _values(column: pl.Series) -> Any:
-    """A column as a list; vectors of one length as an array, since lists of them would be huge."""
+    """A column as a list; vectors of one length as an array, since lists of them need much memory."""
     return column.to_numpy() if isinstance(column.dtype, pl.Array) else column.to_list()
 
 

@@ -1,6 +1,6 @@
 """Vectors with a sparse part (words, labels, numbers) and a dense one (embeddings): pure functions.
 
-``F`` is the number of sparse features, ``D`` of dense ones. A zero vector is "nothing known".
+``F`` is the number of sparse features, ``D`` of dense ones. A zero vector means that nothing is known.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Vectors:
         return lengths
 
     def at(self, items: Ints) -> Vectors:
-        """Some of them, int[m], in their order; for few, since scipy's own way checks more than it does."""
+        """The rows int[m], in that order; for few rows, where scipy's own checks would take most of the time."""
         starts = self.sparse.indptr[items]
         lengths = self.sparse.indptr[np.asarray(items) + 1] - starts
         indptr = np.concatenate([[0], np.cumsum(lengths)])
@@ -80,9 +80,9 @@ class Vectors:
         return (weights @ self.sparse).toarray(), np.asarray(weights @ self.dense, np.float32)
 
     def thinned(self, dims: int) -> Floats:
-        """float32[n, d]: dense vectors of almost the same inner products, the sparse part in ``dims`` directions.
+        """float32[n, d]: dense vectors with almost the same inner products, the sparse part in ``dims`` dimensions.
 
-        Truncated singular value decomposition: no others of so few dimensions are as near.
+        Uses a truncated singular value decomposition, the best approximation of that rank.
         """
         thin = self.sparse
         if min(thin.shape) > dims:
@@ -98,7 +98,7 @@ class Vectors:
         return whole
 
     def products_at(self, others: tuple[Floats, Floats], at: Ints) -> Floats:
-        """float32[B, M]: inner products of vectors int[B, M] with the other of their row.
+        """float32[B, M]: inner products of the vectors int[B, M] with the query vector of their row.
 
         Each one is summed by itself, so that it does not depend on its neighbours, in float64.
         """
@@ -106,7 +106,7 @@ class Vectors:
         picked = self.sparse[flat]
         entry = np.repeat(np.arange(len(flat)), np.diff(picked.indptr))
         terms = picked.data * others[0][entry // max(at.shape[1], 1), picked.indices]
-        # bincount of nothing is of integers
+        # bincount of an empty array gives integers
         whole = np.bincount(entry, terms, len(flat)).astype(np.float64, copy=False).reshape(at.shape)
         if self.dense.shape[1]:
             whole += np.einsum("bmd,bd->bm", self.dense[at], others[1])
@@ -117,8 +117,8 @@ def side_by_side(parts: Sequence[tuple[float, Any]], n: int) -> Vectors:
     """Join (weight, n rows) per column into n vectors.
 
     A part is scaled so that an inner product of the whole is the weighted mean of the parts'
-    cosines. A missing part (a zero row) counts as no likeness: were the others scaled up in its
-    place, items of which less is known would come first.
+    cosines. A missing part (a zero row) counts as cosine 0. If the others were scaled up instead,
+    items of which less is known would come first.
     """
     total = sum(weight for weight, _ in parts)
     scaled = [unit_rows(part) * np.float32((weight / total) ** 0.5) for weight, part in parts]

@@ -27,7 +27,7 @@ class LightFMConfig(RecommenderConfig):
     user_alpha: NonNegativeFloat = 0.0
     """L2 on the factors of users and their features."""
     seed: NonNegativeInt = 0
-    """Of the first factors, the order of events and the sampling."""
+    """Seed of the initial factors, the order of events and the sampling."""
     threads: PositiveInt = 1
     """Threads of the fit. With one, equal data and seed give equal factors; more do not promise
     that, and help only from millions of events on."""
@@ -39,15 +39,15 @@ class LightFMConfig(RecommenderConfig):
     """Fold-in: later events after which an event counts half; None (in TOML the word ``"none"``)
     counts all alike."""
     recency: float = Field(0.8, ge=0, le=1)
-    """Fold-in: how much of a user's vector is that of the history, the rest being what was fitted
-    (of a stranger: the average user of his features)."""
+    """Fold-in: the share of a user's vector that comes from the history; the rest is the fitted vector
+    (for an unknown user: the average user with his features)."""
     fold_in: Literal["always", "newer"] = "always"
-    """Whether the history of a user of the fit is folded in always, or only once it holds an
-    event newer than those of the fit: until then he is served what LightFM itself predicts."""
+    """Whether the history of a user of the fit is always folded in, or only once it has an event newer
+    than those of the fit; until then he gets LightFM's own predictions."""
 
     index_above: NonNegativeInt = 50_000
-    """Catalogues of more items are not looked through for each request, but by an index, whose recall is
-    measured at the fit (0.95 at least of the 200 best)."""
+    """Catalogues of more items are searched by an index, whose recall is measured at the fit (at least
+    0.95 of the 200 best)."""
 
     @field_validator("half_life", mode="before")
     @classmethod

@@ -1,7 +1,7 @@
-"""What is saved and served: representations as plain arrays. No LightFM object survives the fit.
+"""The saved and served model: representations as plain arrays. No LightFM object is kept after the fit.
 
 In every table the last column is the bias. A row of NaN stands for an item of which nothing is
-known: its scores come out as NaN, "no opinion", by themselves.
+known, so its scores become NaN ("no opinion").
 """
 
 from __future__ import annotations
@@ -33,26 +33,25 @@ class Half:
     """The users' half of the model, or the items'."""
 
     table: Floats
-    """float32[n, d + 1]: the representation of each one of the fit."""
+    """float32[n, d + 1]: the representation of each user or item of the fit."""
     fitted: Bools
-    """bool[n]: who had likes in the fit. The own embeddings of others are random, or were only
-    ever pushed away as negatives: they are like newcomers."""
+    """bool[n]: which had likes in the fit. The id embeddings of the others are random, or were only
+    trained as negatives, so they are treated as new."""
     average: Floats
-    """float32[d + 1]: the mean of the own embeddings of the fitted: what stands in for an id that
-    was not there."""
+    """float32[d + 1]: the mean of the id embeddings of those with likes; used for unknown ids."""
     embeddings: Floats
     """float32[F, d + 1]: the embedding of each feature."""
     features: Features
-    """Which features there are."""
+    """The vocabulary of features."""
 
     @classmethod
     def of(cls, side: Side, rows: Matrix, fitted: Bools, features: Features) -> Self:
-        """Sum up what was learnt; ``rows``, float32[n, F], are the features of each one."""
+        """Build from LightFM's embeddings; ``rows``, float32[n, F], are the features of each user or item."""
         average = side.own[fitted].mean(axis=0) if fitted.any() else np.zeros(side.own.shape[1], np.float32)
         return cls(side.represent(rows), fitted, average, side.features, features)
 
     def newcomers(self, rows: Matrix) -> Floats:
-        """float32[b, d + 1]: those of whom only the features are known, float32[b, F]."""
+        """float32[b, d + 1]: representations of unknown users or items, by their features float32[b, F]."""
         whole: Floats = self.average + np.asarray(rows @ self.embeddings, np.float32)
         return whole
 
@@ -96,7 +95,7 @@ class Factors:
         return cls(users, items, last_seen, table)
 
     def save(self, directory: Path) -> None:
-        """Write all but the newcomers, who are made anew at every load."""
+        """Write everything except new items, which are computed at every load."""
         self.users.save(directory, "users")
         self.items.save(directory, "items")
         save_arrays(directory, {"last_seen": self.last_seen})

@@ -1,7 +1,7 @@
 """Columns of items or users as LightFM's features: one column of weights per label or bin.
 
-Every column of the catalogue adds up to 1 in each row that has it: a film of two genres is half
-of each. Missing, unknown and rare values weigh nothing.
+In each row that has a value, the weights of a column add up to 1: a film of two genres has half of
+each. Missing, unknown and rare values have weight 0.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Ints: TypeAlias = npt.NDArray[Any]
 Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 
 LABELS = 500
-"""The most labels of one column, by how many rows have them."""
+"""The largest number of labels of one column; the most frequent ones are kept."""
 BINS = 8
 """Bins of a number column, with equally many rows in each."""
 ROLES = (Role.CATEGORY, Role.CATEGORIES, Role.NUMBER, Role.FLAG)
@@ -32,11 +32,11 @@ ROLES = (Role.CATEGORY, Role.CATEGORIES, Role.NUMBER, Role.FLAG)
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the catalogue, and the labels or bins that it is told apart by."""
+    """One column of the catalogue, and its labels or bins."""
 
     name: str
     labels: tuple[str, ...]
-    """Labels; of a number the bins' numbers."""
+    """Labels; for a number column, the numbers of its bins."""
     edges: tuple[float, ...] | None = None
     """Rising inner edges of the bins; None for labels."""
     _codes: Mapping[str, int] = field(init=False, repr=False, compare=False)
@@ -116,9 +116,9 @@ class Features:
 
     @classmethod
     def of(cls, entities: Entities, names: Sequence[str] | None, setting: str) -> Self:
-        """Features by the named columns (None: every one that can be told apart by labels or bins).
+        """Features of the named columns (None: every category, number and flag).
 
-        Raises ValueError for a name that is not such a column; ``setting`` says whose it was.
+        Raises ValueError for a name that is not such a column; ``setting`` names the setting.
         """
         fit = entities.columns(*ROLES)
         if unknown := sorted(set(names or ()) - set(fit)):
@@ -129,7 +129,7 @@ class Features:
         columns = (
             Column.of(name, entities.roles[name], entities.frame[name]) for name in (fit if names is None else names)
         )
-        # a column of one label tells nothing apart
+        # a column with a single label carries no information
         return cls(tuple(c for c in columns if len(c.labels) > 1))
 
     def __len__(self) -> int:
@@ -171,7 +171,7 @@ class Features:
             return self.matrix([{}] * rest.height)
         where = (np.concatenate(rows), np.concatenate(places))
         made = sparse.coo_array((np.concatenate(weights), where), shape=shape).tocsr()
-        # LightFM's compiled loops take int32 alone
+        # LightFM's compiled loops only take int32
         return sparse.csr_array((made.data, made.indices.astype(np.int32), made.indptr.astype(np.int32)), shape=shape)
 
     def to_json(self) -> list[dict[str, Any]]:

@@ -1,14 +1,13 @@
-"""Fold-in: a user's vector out of what he did, against fixed vectors of items, in closed form.
+"""Fold-in: a user's vector from his history and fixed item vectors, in closed form.
 
 A ridge in the manner of implicit ALS (Hu, Koren and Volinsky 2008): for events h of weight w::
 
     x = argmin  sum_h w_h (1 - x.q_h)^2  +  BACKGROUND * mean_i (x.q_i)^2  +  ridge |x|^2
 
 The middle term says that the user did *not* choose the average item, which keeps x from pointing
-to where all items lie. Of x only the direction is used: ranking losses give vectors no fixed
-length, so it is stretched to the length of an average fitted user, at which dot products and
-biases are in the proportion that was learnt. (Left at the ridge's own length it lost half of the
-hits on MovieLens.)
+towards the mean of all items. Only the direction of x is used: ranking losses give vectors no fixed
+length, so x is scaled to the length of an average fitted user, at which dot products and biases have
+the learnt proportion. (At the length that the ridge gives, half of the hits on MovieLens were lost.)
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ __all__ = ["fold_in", "stretch", "unseen"]
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 BACKGROUND = 30.0
-"""Average items held against the history. On MovieLens anything from 10 to 100 does alike."""
+"""Weight of the average items against the history. On MovieLens any value from 10 to 100 is equally good."""
 RIDGE = 3.0
 """The ridge, in units of the background's mean eigenvalue: small catalogues may have fewer items
 than dimensions."""
@@ -48,12 +47,12 @@ def fold_in(vectors: Sequence[Floats], weights: Sequence[Floats], background: Fl
     """Solve for a batch of users.
 
     Args:
-        vectors: for each user float32[h, d], what he chose; h may be 0.
+        vectors: for each user float32[h, d], the vectors of his items; h may be 0.
         weights: for each user float32[h], above 0.
         background: of :func:`unseen`.
 
     Returns:
-        float32[B, d]; 0 for a user who chose nothing. Only the direction means something.
+        float32[B, d]; 0 for a user without items. Only the direction is meaningful.
     """
     d = len(background)
     out = np.zeros((len(vectors), d), np.float32)

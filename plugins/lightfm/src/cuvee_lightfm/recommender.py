@@ -1,12 +1,12 @@
-"""The ``lightfm`` recommender: products of vectors, those of users moved by what they did last.
+"""The ``lightfm`` recommender: products of user and item vectors, where recent events move a user's vector.
 
 A user's vector is a mixture of two::
 
     (1 - recency) * fitted + recency * folded in
 
-*Fitted* is what LightFM learnt of a user, and for a stranger the average user of his features.
-*Folded in* is the closed-form answer to his history, weighted by recency, and to the interests
-that he declares; without any of these the first part stands alone.
+*Fitted* is LightFM's vector of a user, and for an unknown user that of the average user with his features.
+*Folded in* is the closed-form solution for his history, weighted by recency, and his declared interests;
+without any of these only the first part is used.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[Any]
 
 CELLS = 4_000_000
-"""Numbers of vectors that are gathered at a time (16 MB)."""
+"""How many float32 values are gathered at a time (16 MB)."""
 ASKING = 256
-"""Users of the fit whom the recall of the index is measured with."""
+"""How many users of the fit the recall of the index is measured with."""
 SERVES = Serves.KNOWN_USER | Serves.SESSION | Serves.COLD_USER | Serves.COLD_ITEM
 
 
@@ -45,9 +45,9 @@ SERVES = Serves.KNOWN_USER | Serves.SESSION | Serves.COLD_USER | Serves.COLD_ITE
 class LightFMRecommender(Recommender[LightFMConfig]):
     """Hybrid factors, with fold-in.
 
-    Items without likes in the fit are served by their features alone, as are those newer than the
-    model; where there are no features they get no opinion. An instance whose catalogue has no
-    item features does not serve COLD_ITEM.
+    Items without likes in the fit are scored by their features alone, as are those newer than the
+    model; without features they get no opinion. An instance whose catalogue has no item features does
+    not serve COLD_ITEM.
     """
 
     Config = LightFMConfig
@@ -58,7 +58,7 @@ class LightFMRecommender(Recommender[LightFMConfig]):
     items: Entities
     """The catalogue's items, for the titles in reasons."""
     index: Nearest | None = None
-    """Of the items of the fit, where they are more than ``index_above``."""
+    """Over the items of the fit, where there are more than ``index_above``."""
 
     def __post_init__(self) -> None:
         if not len(self.factors.items.features):
@@ -66,7 +66,7 @@ class LightFMRecommender(Recommender[LightFMConfig]):
 
     @classmethod
     def fit(cls, data: Dataset, config: LightFMConfig, progress: Progress) -> Self:
-        """Train on the likes (events of weight above 0), a weight counting as a sample weight."""
+        """Train on the likes (events of weight above 0); weights are sample weights."""
         users, items = data.catalog.users, data.catalog.items
         user_features = Features.of(users, config.user_features, "user_features")
         item_features = Features.of(items, config.item_features, "item_features")
@@ -98,7 +98,7 @@ class LightFMRecommender(Recommender[LightFMConfig]):
 
     @classmethod
     def load(cls, directory: Path, config: LightFMConfig, catalog: Catalog) -> Self:
-        """Map the factors, and represent the items that are newer than they."""
+        """Map the factors, and compute those of items that are newer than the model."""
         index = Nearest.load(directory, "index") if (directory / "index.items.npy").exists() else None
         return cls(config, Factors.load(directory, catalog), catalog.items, index)
 
@@ -113,11 +113,11 @@ class LightFMRecommender(Recommender[LightFMConfig]):
         return Candidates.top(self._everything(queries), k, queries)
 
     def _found(self, index: Nearest, queries: Queries, k: int) -> Candidates:
-        """The k best by the index, and of the items that are newer than it."""
+        """The k best of those found by the index and the items that are newer than it."""
         users, n, fitted = self._users(queries), len(self.factors.catalog_items), len(self.factors.items.fitted)
         found, _ = index.search(_with_one(users), min(k, n), queries)
         items = np.concatenate([found, unlisted(fitted, n, queries)], axis=1)
-        # scored anew: a newcomer's vector is made at each load, of what the catalogue says of him then
+        # scored again: a new item's vector is computed at each load, from the catalogue at that time
         return ranked(items, self._at(users, items), min(k, n))
 
     def score(self, queries: Queries, items: Ints) -> Floats:
@@ -192,7 +192,7 @@ class LightFMRecommender(Recommender[LightFMConfig]):
         return np.nan_to_num(self.factors.catalog_items[:, :-1])
 
     def user_vectors(self, queries: Queries) -> Floats:
-        """float32[B, d + 1]: who asks, as a vector and a bias."""
+        """float32[B, d + 1]: the users' vectors and biases."""
         vectors = self._base(queries)
         rows = np.arange(len(queries) if len(queries.histories.items) or any(queries.profiles) else 0)
         if self.config.fold_in == "newer" and len(rows):
@@ -201,7 +201,7 @@ class LightFMRecommender(Recommender[LightFMConfig]):
         if len(rows):
             recency = np.float32(self.config.recency)
             mixed = (1 - recency) * vectors[rows, :-1] + recency * folded
-            # two directions are shorter in the mean than either, which would leave too much to the biases
+            # the mean of two directions is shorter than either, which would give the biases too much weight
             vectors[rows, :-1] = stretch(mixed, self._fold_in[1])
         return vectors
 
@@ -224,7 +224,7 @@ class LightFMRecommender(Recommender[LightFMConfig]):
         return inside
 
     def _newer(self, queries: Queries) -> npt.NDArray[np.bool_]:
-        """bool[B]: of users of the fit, whether the history holds an event newer than theirs in it."""
+        """bool[B]: for users of the fit, whether the history has an event newer than those of the fit."""
         history, seen = queries.histories, self.factors.last_seen
         newest = np.full(len(queries), -np.inf)
         some = np.flatnonzero(history.lengths)
@@ -233,7 +233,7 @@ class LightFMRecommender(Recommender[LightFMConfig]):
         return newest > seen[inside] if len(seen) else np.zeros(len(queries), np.bool_)
 
     def _folded(self, queries: Queries, rows: Ints) -> tuple[Ints, Floats]:
-        """Of the given rows those with a history or an interest, int64[b], and what it comes to, float32[b, d]."""
+        """The given rows that have a history or an interest, int64[b], and their folded-in vectors, float32[b, d]."""
         table, history = self.factors.catalog_items, self._usable(queries.histories)
         interests = {
             int(b): self._interests(queries.profiles[b]) for b in rows.tolist() if queries.profiles[b].interests
@@ -257,7 +257,7 @@ class LightFMRecommender(Recommender[LightFMConfig]):
         return rows, stretch(fold_in(vectors, weights, background), length)
 
     def _usable(self, history: Histories) -> Histories:
-        """Less what was not liked and what nothing is known of: such events age no other either."""
+        """Without disliked and unknown items: such events do not age the others either."""
         table = self.factors.catalog_items
         inside = (history.weights > 0) & (history.items < len(table))
         inside[inside] = np.isfinite(table[history.items[inside], -1])
@@ -268,7 +268,7 @@ class LightFMRecommender(Recommender[LightFMConfig]):
         return Histories(offsets, history.items[inside], history.weights[inside], history.times[inside])
 
     def _interests(self, profile: Profile) -> Floats:
-        """float32[h, d]: each liked feature of items, as if it were an item of that direction."""
+        """float32[h, d]: each liked feature of items, treated like an item with that vector."""
         half = self.factors.items
         if not profile.interests or not len(half.features):
             return np.empty((0, half.table.shape[1] - 1), np.float32)
@@ -277,7 +277,7 @@ class LightFMRecommender(Recommender[LightFMConfig]):
 
     @cached_property
     def _fold_in(self) -> tuple[Floats, float, float]:
-        """What folding in needs of the fit: its background, and the mean length of users and of items."""
+        """What the fold-in needs of the fit: the background, and the mean length of users and of items."""
         users, items = self.factors.users, self.factors.items
         fitted = items.table[items.fitted, :-1]
         return unseen(fitted), _length(users.table[users.fitted, :-1]), _length(fitted)
@@ -290,7 +290,7 @@ class LightFMRecommender(Recommender[LightFMConfig]):
 
 
 def _with_one(users: Floats) -> Floats:
-    """With a 1 in the bias's place, for the items' biases: so one product reads the table once."""
+    """With a 1 in place of the bias, for the items' biases: so one product reads the table once."""
     one = users.copy()
     one[:, -1] = 1
     return one
@@ -302,7 +302,7 @@ def _length(vectors: Floats) -> float:
 
 
 def _directions(vectors: Floats) -> Floats:
-    """float32[n, d] at length 1; 0 for what nothing is known of, which is near to nothing."""
+    """float32[n, d] at length 1; 0 for unknown items, which then are similar to none."""
     known = np.nan_to_num(vectors)
     lengths = np.linalg.norm(known, axis=1, keepdims=True)
     scaled: Floats = np.divide(known, lengths, out=np.zeros_like(known), where=lengths > 0)

@@ -27,13 +27,13 @@ Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 
 @dataclass(frozen=True)
 class Side:
-    """What LightFM learnt of the users, or of the items: n of them with F features, d dimensions.
+    """LightFM's embeddings of the users, or of the items: n of them with F features, d dimensions.
 
-    Bias and vector stand in one row, the bias last, so that a sum of features sums both.
+    Vector and bias are in one row, the bias last, so that a sum of features sums both.
     """
 
     own: Floats
-    """float32[n, d + 1]: the embedding of each one's own id."""
+    """float32[n, d + 1]: the embedding of each id."""
     features: Floats
     """float32[F, d + 1]: the embedding of each feature."""
 
@@ -54,10 +54,10 @@ def train(
         user_features: float32[U, F].
         item_features: float32[N, G].
         config: of the recommender.
-        progress: told after every epoch.
+        progress: updated after every epoch.
 
     Returns:
-        What was learnt of the users, and of the items.
+        The embeddings of the users, and those of the items.
     """
     model = LightFM(
         no_components=config.components,
@@ -75,7 +75,7 @@ def train(
         if config.loss == "logistic":
             values, where, weight = _with_negatives(values, where, weight, seen, rng)
         interactions = _int32(values, where, likes.shape)
-        # k-OS takes no weights
+        # k-OS does not support weights
         weighed = None if config.loss == "warp-kos" or (weight == 1).all() else _int32(weight, where, likes.shape)
         model.fit_partial(
             interactions,

@@ -1,4 +1,4 @@
-"""Neighbourhoods for Cuvée: what goes with, and what comes after, the things in a history."""
+"""Neighbourhood models for Cuvée: items that are similar to, or follow, those of a history."""
 
 from cuvee_neighbors.config import NeighborsConfig
 from cuvee_neighbors.recommender import Neighbors

@@ -54,7 +54,7 @@ def _default(setting: str, by_model: Mapping[str, float], given: Mapping[str, An
 
 
 class NeighborsConfig(RecommenderConfig):
-    """Which neighbourhood, and how the history speaks."""
+    """Which model, and how it uses the history."""
 
     vectors_from: ClassVar[frozenset[str]] = frozenset({"vectors_of"})
 
@@ -62,8 +62,8 @@ class NeighborsConfig(RecommenderConfig):
     """``ease``: a linear autoencoder. ``item_knn``: items liked by the same people. ``user_knn``:
     people who like the same items. ``transitions``: what follows what."""
     vectors_of: str | None = None
-    """item_knn, user_knn: the recommender of ``cuvee.toml`` whose item vectors say how alike items
-    are (a deep model, factors, content), instead of who likes them."""
+    """item_knn, user_knn: the recommender of ``cuvee.toml`` whose item vectors (of a deep model, factors,
+    content) define the similarity of items, instead of the users who like them."""
     half_life: PositiveFloat | None = Field(default_factory=lambda given: _default("half_life", _HALF_LIFE, given, 4.0))
     """Later events of the history after which an event counts half; None (in TOML the word
     ``"none"``) counts all alike. By default 4 for ease, 2 for item_knn and transitions, 3 for
@@ -72,7 +72,7 @@ class NeighborsConfig(RecommenderConfig):
     """ease: how strongly weights are pulled to 0, in events."""
     near: PositiveFloat | None = None
     """ease: events apart at which two likes of one person count half as a pair; None counts all
-    pairs alike. What was chosen in one sitting tells more than what a whole life holds."""
+    pairs alike. Items chosen in one session say more about each other than those of a long history."""
     features: dict[str, PositiveFloat] = Field(default_factory=dict)
     """ease: columns of labels of the items (``{ tags = 20 }``): two items with the same labels count as
     liked together by so many users more."""
@@ -86,27 +86,27 @@ class NeighborsConfig(RecommenderConfig):
     """item_knn: entries kept for each item proposed; transitions, and ease above ``exact_items``: for each
     item of the history; user_knn: users asked. By default 100 (on vectors 200), 200, 1,000 and 50."""
     spoken_for: PositiveInt = 5_000
-    """item_knn: the most items that an item of the history speaks for, those it is most like. In a large
-    catalogue what everybody likes would else be looked up with tens of thousands of neighbours."""
+    """item_knn: the largest number of items that an item of the history contributes to, the most similar ones.
+    In a large catalogue, a very popular item would otherwise have tens of thousands of neighbours."""
     likes_half_life: PositiveFloat | None = Field(
         default_factory=lambda given: _default("likes_half_life", _LIKES_HALF_LIFE, given, 30.0)
     )
-    """user_knn: a neighbour's later events after which a like of his counts half; None (``"none"``)
-    counts all alike. What he liked long ago says little of now. By default 30, on vectors 6."""
+    """user_knn: after how many later events a neighbour's like counts half; None (``"none"``) counts all
+    alike. Old likes say little about present taste. By default 30, on vectors 6."""
     shrink: NonNegativeFloat = Field(default_factory=lambda given: _SHRINK.get(given.get("model", ""), 0.0))
-    """item_knn, user_knn: added to the denominator, so that few common events convince less. By
+    """item_knn, user_knn: added to the denominator, so that few common events count less. By
     default 10 and 0."""
     similarity: Literal["cosine", "jaccard"] = "cosine"
-    """item_knn, user_knn: how alike two sets are."""
+    """item_knn, user_knn: the similarity of two sets."""
     window: PositiveInt = 10
     """transitions: how many events ahead still count as following; the d-th counts 1/d."""
     power: PositiveFloat = Field(0.5, le=1)
-    """transitions: counts are raised to this, so that a habit of many outweighs no other."""
+    """transitions: counts are raised to this power, so that very frequent transitions do not dominate."""
     smoothing: NonNegativeFloat = 50.0
-    """transitions: added to what an item's transitions are divided by, so that rare items
-    convince less."""
+    """transitions: added to the sum that an item's transitions are divided by, so that rare items count
+    less."""
     damping: NonNegativeFloat = Field(0.2, le=1)
-    """transitions: how much the popularity of what follows is held against it; 0 not, 1 wholly."""
+    """transitions: how much the popularity of the following item is discounted; 0 not at all, 1 fully."""
 
     @field_validator("half_life", "likes_half_life", "near", mode="before")
     @classmethod
@@ -116,7 +116,7 @@ class NeighborsConfig(RecommenderConfig):
 
     @model_validator(mode="after")
     def _read_by_the_model(self) -> NeighborsConfig:
-        """A setting that the chosen model would pass over in silence is a mistake."""
+        """Refuse a setting that the chosen model would ignore."""
         defaults: dict[str, object] = {
             "features": {},
             "neighbours": _NEIGHBOURS[self.model],

@@ -3,8 +3,8 @@
 Steck 2019, "Embarrassingly shallow autoencoders for sparse data": with G = X'X + l2 I and
 P = inv(G), the item-item weights are B = I - P / diag(P), column by column, with zero diagonal.
 
-X'X counts how many people like both of two items. ``nearby`` counts less where the two were liked far
-from each other: what is chosen in one sitting tells more than what a whole life holds. Each user adds
+X'X counts how many people like both of two items. ``nearby`` counts pairs less that were liked far
+from each other: items chosen in one session say more about each other. Each user adds
 x x' * K with K(i, j) = near / (near + distance), a positive definite kernel (a mixture of
 exponential ones), so that G stays one that EASE can be solved for.
 """
@@ -25,7 +25,7 @@ __all__ = ["fit_ease", "nearby", "together"]
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 WELL_CONDITIONED = 1e4
-"""The largest condition number whose float32 inverse still has three good digits."""
+"""The largest condition number at which the float32 inverse still has three correct digits."""
 
 
 def together(liked: sparse.csr_array[Any, tuple[int, int]]) -> Floats:
@@ -34,11 +34,11 @@ def together(liked: sparse.csr_array[Any, tuple[int, int]]) -> Floats:
 
 
 def nearby(events: Histories, n_items: int, near: float) -> Floats:
-    """float32[N, N]: the same, where a pair liked ``near`` events apart counts half, and one far apart nothing.
+    """float32[N, N]: the same, where a pair liked ``near`` events apart counts half, and one far apart close to 0.
 
-    A repeated item stands where it was last.
+    A repeated item is placed at its last event.
     """
-    # places begin at 1: an event of weight 0 would be none
+    # places begin at 1, since weight 0 would mean no like
     places = np.arange(len(events.items)) - events.offsets[events.rows] + 1
     liked = replace(events, weights=np.where(events.weights > 0, places, 0).astype(np.float32)).matrix(n_items)
     pairs = np.zeros((n_items, n_items), np.float32)
@@ -59,7 +59,7 @@ def fit_ease(pairs: Floats, l2: float) -> Floats:
         l2: the ridge, in events.
 
     Returns:
-        float32[N, N], C order: row i says how much item i speaks for each item. Rows and columns
+        float32[N, N], C order: row i has the weights of item i for each item. Rows and columns
         of items that nobody likes are 0.
     """
     # by Gershgorin no eigenvalue exceeds the largest sum of a row, and none is below l2

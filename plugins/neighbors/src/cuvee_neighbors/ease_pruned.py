@@ -1,14 +1,14 @@
-"""EASE for catalogues whose N x N matrix does not fit: the weights of pairs that somebody likes both of.
+"""EASE for catalogues whose N x N matrix does not fit: only weights of pairs that some user likes both of.
 
 EASE's weights are those of F = G (G + l2 I)^-1, with G = X'X: ``W(i, j) = F(i, j) / (1 - F(j, j))``, since
-F = I - l2 P. F has G's eigenvectors, and w / (w + l2) in place of its eigenvalues w. That is done exactly
-for the r largest; the many small ones are left where G has them, but for one factor::
+F = I - l2 P. F has G's eigenvectors, and w / (w + l2) in place of its eigenvalues w. That is exact for the r largest;
+for the many small ones G's own eigenvalues are used, times one factor::
 
     F ~ c G - V diag(c w - w / (w + l2)) V'        c = 1 / (w_r + l2)
 
 G is sparse and V thin, so each F(i, j) is a count and a product of r numbers, computed only where G is
-not 0, in blocks of rows; of each row the largest weights are kept. The small eigenvalues are what tells
-items apart that few like: without them (a low rank alone) a tenth of NDCG was lost on MovieLens 1M.
+not 0, in blocks of rows; of each row the largest weights are kept. The small eigenvalues distinguish
+items with few likes: without them (a low rank alone) a tenth of NDCG was lost on MovieLens 1M.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 
 SPARE = 32
-"""Directions beyond those that are kept, which make these better."""
+"""Extra directions that improve the accuracy of the kept ones."""
 ROUNDS = 6
-"""Of the subspace iteration."""
+"""Steps of the subspace iteration."""
 WIDER = 2
-"""So many times the entries that are kept are looked at, the most alike by cosine."""
+"""How many times as many entries as are kept are computed, the most similar by cosine."""
 
 
 def largest_directions(liked: Matrix, rank: int) -> tuple[Floats, Floats]:
@@ -64,10 +64,10 @@ def fit_ease_pruned(
         l2: the ridge, in events.
         rank: eigenvalues that are treated exactly.
         neighbours: weights kept of each item of a history, the largest by size.
-        done: told the number of items done.
+        done: called with the number of finished items.
 
     Returns:
-        float32[N, N], sparse, zero diagonal: row i says how much item i speaks for each item.
+        float32[N, N], sparse, zero diagonal: row i has the weights of item i for each item.
     """
     n = liked.shape[1]
     vectors, values = largest_directions(liked, rank)

@@ -1,8 +1,8 @@
-"""What items are, beside who likes them: likeness by labels, as further pairs for EASE.
+"""Similarity of items by their labels, as additional pairs for EASE.
 
-To EASE's X'X, how often two items are liked together, comes weight * F F', with a row of F for
-each item: its labels, multi-hot, by inverse document frequency (Spärck Jones 1972), at unit length. It
-is as if each label were so many users who like what bears it.
+EASE's X'X counts how often two items are liked together. To it is added weight * F F', where each item's
+row of F has its labels, multi-hot, by inverse document frequency (Spärck Jones 1972), at unit length.
+The effect is that of additional users, each of whom likes all items with a label.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def likeness(items: Entities, weights: Mapping[str, float]) -> Floats:
 
 
 def _unit_rows(column: pl.Series) -> sparse.csr_array[Any, tuple[int, int]]:
-    """float32[N, labels]: what each item bears, rarer labels counting more; of length 1, or 0 without any."""
+    """float32[N, labels]: the labels of each item, rarer ones counting more; of length 1, or 0 without any."""
     borne = pl.DataFrame({"label": column}).with_row_index("item")
     if isinstance(column.dtype, pl.List):
         borne = borne.explode("label")

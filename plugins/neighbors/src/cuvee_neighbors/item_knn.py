@@ -1,8 +1,8 @@
-"""Item-based neighbours: items are alike when the same people like them.
+"""Item-based neighbours: items are similar when the same people like them.
 
-Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms". Kept are the
-neighbours of the item that is proposed, as there: to keep those of each item of the history
-instead (Deshpande and Karypis 2004) was worse by a tenth on MovieLens.
+Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms". As there, the
+neighbours of the proposed item are kept. Keeping those of each item of the history instead (Deshpande
+and Karypis 2004) was worse by a tenth on MovieLens.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def fit_item_knn(
         neighbours: how many are kept of each item.
         similarity: ``cosine`` or ``jaccard``.
         shrink: see :func:`cuvee_neighbors.similarity.compare`.
-        done: told the number of items done.
+        done: called with the number of finished items.
 
     Returns:
         float32[N, N], sparse, zero diagonal: column j holds the neighbours of item j.
@@ -41,7 +41,7 @@ def fit_item_knn(
     n = liked.shape[1]
     by_item = sparse.csr_array(liked.T.tocsr())
     counts = np.diff(by_item.indptr).astype(np.float32)
-    # what a row of the product takes: for each who likes the item, all that he likes
+    # the size of a row of the product: all likes of all users who like the item
     work = np.asarray(by_item @ np.diff(liked.indptr), np.int64)
     parts = []
     for mine in blocks_of(work):

@@ -1,4 +1,4 @@
-"""The model of the item-based kinds: a matrix from the items of a history to all items.
+"""The item-based models: a matrix from the items of a history to all items.
 
 Scores are ``history @ W``. Dense (EASE) or sparse (item-kNN, transitions); both are memory-mapped.
 """
@@ -26,7 +26,7 @@ LARGE = 20_000
 
 @dataclass(frozen=True)
 class ItemWeights:
-    """W, float32[N, N]: row i says how much item i speaks for each item."""
+    """W, float32[N, N]: row i has the weights of item i for each item."""
 
     weights: Floats | Matrix
 
@@ -37,7 +37,7 @@ class ItemWeights:
 
     def scores(self, history: Matrix, users: Ints) -> Floats:
         """float32[B, N]: the scores of all items for a sparse history, float32[B, N]."""
-        del users  # whose history it is changes nothing
+        del users  # the result does not depend on the user
         return kernels.products(history, self.weights)
 
     def sparse_scores(self, history: Matrix, users: Ints) -> Matrix | None:
@@ -57,7 +57,7 @@ class ItemWeights:
         if isinstance(self.weights, np.ndarray):
             save_arrays(directory, {name: self.weights})
         else:
-            self.weights.sort_indices()  # as finding one entry of a row asks for
+            self.weights.sort_indices()  # so that single entries of a row can be found by bisection
             parts = {part: getattr(self.weights, part) for part in ("data", "indices", "indptr")}
             save_arrays(directory, {f"{name}.{part}": array for part, array in parts.items()})
 

@@ -1,7 +1,7 @@
-"""The two neighbourhoods on another model's item vectors, a deep one's say, instead of on who likes what.
+"""Item-kNN and user-kNN on another model's item vectors (a deep model's, say) instead of on likes.
 
-Vectors say how alike two items are that nobody has in common, and items that nobody liked yet but
-of which the other model knows something have neighbours like any other.
+Vectors give a similarity also for items that no user has in common. Items without likes have neighbours,
+too, where the other model has vectors for them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CELLS = 4_000_000
 
 
 def as_known(vectors: Floats, n_items: int) -> Floats:
-    """float32[N, d]: rows of length 1, of zeros where nothing is known or the vectors end before the catalogue."""
+    """float32[N, d]: rows of length 1; zeros for unknown items and for items after the end of the vectors."""
     whole = np.zeros((n_items, vectors.shape[1]), np.float32)
     rows = vectors[:n_items]
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -46,7 +46,7 @@ def fit_item_knn_on_vectors(
     Args:
         vectors: float32[N, d], rows of length 1 or 0.
         neighbours: how many are kept of each item.
-        done: told the number of items done.
+        done: called with the number of finished items.
 
     Returns:
         float32[N, N], sparse, zero diagonal: column j holds the neighbours of item j.
@@ -77,13 +77,13 @@ class VectorUsers(UserNeighbours):
 
     @classmethod
     def on(cls, liked: Matrix, history: Matrix, vectors: Floats, neighbours: int) -> Self:
-        """Keep the likes, float32[U, N], weighted; users are made of their histories, float32[U, N], weighted."""
+        """Keep the weighted likes, float32[U, N]; users' vectors come from their weighted histories, float32[U, N]."""
         by_item = ones_of(sparse.csr_array(liked.T.tocsr()))
         people = as_known(np.asarray(history @ vectors, np.float32), history.shape[0])
         return cls(liked, by_item, neighbours, "cosine", 0.0, vectors, people)
 
     def nearest(self, history: Matrix, users: Ints) -> Matrix:
-        """float32[B, U], sparse: cosines to the nearest users, those of a row adding up to 1."""
+        """float32[B, U], sparse: cosines to the nearest users, normalised to add up to 1 in each row."""
         asking = as_known(np.asarray(history @ self.vectors, np.float32), history.shape[0])
         alike = asking @ self.people.T
         own = np.flatnonzero((users >= 0) & (users < alike.shape[1]))

@@ -1,4 +1,4 @@
-"""Sparse rows of bounded length, made in blocks of bounded memory: what lets a catalogue have a million items."""
+"""Sparse rows of bounded length, made in blocks of bounded memory, for catalogues of a million items."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def blocks_of(sizes: Ints, entries: int | None = None) -> Iterator[slice]:
 
 
 def keep_largest(rows: Matrix, k: int, *, by_size: bool = False) -> Matrix:
-    """The k largest entries of each row, of equal ones those of the lowest columns; ``by_size`` passes over the sign.
+    """The k largest entries of each row, of equal ones those of the lowest columns; ``by_size`` ignores the sign.
 
     Rows keep their order.
     """
@@ -52,6 +52,6 @@ def keep_largest(rows: Matrix, k: int, *, by_size: bool = False) -> Matrix:
 
 
 def stacked(parts: Iterable[Matrix], width: int) -> Matrix:
-    """One below the other; float32[0, width] of none."""
+    """The matrices stacked vertically; float32[0, width] for none."""
     found: list[Any] = [sparse.csr_array((0, width), dtype=np.float32), *parts]
     return sparse.csr_array(sparse.vstack(found, format="csr"))

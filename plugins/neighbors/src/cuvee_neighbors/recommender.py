@@ -1,7 +1,7 @@
-"""The ``neighbors`` recommender: a history, weighted by recency, asked what goes with it.
+"""The ``neighbors`` recommender: items that are similar to, or follow, a history weighted by recency.
 
-Every model here answers from the history alone, so one click changes the answer and users whom
-the model never saw are served.
+Every model here answers from the history alone, so one click changes the answer, and users who are new
+to the model are served.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ REASONS = {
     "transitions": "often chosen after {}",
 }
 ALIKE = "like {}, which you liked"
-"""Of item-kNN on vectors: they do not say who likes what."""
+"""The reason of item-kNN on vectors, which do not come from likes."""
 
 
 class Model(Protocol):
-    """What the recommender asks of a model; histories are sparse float32[B, N], rows adding up to 1."""
+    """The interface of the models; histories are sparse float32[B, N], with rows that add up to 1."""
 
     @property
     def n_items(self) -> int:
@@ -59,10 +59,10 @@ class Model(Protocol):
         """float32[B, N]: the scores of all items."""
 
     def sparse_scores(self, history: Matrix, users: Ints) -> Matrix | None:
-        """The same, sparse, with 0 for items that are not there; None for models and catalogues that are dense."""
+        """The same, sparse, where absent items score 0; None for dense models and small catalogues."""
 
     def strongest(self, history: Matrix, users: Ints, rows: Ints, items: Ints) -> Ints:
-        """int[P]: for pairs of a row and an item, the item of the row's history that does most for it; -1 for none."""
+        """int[P]: for pairs of a row and an item, the item of the row's history that contributes most; -1 for none."""
 
     def save(self, directory: Path, name: str) -> None:
         """Write the model under a name."""
@@ -72,9 +72,9 @@ class Model(Protocol):
 class Neighbors(Recommender[NeighborsConfig]):
     """Item-kNN, user-kNN, EASE or transitions, by its config.
 
-    An item that had no event of weight above 0 in the fit is like one newer than the model: no
-    opinion, since nothing was learnt of it (item-kNN on vectors: one without a vector). Every other
-    item has a score, 0 where this history says nothing of it.
+    An item without likes in the fit gets no opinion, like one newer than the model, since nothing was
+    learnt about it (in item-kNN on vectors: an item without a vector). Every other item has a score,
+    which is 0 where the history contributes nothing.
     """
 
     Config = NeighborsConfig
@@ -83,7 +83,7 @@ class Neighbors(Recommender[NeighborsConfig]):
     config: NeighborsConfig
     model: Model
     known: Bools
-    """bool[N]: the items that somebody liked in the fit; for item-kNN on vectors, those that have one."""
+    """bool[N]: the items with likes in the fit; for item-kNN on vectors, those with a vector."""
     items: Entities
     """The catalogue's items, for the titles in reasons."""
 
@@ -111,7 +111,7 @@ class Neighbors(Recommender[NeighborsConfig]):
 
     @classmethod
     def load(cls, directory: Path, config: NeighborsConfig, catalog: Catalog) -> Self:
-        """Map what was saved. The half-life, and for user_knn all but the likes, is the given config's."""
+        """Map what was saved. The half-life and user_knn's settings for finding neighbours are the given config's."""
         model: Model
         if config.model == "user_knn" and config.vectors_of is not None:
             model = VectorUsers.load_on(directory, config.model, config.neighbours)
@@ -123,7 +123,7 @@ class Neighbors(Recommender[NeighborsConfig]):
         return cls(config, model, load_arrays(directory, "known")["known"], catalog.items)
 
     def candidates(self, queries: Queries, k: int) -> Candidates:
-        """The k items of which the history speaks best; only such as it speaks for."""
+        """The k items with the highest scores, only those to which the history contributes."""
         rows, scores = self._everything(queries)
         if not isinstance(scores, np.ndarray):
             answer = Candidates.empty(len(queries), min(k, len(self.known)))
@@ -134,7 +134,7 @@ class Neighbors(Recommender[NeighborsConfig]):
         return Candidates.top(spoken_for, k, queries, None if len(rows) == len(queries) else rows)
 
     def score(self, queries: Queries, items: Ints) -> Floats:
-        """float32[B, M]: the mean of what the items of the history say, weighted by recency."""
+        """float32[B, M]: the mean of the history items' contributions, weighted by recency."""
         rows, scores = self._everything(queries)
         found = np.full(items.shape, np.nan, np.float32)
         if isinstance(scores, np.ndarray):
@@ -146,7 +146,7 @@ class Neighbors(Recommender[NeighborsConfig]):
         return found
 
     def explain(self, queries: Queries, rows: Ints, items: Ints) -> Sequence[str | None]:
-        """By which item of the history, "because you liked Alien"."""
+        """The history's item that contributes most, as in "because you liked Alien"."""
         words: list[str | None] = [None] * len(items)
         on_vectors = self.config.model == "item_knn" and self.config.vectors_of is not None
         phrase = ALIKE if on_vectors else REASONS[self.config.model]
@@ -165,7 +165,7 @@ class Neighbors(Recommender[NeighborsConfig]):
     def _everything(self, queries: Queries) -> tuple[Ints, Floats | Matrix]:
         """The rows that can be served, int64[b], and the scores of all items, float32[b, N]; made once for a batch.
 
-        Sparse where the model and the catalogue are: an item that is not there has the score 0.
+        Sparse where the model is sparse and the catalogue large; an absent item has the score 0.
         """
         return queries.once(self, "scores", lambda: self._scored(queries))
 
@@ -181,7 +181,7 @@ class Neighbors(Recommender[NeighborsConfig]):
     def _histories(self, queries: Queries) -> tuple[Ints, Matrix]:
         """The rows that can be served, int64[b], and their histories, float32[b, N]; made once for a batch.
 
-        Each row adds up to 1, so that scores of long and short histories are of one size.
+        Each row adds up to 1, so that scores of long and short histories are comparable.
         """
         return queries.once(self, "histories", lambda: self._weighed(queries))
 
@@ -200,17 +200,17 @@ class Neighbors(Recommender[NeighborsConfig]):
 
     @cached_property
     def _unknown(self) -> Ints:
-        """int64: the items of which nothing was learnt."""
+        """int64: the items about which nothing was learnt."""
         return np.flatnonzero(~self.known)
 
     @cached_property
     def _readable(self) -> Bools:
-        """bool[N]: the items that say something in a history; on vectors also such as nobody liked."""
+        """bool[N]: the items that contribute in a history; on vectors also items without likes."""
         return np.asarray(self.model.vectors.any(axis=1)) if isinstance(self.model, VectorUsers) else self.known
 
 
 def _usable(histories: Histories, known: Bools) -> Histories:
-    """Less what was not liked and what the model knows nothing of: such events age no other either."""
+    """Without disliked and unknown items: such events do not age the others either."""
     inside = (histories.weights > 0) & (histories.items < len(known))
     inside[inside] = known[histories.items[inside]]
     if inside.all():

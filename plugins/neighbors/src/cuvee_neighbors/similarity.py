@@ -1,4 +1,4 @@
-"""How alike two sets are, and which of the likenesses are kept: shared by item-kNN and user-kNN."""
+"""Similarity of two sets, and pruning to the largest: shared by item-kNN and user-kNN."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def compare(common: Floats, left: Floats, right: Floats, similarity: str, shrink
         left: float32 that broadcasts to it, squared lengths: for sets, their sizes.
         right: likewise.
         similarity: ``cosine``, or ``jaccard`` (for vectors in Tanimoto's form).
-        shrink: added to the denominator (Bell and Koren 2007 shrink likewise): two sets that share
-            one member by chance come out less alike than two that share a hundred.
+        shrink: added to the denominator (as in Bell and Koren 2007), so that two sets that share one
+            member by chance are less similar than two that share a hundred.
 
     Returns:
         float32 of the shape of ``common``, in [0, 1]; 0 where nothing is shared.
@@ -35,7 +35,7 @@ def compare(common: Floats, left: Floats, right: Floats, similarity: str, shrink
 
 
 def keep_top(rows: Floats, k: int) -> sparse.csr_array[Any, tuple[int, int]]:
-    """The k largest positive entries of each row of float32[a, b]; of equal ones any, but always the same."""
+    """The k largest positive entries of each row of float32[a, b]; ties are broken arbitrarily, but always alike."""
     b = rows.shape[1]
     if k < b:
         columns = np.sort(np.argpartition(rows, b - k, axis=1)[:, b - k :], axis=1)
@@ -47,7 +47,7 @@ def keep_top(rows: Floats, k: int) -> sparse.csr_array[Any, tuple[int, int]]:
 
 
 def narrow(matrix: sparse.csr_array[Any, tuple[int, int]]) -> sparse.csr_array[Any, tuple[int, int]]:
-    """The same matrix with int32 indices where they are enough.
+    """The same matrix with int32 indices where these are large enough.
 
     A product of matrices with different index types copies the indices of one of them, every time.
     """

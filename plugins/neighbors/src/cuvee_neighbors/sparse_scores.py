@@ -1,4 +1,4 @@
-"""Scores of large catalogues: few items have any, so they are kept sparse from the model to the list."""
+"""Scores of large catalogues, where few items have one: they stay sparse from the model to the list."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 
 
 def best(scores: Matrix, k: int, queries: Queries, known: Bools) -> Candidates:
-    """The k best of sparse float32[B, N], such as are above 0, known (bool[N]) and not excluded.
+    """The k best items of sparse float32[B, N] that are above 0, known (bool[N]) and not excluded.
 
     Best first, of equal scores the lower position, as :meth:`cuvee.Candidates.top` has it.
     """
@@ -32,7 +32,7 @@ def best(scores: Matrix, k: int, queries: Queries, known: Bools) -> Candidates:
             kept &= ~np.isin(items, excluded)
         items, values = items[kept], values[kept]
         if len(values) > k:
-            # all of those that are equal to the last one, of which the lexsort takes the first
+            # keep all that equal the last one; the lexsort takes the first of these
             kept = values >= np.partition(values, len(values) - k)[len(values) - k]
             items, values = items[kept], values[kept]
         order = np.lexsort((items, -values))[:k]

@@ -1,8 +1,8 @@
-"""Transitions: what follows what, a sequential item-kNN.
+"""Transitions: which items follow which, a sequential item-kNN.
 
-Which item comes within a few events after which, nearer ones counting more: the sequential rules
+Counts which item comes within a few events after which, closer ones counting more: the sequential rules
 of Ludewig and Jannach 2018, "Evaluation of session-based recommendation algorithms", weighted by
-1/distance, with sublinear counts and the popularity of what follows partly taken out.
+1/distance, with sublinear counts, and with the popularity of the following item partly discounted.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def count_transitions(events: Ragged, n_items: int, window: int) -> Iterator[Mat
     """
     user, items = events.rows, events.items
     window = min(window, max(len(items) - 1, 0))
-    # events by their item, so that a block of items is a run of them
+    # events sorted by item, so that a block of items is one run
     by_item = np.argsort(items, kind="stable")
     often = np.bincount(items, minlength=n_items)
     ends = np.concatenate([[0], np.cumsum(often)])
@@ -46,7 +46,7 @@ def count_transitions(events: Ragged, n_items: int, window: int) -> Iterator[Mat
         for distance in range(1, window + 1):
             before = at[at < len(items) - distance]
             after = before + distance
-            # an item after itself is a repetition, which says nothing on what comes next
+            # an item after itself is a repetition, which says nothing about the next item
             pair = (user[before] == user[after]) & (items[before] != items[after])
             first.append(items[before[pair]] - mine.start)
             then.append(items[after[pair]])
@@ -62,18 +62,18 @@ def count_transitions(events: Ragged, n_items: int, window: int) -> Iterator[Mat
 def fit_transitions(
     events: Ragged, n_items: int, *, window: int, power: float, smoothing: float, damping: float, neighbours: int
 ) -> Matrix:
-    """Weights out of the counts c(i, j) of transitions.
+    """Weights from the counts c(i, j) of transitions.
 
     They are::
 
         w(i, j) = c(i, j)^power / (sum_j c(i, j)^power + smoothing) / p(j)^damping
 
-    where p(j) is what reaches j, with ``smoothing`` added, relative to an average item. Kept are
-    the ``neighbours`` largest of each row. The counts are made twice, since p is known only after all
-    of them, and to keep them would take memory with the square of the events.
+    where p(j) is the sum of transitions to j plus ``smoothing``, relative to an average item. The
+    ``neighbours`` largest of each row are kept. Counts are computed twice, since p is only known after a
+    full pass, and storing them would take too much memory.
 
     Returns:
-        float32[N, N], sparse: row i says what follows item i, and how surely.
+        float32[N, N], sparse: row i has the weights of the items that follow item i.
     """
     reaching = np.zeros(n_items)
     for counts in count_transitions(events, n_items, window):
@@ -90,6 +90,6 @@ def fit_transitions(
 
 
 def _relative(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Relative to their mean; 1 where all are 0."""
+    """The values relative to their mean; 1 where all are 0."""
     mean = values.mean() if len(values) else 0.0
     return values / mean if mean > 0 else np.ones_like(values)

@@ -1,8 +1,8 @@
-"""User-based neighbours: who likes what this history holds, and what else do they like?
+"""User-based neighbours: the items liked by users with similar likes.
 
 Resnick et al. 1994, "GroupLens: an open architecture for collaborative filtering of netnews", on
-implicit likes; the model is the users' likes themselves, asked by the history as it is now, so
-that strangers are served too.
+implicit likes. The model is the users' likes themselves, and neighbours are found by the current
+history, so that unknown users are served, too.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def ones_of(matrix: Matrix) -> Matrix:
 
 @dataclass(frozen=True)
 class UserNeighbours:
-    """The likes of all users, both ways round."""
+    """The likes of all users, by user and by item."""
 
     liked: Matrix
-    """float32[U, N], above 0 where a user likes an item: how much his like counts."""
+    """float32[U, N], above 0 where a user likes an item: the weight of his like."""
     liked_by: Matrix
-    """float32[N, U], 1 where an item is liked by a user: who is alike is another question."""
+    """float32[N, U], 1 where an item is liked by a user; similarity ignores the weights."""
     neighbours: int
-    """How many users are asked."""
+    """How many neighbours are used."""
     similarity: str
     """``cosine`` or ``jaccard``."""
     shrink: float
@@ -66,9 +66,9 @@ class UserNeighbours:
         return np.diff(self.liked.indptr).astype(np.float32)
 
     def nearest(self, history: Matrix, users: Ints) -> Matrix:
-        """float32[B, U], sparse: similarities to the nearest users, those of a row adding up to 1.
+        """float32[B, U], sparse: similarities to the nearest users, normalised to add up to 1 in each row.
 
-        ``history`` is float32[B, N]; ``users``, int[B], says whose it is: nobody is his own
+        ``history`` is float32[B, N]; ``users``, int[B], are its users: nobody is his own
         neighbour.
         """
         lengths = np.asarray(history.multiply(history).sum(axis=1), np.float32).ravel()
@@ -96,7 +96,7 @@ class UserNeighbours:
         return near
 
     def scores(self, history: Matrix, users: Ints) -> Floats:
-        """float32[B, N]: the share of the neighbours, by similarity, who like each item, by how much it counts."""
+        """float32[B, N]: for each item the neighbours' weights of it, averaged by similarity."""
         block = max(1, CELLS // max(self.liked.shape[0], 1))
         parts = [
             (self.nearest(history[at : at + block], users[at : at + block]) @ self.liked).toarray()
@@ -109,16 +109,16 @@ class UserNeighbours:
         return sparse.csr_array(self.nearest(history, users) @ self.liked) if self.n_items > LARGE else None
 
     def strongest(self, history: Matrix, users: Ints, rows: Ints, items: Ints) -> Ints:
-        """int64[P]: for pairs of a row and an item, the item of the row's history most shared with those who like it.
+        """int64[P]: for pairs of a row and an item, the history item that most users of the item like, too.
 
-        -1 where none is.
+        -1 where there is none.
         """
         best = np.full(len(items), -1)
         for b in np.unique(rows).tolist():
             pairs = np.flatnonzero(rows == b)
             one = sparse.csr_array(history[[b]])
             near = self.nearest(one, users[[b]])
-            # neighbours are few, so only their rows of the likes are looked at
+            # there are few neighbours, so only their rows of the likes are used
             theirs = self.liked[near.indices]
             fans = sparse.csr_array(theirs[:, items[pairs]].multiply(near.data[:, None])).T.tocsr()
             shared = np.asarray((fans @ theirs[:, one.indices]).toarray() * one.data, np.float32)
@@ -126,7 +126,7 @@ class UserNeighbours:
         return best
 
     def save(self, directory: Path, name: str) -> None:
-        """Write the likes, both ways round."""
+        """Write the likes, by user and by item."""
         parts = {
             f"{name}.{way}.{part}": getattr(matrix, part)
             for way, matrix in (("liked", self.liked), ("liked_by", self.liked_by))

@@ -1,4 +1,4 @@
-"""Popularity for Cuvée: what people choose now, what is rising, and what people like you choose."""
+"""Popularity for Cuvée: by time, by trend, and by segments of users."""
 
 from cuvee_popular.config import PopularConfig
 from cuvee_popular.recommender import Popular

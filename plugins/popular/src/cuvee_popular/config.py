@@ -12,12 +12,12 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator
 __all__ = ["PopularConfig"]
 
 _EDGES: Mapping[str, tuple[float, ...]] = {"age": (18.0, 25.0, 35.0, 45.0, 55.0)}
-"""The usual bands of surveys."""
+"""The usual age bands of surveys."""
 _WORDS: Mapping[str, str] = {"age": "aged {}"}
 
 
 class PopularConfig(RecommenderConfig):
-    """What counts as popular."""
+    """How popularity is computed."""
 
     half_life: PositiveFloat | None = 180.0
     """Days after which an event counts half; None (in TOML the word ``"none"``) counts all alike.
@@ -27,17 +27,17 @@ class PopularConfig(RecommenderConfig):
     window: PositiveFloat = 7.0
     """Days that count as recent for the trend."""
     smoothing: PositiveFloat = 20.0
-    """Expected events at which a lift, of the trend or of a segment, is believed half."""
+    """Expected number of events at which a lift, of the trend or of a segment, is shrunk to half."""
     segments: tuple[str, ...] | None = None
     """Columns of the users to count by; None is every category and number, () is none."""
     segment_weight: NonNegativeFloat = 0.5
-    """Weight of what a user's segments choose more than others do. Below 1, since columns say the
-    same thing twice (the young are students)."""
+    """Weight of the lifts of a user's segments. Below 1, since columns are correlated (many young people
+    are students)."""
     bins: dict[str, Annotated[tuple[float, ...], Field(min_length=1)]] = Field(default_factory=dict)
     """Inner edges of number columns, by name: ``{"age": (18, 25, 35, 45, 55)}`` is built in.
-    A column without any is cut into fifths of its users."""
+    A column without edges is split into fifths of its users."""
     words: dict[str, str] = Field(default_factory=dict)
-    """How a segment reads after "popular with", by column, ``{}`` being its value: with
+    """The phrase for a segment after "popular with", by column, ``{}`` being its value: with
     ``occupation = "{}s"`` it is "popular with artists aged 25-34", without "users aged 25-34 of
     occupation artist"."""
 
@@ -61,7 +61,7 @@ class PopularConfig(RecommenderConfig):
         return {**_EDGES, **self.bins}
 
     def describe(self, segments: Sequence[tuple[str, str]]) -> str:
-        """Users of these (column, value) in words: "artists aged 25-34 of gender F".
+        """A phrase for users with these (column, value): "artists aged 25-34 of gender F".
 
         Phrases that begin with their value are nouns and come first.
         """

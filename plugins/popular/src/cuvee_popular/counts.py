@@ -1,7 +1,7 @@
-"""What popularity is made of: sums over events, which later events are simply added to.
+"""The counts behind popularity: sums over events, to which later events can be added.
 
-Everything here is linear in the events' weights, so the counts of two sets of events are those of
-their union, and a weight below 0 takes one out again.
+Everything here is linear in the events' weights. So the counts of two sets of events add up to those of
+their union, and a weight below 0 removes an event again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cuvee_popular.segments import Segments
 __all__ = ["Counts"]
 
 NOTHING = 1e-6
-"""A sum of weights that is none: what was added and taken out again leaves a rounding error."""
+"""Sums below this count as 0: adding and removing events leaves a rounding error."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Counts:
     segments: npt.NDArray[np.float32]
     """float32[S, n]: over all time, by segment; row 0 is zero."""
     late_items: npt.NDArray[Any]
-    """int32[m]: the events of the window before ``now``, which a later ``now`` leaves behind one by one."""
+    """int32[m]: the items of the events in the window before ``now``; a later ``now`` drops the oldest."""
     late_weights: npt.NDArray[Any]
     """float32[m]."""
     late_times: Floats
@@ -61,7 +61,7 @@ class Counts:
         return nothing.plus(events.items, events.weights, events.times, rows, config)
 
     def and_since(self, activity: Activity, segments: Segments, config: PopularConfig) -> Self:
-        """With what everybody did since."""
+        """The counts with all users' later events."""
         rows = segments.of_profiles(activity.profiles)[activity.people]
         return self.plus(activity.items, activity.weights, activity.times, rows, config)
 
@@ -73,7 +73,7 @@ class Counts:
         rows: npt.NDArray[np.int64],
         config: PopularConfig,
     ) -> Self:
-        """With more events: positions, weights and times[m], and int64[m, C] the segments of who did it."""
+        """The counts with more events: positions, weights and times[m], and the users' segments, int64[m, C]."""
         n = max(len(self.plain), int(items.max(initial=-1)) + 1)
         now = max(self.now, float(times.max(initial=-np.inf)))
         half_life = config.half_life
@@ -98,7 +98,7 @@ class Counts:
     ) -> npt.NDArray[np.float32]:
         found: npt.NDArray[np.float32] = _wider(self.segments, n)
         for column in rows.T:
-            told = column > 0  # who says nothing here counts neither way
+            told = column > 0  # users without a value in the column do not count
             np.add.at(found, (column[told], items[told]), weights[told])
         return np.maximum(found, 0, out=found)
 
@@ -113,12 +113,12 @@ class Counts:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Of what :meth:`arrays` gave."""
+        """Rebuild from the result of :meth:`arrays`."""
         return cls(**{**arrays, "now": float(arrays["now"][0])})  # type: ignore[arg-type]
 
 
 def _wider(counts: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
-    """A copy with zeros for items that came later."""
+    """A copy with zeros for later items."""
     wider = np.zeros((*counts.shape[:-1], n), counts.dtype)
     wider[..., : counts.shape[-1]] = counts
     return wider

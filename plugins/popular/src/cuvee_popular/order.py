@@ -1,4 +1,4 @@
-"""The items by popularity, sorted once at the fit, so that a request walks down from the top."""
+"""The items sorted by popularity at the fit, so that a request only walks down from the top."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ Ints: TypeAlias = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Order:
-    """What all users have of a score, sorted, and how much a segment can add to it."""
+    """The part of the score that is the same for all users, sorted, and how much a segment can add to it."""
 
     items: Ints
     """int32[m]: the items that have a score, the most popular first."""
     scores: Floats
-    """float32[m]: their scores, less what segments add."""
+    """float32[m]: their scores without the segments' lifts."""
     most: Floats
     """float32[S]: the highest lift of any item in each segment; 0 at least."""
 
     @classmethod
     def of(cls, scores: Floats, lifts: Floats) -> Self:
-        """Sort float32[n]; NaN has no place. ``lifts`` is float32[S, n]."""
+        """Sort float32[n] and leave out NaN. ``lifts`` is float32[S, n]."""
         known = np.flatnonzero(~np.isnan(scores)).astype(np.int32)
         items = known[np.argsort(-scores[known], kind="stable")]
         return cls(items, scores[items], lifts.max(axis=1, initial=0))
 
     def first(self, length: int, eligible: Bools | None) -> tuple[Ints, float]:
-        """The most popular ``length`` of what is eligible, bool[N], by position; and the score of the next.
+        """The most popular ``length`` eligible items (bool[N]), by position; and the score of the next one.
 
-        That is -inf where no more are left. What is eligible may be fewer.
+        That is -inf where no more are left. Fewer items may be eligible.
         """
         if eligible is None:
             found, stop = self.items[:length], min(length, len(self.items))
         else:
-            # as many as there are in a stretch of the order that holds enough of them
+            # take a stretch of the order that has enough eligible items
             stop = 0
             parts, have = [], 0
             while have < length and stop < len(self.items):
@@ -63,5 +63,5 @@ class Order:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Of what :meth:`arrays` gave."""
+        """Rebuild from the result of :meth:`arrays`."""
         return cls(**arrays)

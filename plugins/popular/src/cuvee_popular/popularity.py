@@ -20,8 +20,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Positions: TypeAlias = npt.NDArray[Any]
 
 PRIOR = 1.0
-"""Events' worth of belief in the long-run share, so that an item whose last event is long ago
-keeps a finite score, in the order of its long-run popularity."""
+"""Weight of the long-run share in events, so that an item whose last event is long ago keeps a finite score,
+in the order of its long-run popularity."""
 
 
 def decayed(weights: npt.NDArray[Any], times: Floats, now: float, half_life: float | None) -> Floats:
@@ -52,9 +52,9 @@ def log_share(recent: Floats, long_run: Floats) -> Floats:
 
 
 def log_lift(observed: Floats, expected: Floats, strength: float) -> Floats:
-    """How far a count stands above what was expected of it, shrunk towards 0 (as expected).
+    """The log lift of a count over its expected value, shrunk towards 0.
 
     The log of a gamma-Poisson posterior mean (DuMouchel 1999, with one gamma of mean 1):
-    an item with ``strength`` expected events moves half of the way.
+    an item with ``strength`` expected events is shrunk to half.
     """
     return np.log((observed + strength) / (expected + strength))

@@ -4,7 +4,7 @@ For item i and a user of segments s (one per column of the users)::
 
     score = log share(i) + trending * log lift(recent window, i) + segment_weight * sum_s log lift(s, i)
 
-which is naive Bayes for "which item, given what is known of the user" with every factor shrunk
+which is naive Bayes for an item given the user's segments, with every factor shrunk
 towards the global one. Each term is a table looked up by position, so scoring is a few gathers.
 """
 
@@ -31,18 +31,18 @@ from cuvee_popular.segments import Segments
 __all__ = ["Popular"]
 
 LARGE = 20_000
-"""Up to so many items, all of them are scored at once; beyond, a walk down the order is cheaper."""
+"""Up to this many items all are scored at once; beyond, a walk down the order is cheaper."""
 BLOCK = 256
-"""Rows that walk together."""
+"""How many rows are processed together."""
 WALK = 4_096
-"""Items scored at first; of a curve of popularity that is usual, more than are needed."""
+"""How many items are scored first; more than are needed for usual popularity curves."""
 NOTABLE = np.log(1.1)
-"""The lift from which a segment or a trend is worth a word."""
+"""The lift from which a segment or a trend is named as the reason."""
 
 
 @dataclass(frozen=True)
 class Popular(Recommender[PopularConfig]):
-    """Popularity: decayed by time, rising, and by segment of users."""
+    """Popularity with time decay, trend, and segments of users."""
 
     Config = PopularConfig
     serves = Serves.KNOWN_USER | Serves.SESSION | Serves.COLD_USER
@@ -50,7 +50,7 @@ class Popular(Recommender[PopularConfig]):
     config: PopularConfig
     segments: Segments
     fitted: Counts
-    """Of the events of the fit."""
+    """The counts of the fit's events."""
     share: npt.NDArray[np.float32]
     """float32[n]: log share of each item; NaN without events of weight above 0."""
     trend: npt.NDArray[np.float32]
@@ -58,7 +58,7 @@ class Popular(Recommender[PopularConfig]):
     lifts: npt.NDArray[np.float32]
     """float32[S, n]: the weighted log lift of each item in each segment; row 0 is zero."""
     order: Order
-    """The items by what all users have of a score."""
+    """The items sorted by the part of the score that is the same for all users."""
 
     @classmethod
     def fit(cls, data: Dataset, config: PopularConfig, progress: Progress) -> Self:
@@ -71,15 +71,15 @@ class Popular(Recommender[PopularConfig]):
         return made
 
     def save(self, directory: Path) -> None:
-        """Write the tables and the counts that they are made of, an array each, and ``segments.json``."""
+        """Write the tables and the counts behind them, an array each, and ``segments.json``."""
         tables = {"share": self.share, "trend": self.trend, "lifts": self.lifts, **self.order.arrays()}
         save_arrays(directory, {**tables, **self.fitted.arrays()})
         (directory / "segments.json").write_text(json.dumps(self.segments.to_json(), indent=1))
 
     @classmethod
     def load(cls, directory: Path, config: PopularConfig, catalog: Catalog) -> Self:
-        """Read; weights and segments are those of the fit."""
-        del catalog  # items newer than the model have no events in it
+        """Read what :meth:`save` wrote; weights and segments are those of the fit."""
+        del catalog  # items newer than the model have no events in the counts
         tables = load_arrays(directory, "share", "trend", "lifts")
         order = Order.from_arrays(load_arrays(directory, *(field.name for field in fields(Order))))
         segments = Segments.from_json(json.loads((directory / "segments.json").read_text()))
@@ -87,7 +87,7 @@ class Popular(Recommender[PopularConfig]):
         return cls(config, segments, fitted, tables["share"], tables["trend"], tables["lifts"], order)
 
     def updated(self, activity: Activity) -> Self:
-        """As a fit on all of the events would have it: the present is the last one, and new items have shares, too."""
+        """The result of a fit on all events: the present is the last event, and new items have shares, too."""
         counts = self.fitted.and_since(activity, self.segments, self.config)
         share, trend, lifts, order = _tables(counts, self.segments, self.config)
         return replace(self, share=share, trend=trend, lifts=lifts, order=order)
@@ -95,8 +95,8 @@ class Popular(Recommender[PopularConfig]):
     def candidates(self, queries: Queries, k: int) -> Candidates:
         """The k most popular for each user's segments.
 
-        Walks down the items by what all users have of a score, as far as segments could still lift
-        one into the list.
+        Walks down the items by the common part of the score, as long as segments could still lift one into
+        the list.
         """
         k = min(k, len(self.share))
         if len(self.share) <= LARGE:
@@ -114,7 +114,7 @@ class Popular(Recommender[PopularConfig]):
         rows = self._segments_of(queries)
         lifted = self.order.most[rows].sum(axis=1)
         free = replace(queries, excluded=Ragged.of([()] * len(queries)), eligible=None)
-        # what is excluded takes up places, too
+        # excluded items take up places, too
         length = max(WALK, 2 * (k + int(queries.excluded.lengths.max(initial=0))))
         while True:
             items, left = self.order.first(length, queries.eligible)
@@ -128,7 +128,7 @@ class Popular(Recommender[PopularConfig]):
             length *= 4
 
     def score(self, queries: Queries, items: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """float32[B, M]: a log probability, give or take a constant of the segments."""
+        """float32[B, M]: log probabilities, up to a constant of the segments."""
         if len(self.share) <= LARGE:
             return kernels.take(self._everything(queries), items)
         return self._at(queries, items)
@@ -147,7 +147,7 @@ class Popular(Recommender[PopularConfig]):
 
     @cached_property
     def _alone(self) -> npt.NDArray[np.float32]:
-        """float32[n]: share and trend, whoever asks."""
+        """float32[n]: share and trend, the same for all users."""
         return self.share + self.trend if len(self.trend) else self.share
 
     def _segments_of(self, queries: Queries) -> npt.NDArray[np.int64]:
@@ -176,7 +176,7 @@ class Popular(Recommender[PopularConfig]):
         return [self._reason(segments[b], item) for b, item in zip(rows.tolist(), items.tolist(), strict=True)]
 
     def _reason(self, rows: npt.NDArray[np.int64], item: int) -> str | None:
-        """Of one item for a user of the given segments, int64[C]."""
+        """The reason for one item and a user of the given segments, int64[C]."""
         if not 0 <= item < len(self.share) or np.isnan(self.share[item]):
             return None
         lifts = self.lifts[rows, item]
@@ -196,7 +196,7 @@ class Popular(Recommender[PopularConfig]):
 def _tables(
     counts: Counts, segments: Segments, config: PopularConfig
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32], Order]:
-    """Share, trend and lifts, and the items by the first two."""
+    """Share, trend and lifts, and the items sorted by the first two."""
     trend = np.empty(0)
     if config.trending:
         window = counts.window
@@ -209,7 +209,7 @@ def _tables(
 
 
 def _forbid(scores: npt.NDArray[np.float32], items: npt.NDArray[np.int32], excluded: Ragged) -> None:
-    """Take out of float32[B, m], the scores of rising items int32[m], what each row excludes."""
+    """Set each row's excluded items to -inf in float32[B, m], the scores of rising items int32[m]."""
     if not len(items):
         return
     at = np.minimum(np.searchsorted(items, excluded.items), len(items) - 1)
@@ -228,9 +228,9 @@ def _padded(listed: Candidates, k: int) -> Candidates:
 
 
 def _segment_lifts(counted: npt.NDArray[Any], segments: Segments, config: PopularConfig) -> npt.NDArray[np.float32]:
-    """float32[S, n]: how much more a segment chooses an item than its activity would have it.
+    """float32[S, n]: the log lift of an item in a segment over the number expected from the segment's activity.
 
-    Counted over all time: who likes an item changes slower than how many do.
+    Counted over all time, since the kind of users who like an item changes more slowly than their number.
     """
     lifts = np.zeros(counted.shape, np.float32)
     for column, start in zip(segments.columns, segments.starts, strict=True):

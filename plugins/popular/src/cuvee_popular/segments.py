@@ -22,13 +22,13 @@ __all__ = ["Column", "Segments"]
 Codes: TypeAlias = npt.NDArray[np.int64]
 
 LABELS = 64
-"""The most values of one category column that become segments, by their number of users."""
+"""The largest number of values of a category column that become segments; those with most users are kept."""
 BINS = 5
 """Bins of a number column for which the config has no edges: fifths of the users."""
 
 
 def band(low: float | None, high: float | None) -> str:
-    """The words of a bin, its upper edge being outside: ``25-34``, ``under 18``, ``56 and over``."""
+    """The name of a bin, without its upper edge: ``25-34``, ``under 18``, ``56 and over``."""
     if low is None:
         return f"under {high:g}"
     if high is None:
