@@ -2,8 +2,8 @@
 
 :class:`TfServing` is the recommender; ``cuvee_tfserving.training`` makes models and
 ``cuvee_tfserving.model_server`` serves them, each in a process of its own. The names here are
-fetched when asked for, so that those processes, which have the real TensorFlow, do without the
-client's way of avoiding it (:mod:`cuvee_tfserving.stand_in`).
+imported lazily, so that those processes, which use the real TensorFlow, do not load the client's
+stand-in for it (:mod:`cuvee_tfserving.stand_in`).
 """
 
 from __future__ import annotations

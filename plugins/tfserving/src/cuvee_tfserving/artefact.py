@@ -1,7 +1,7 @@
-"""What belongs to one version of a model and is read without TensorFlow.
+"""The files of one model version that are read without TensorFlow.
 
-The trainer writes it, :mod:`cuvee_tfserving.publishing` puts it beside the SavedModel (in
-``assets.extra``, which the loader passes over), and the recommender's artefact has a copy.
+The trainer writes them, :mod:`cuvee_tfserving.publishing` puts them beside the SavedModel (in
+``assets.extra``, which the loader ignores), and the recommender's artefact has a copy.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ VECTORS = "item_vectors"
 FEATURES = "item_features.json"
 META = "meta.json"
 FILES = (f"{VECTORS}.npy", FEATURES, META)
-"""What the trainer writes beside the SavedModel; a foreign model may have none of it."""
+"""The files that the trainer writes beside the SavedModel; a model from elsewhere may have none of them."""
 MODEL = "model.json"
-"""The artefact's own note of which version it is."""
+"""The file in which the artefact notes its version."""
 EXTRA = "assets.extra"
 
 
@@ -35,7 +35,7 @@ def beside(root: Path, model: str, version: int) -> Path:
 
 @dataclass(frozen=True)
 class Artefact:
-    """One version: its items' vectors, and how an item that it does not know gets one."""
+    """One version: its items' vectors, and the features from which new items get one."""
 
     version: int
     folder: Path
@@ -44,11 +44,11 @@ class Artefact:
     vectors: Floats | None
     """float32[n_items, d], mapped; None: the model scores, and has no vectors."""
     features: ItemFeatures | None
-    """Features of new items, of models with an item tower."""
+    """The features of new items, for models with an item tower."""
 
     @classmethod
     def read(cls, folder: Path, version: int, n_items: int) -> Artefact:
-        """Read what there is; ``n_items`` counts where neither vectors nor the trainer's note say it.
+        """Read the existing files; ``n_items`` is used where neither vectors nor the trainer's note give the number.
 
         Raises:
             OSError: the folder cannot be read.

@@ -1,7 +1,7 @@
-"""The way to the model server: a channel for each event loop, one Predict at a time, its status.
+"""The client of the model server: a channel for each event loop, Predict calls, and the model's status.
 
-No breaker, no queue, no retry: the engine has those. Cancelling a call's task cancels the call on
-the server too; that is how a request's budget becomes the call's.
+It has no breaker, queue or retry, since the engine has those. Cancelling a call's task cancels the call
+on the server too, so a request's budget also limits the call.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 OPTIONS = (
     ("grpc.max_receive_message_length", 256 << 20),
     ("grpc.max_send_message_length", 256 << 20),
-    # a server that is back is found within a second; gRPC's own pause grows to two minutes
+    # a restarted server is found within a second; gRPC's default pause grows to two minutes
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    # how long one attempt to connect may take, in spite of its name
+    # despite its name, this limits how long one attempt to connect may take
     ("grpc.min_reconnect_backoff_ms", 2000),
-    # channels of one process to one address would share a connection, and one's close another's calls
+    # otherwise a process's channels to one address share a connection, and closing one ends the others' calls
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_retries", 0),
 )
@@ -53,7 +53,7 @@ CHECK_WITHIN = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which model is meant."""
+    """The model to ask, with its version or label."""
 
     name: str
     version: int | None = None
@@ -62,7 +62,7 @@ class Asked:
     """A version by its label."""
 
     def spec(self, request: Any, signature: str = "") -> Any:
-        """Put it into a request, and give that back."""
+        """Set the model in a request, and return the request."""
         spec = request.model_spec
         spec.name = self.name
         if self.version is not None:
@@ -99,7 +99,7 @@ class Predicted:
 
 
 class ModelClient:
-    """Asks one model at one address. Any event loop and any thread may use it."""
+    """Calls one model at one address. May be used from any event loop and any thread."""
 
     def __init__(self, address: str, deadline: float) -> None:
         """``deadline`` in seconds, for each call."""
@@ -123,7 +123,7 @@ class ModelClient:
             response = await stub.Predict(request, timeout=patience * self._deadline)
         except grpc.aio.AioRpcError as problem:
             raise failure_of(problem.code()) from problem
-        except grpc.aio.UsageError as problem:  # the channel was closed in between
+        except grpc.aio.UsageError as problem:  # the channel was closed in the meantime
             raise closed() from problem
         try:
             outputs = {name: array_of(tensor) for name, tensor in response.outputs.items()}
@@ -132,7 +132,7 @@ class ModelClient:
         return Predicted(MappingProxyType(outputs), int(response.model_spec.version.value))
 
     def _stub(self) -> Any:
-        """This event loop's own: a channel belongs to the loop that made it."""
+        """The channel of this event loop: a channel belongs to the loop that made it."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if self._closed:
@@ -153,13 +153,13 @@ class ModelClient:
         for loop, channel in channels:
             if loop.is_running():
                 asyncio.run_coroutine_threadsafe(channel.close(), loop)
-            # the channel of a loop that stands still closes itself when it is forgotten
+            # the channel of a stopped loop closes itself when it is garbage-collected
 
 
 class Status:
-    """Whether the model can be asked, as last heard: asking costs no time.
+    """Whether the model is available, by its last known status, without waiting for a call.
 
-    A status older than :data:`CHECK_EVERY` seconds is renewed in the background, by a channel of
+    A status older than :data:`CHECK_EVERY` seconds is renewed in the background, by a channel with
     gRPC's own threads, which needs no event loop.
     """
 
@@ -174,7 +174,7 @@ class Status:
 
     @property
     def healthy(self) -> bool:
-        """True until something else was heard."""
+        """The last known status; True before the first one."""
         with self._lock:
             if not self._closed and time.monotonic() - self._checked >= CHECK_EVERY:
                 self._checked = time.monotonic()
@@ -200,5 +200,5 @@ class Status:
 
 
 def live_versions(response: Any) -> list[int]:
-    """The versions that a GetModelStatusResponse says can be asked."""
+    """The available versions of a GetModelStatusResponse."""
     return [v.version for v in response.model_version_status if v.state == ModelVersionStatus.AVAILABLE]

@@ -19,7 +19,7 @@ Name = Annotated[str, StringConstraints(min_length=1, pattern=r"^[A-Za-z0-9._-]+
 
 
 class TfServingConfig(RecommenderConfig):
-    """Which model is asked, where, and how it is trained."""
+    """The model to ask, its server, and its training."""
 
     serving_only: ClassVar[frozenset[str]] = frozenset(
         {"address", "version", "version_label", "deadline", "model_root", "publish_wait", "checkpoints"}
@@ -27,7 +27,7 @@ class TfServingConfig(RecommenderConfig):
 
     address: Annotated[str, StringConstraints(min_length=1)] = "127.0.0.1:8500"
     """host:port of the model server (gRPC), or any target that gRPC resolves (``dns:///models:8500``).
-    ``embedded``: a server of its own, for as long as the recommender is loaded, of the fitted version."""
+    ``embedded``: a server of the recommender's own with the fitted version, for as long as it is loaded."""
     model: Name = "deep"
     """The model's name on the server, and its folder under ``model_root``."""
     version: PositiveInt | Literal["latest", "fitted"] = "latest"
@@ -44,22 +44,22 @@ class TfServingConfig(RecommenderConfig):
     item_signature: Name = "item_vector"
     """``features`` float32[M, F] -> ``vector`` float32[M, d]: of models with an item tower."""
     deadline: PositiveFloat = 1.0
-    """Seconds after which a call is given up, where the request leaves it so long."""
+    """Seconds after which a call is cancelled, if the request's own budget is not shorter."""
     model_root: ConfigPath = Path("models")
     """Where ``cuvee fit`` publishes ``<model>/<version>/``, and where the item vectors of a version
     newer than the artefact are read; the model server's base path is ``<model_root>/<model>``. A
     relative path starts at the folder of ``cuvee.toml``."""
     checkpoints: ConfigPath | None = None
-    """Where a training that is interrupted leaves off, to be taken up by the next equal fit; by
+    """Folder of the checkpoints of interrupted trainings, from which the next equal fit continues; by
     default ``<model_root>/.training``."""
     publish_wait: PositiveFloat = 60.0
     """Seconds that ``cuvee fit`` waits until the server serves the version that it published."""
     train: bool = True
-    """Whether ``cuvee fit`` trains a model; else it takes the newest in ``model_root``, whoever made it."""
+    """Whether ``cuvee fit`` trains a model; otherwise it uses the newest version in ``model_root``."""
     training: TrainingConfig = TrainingConfig()
     """How the model is built and trained."""
     max_history: PositiveInt | None = None
-    """Newest liked events that are sent (L); by default ``training.max_history``."""
+    """How many of the newest liked events are sent (L); by default ``training.max_history``."""
 
     @model_validator(mode="after")
     def _one_choice_of_version(self) -> Self:
@@ -74,7 +74,7 @@ class TfServingConfig(RecommenderConfig):
 
     @property
     def unfinished(self) -> Path:
-        """The folder of trainings that go on."""
+        """The folder of unfinished trainings."""
         return self.checkpoints or self.model_root / ".training"
 
     @property

@@ -39,20 +39,20 @@ class Embedded:
         return _await(self.process, self.log_file, event, seconds, facts)
 
     def pause(self) -> None:
-        """Let it hang: connections stay, nothing is answered."""
+        """Suspend it: connections stay open, but nothing is answered."""
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Resume it."""
         self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it at once, in the midst of calls."""
+        """Kill it at once, during calls."""
         self.process.kill()
         self.process.wait()
 
     def stop(self) -> None:
-        """End it, by force if it takes long; forget its log."""
+        """Stop it, by force if it takes long, and delete its log."""
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
         try:
@@ -65,7 +65,7 @@ class Embedded:
 def start(arguments: Sequence[str], seconds: float = 180.0) -> Embedded:
     """Start ``cuvee model-server`` with these arguments, and wait until it listens.
 
-    It ends with this process, however that ends.
+    It ends when this process ends, in whatever way.
 
     Raises:
         RuntimeError: it does not; with its log.

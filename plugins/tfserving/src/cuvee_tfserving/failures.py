@@ -1,7 +1,7 @@
-"""What goes wrong at the model server, as typed reasons.
+"""Failures of the model server, as typed reasons.
 
-A detail goes to the caller of Cuvée: it is in our own words. What the server said stays the cause
-(``__cause__``), for the log.
+A detail is shown to the caller of Cuvée, so it is in our own words. The server's message is kept as the
+cause (``__cause__``), for the log.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["closed", "failure_of", "invalid"]
 _REASONS: Mapping[grpc.StatusCode, tuple[DegradedReason, str]] = MappingProxyType(
     {
         grpc.StatusCode.UNAVAILABLE: (DegradedReason.UNAVAILABLE, "the model server cannot be reached"),
-        # what a server that shuts down tells those whom it can no longer answer
+        # the status of calls that a server cancels when it shuts down
         grpc.StatusCode.CANCELLED: (DegradedReason.UNAVAILABLE, "the model server gave the call up"),
         grpc.StatusCode.DEADLINE_EXCEEDED: (DegradedReason.TIMEOUT, "the model server did not answer in time"),
         grpc.StatusCode.RESOURCE_EXHAUSTED: (DegradedReason.OVERLOADED, "the model server has too much to do"),
@@ -36,13 +36,13 @@ _REASONS: Mapping[grpc.StatusCode, tuple[DegradedReason, str]] = MappingProxyTyp
 
 
 def failure_of(code: grpc.StatusCode) -> SourceFailure:
-    """The failure that a status code stands for."""
+    """The failure for a status code."""
     reason, detail = _REASONS.get(code, (DegradedReason.ERROR, f"the model server answered {code.name}"))
     return SourceFailure(reason, detail)
 
 
 def invalid(detail: str) -> SourceFailure:
-    """The server answered, with something else than the signature promises."""
+    """The server's answer does not fit the signature."""
     return SourceFailure(DegradedReason.INVALID_OUTPUT, detail)
 
 

@@ -1,8 +1,8 @@
-"""What the model said of a batch, kept for as long as the batch lives.
+"""A cache of the model's answers, each kept for as long as its batch lives.
 
-A request asks a source twice about the same queries, for candidates and for scores; the second
-time the answer is at hand. What the model is told of queries is their histories, whose arrays are
-read-only by contract: so their identity is the key, and the entry goes when the array does.
+A request calls a source twice with the same queries, for candidates and for scores; the second call uses
+the cached answer. The model's input are the queries' histories, whose arrays are read-only by contract. So
+the identity of the array is the key, and the entry is deleted with the array.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ class _Entry(Generic[T]):
 
 
 class Memory(Generic[T]):
-    """Histories -> what was said of them."""
+    """Histories -> the model's answer."""
 
     def __init__(self) -> None:
         self._entries: dict[int, _Entry[T]] = {}
-        # reentrant: an array may go, and its entry with it, at any allocation
+        # reentrant: garbage collection may delete an array, and its entry, at any allocation
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def recall(self, histories: Histories) -> T | None:
-        """What was said of the very same histories."""
+        """The answer for these very histories, if there is one."""
         with self._lock:
             entry = self._entries.get(id(histories.items))
         if entry is None or entry.offsets is not histories.offsets or entry.weights is not histories.weights:
@@ -46,7 +46,7 @@ class Memory(Generic[T]):
         return entry.said
 
     def keep(self, histories: Histories, said: T) -> None:
-        """Remember, until the histories' array of items goes."""
+        """Cache an answer until the histories' array of items is deleted."""
         key = id(histories.items)
         with self._lock:
             if key not in self._entries:

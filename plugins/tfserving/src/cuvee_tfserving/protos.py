@@ -1,4 +1,4 @@
-"""TensorFlow Serving's messages and stubs, under one roof: import them from here."""
+"""TensorFlow Serving's messages and stubs, to be imported from here."""
 
 from __future__ import annotations
 

@@ -34,9 +34,9 @@ def newest(root: Path, model: str) -> int:
 
 
 def publish(trained: Path, root: Path, model: str) -> int:
-    """Publish what the trainer wrote as the next version, and give its number.
+    """Publish the trainer's files as the next version, and return its number.
 
-    Written aside and to the disk, then renamed: a server that watches sees all of it or nothing.
+    Written aside, synced and renamed, so that a watching server sees all of it or nothing.
 
     Raises:
         FileNotFoundError: the trainer wrote no SavedModel.
@@ -46,7 +46,7 @@ def publish(trained: Path, root: Path, model: str) -> int:
         raise FileNotFoundError(f"the training wrote no SavedModel to {saved}")
     folder = root / model
     folder.mkdir(parents=True, exist_ok=True)
-    # not a number, so that no server takes it for a version
+    # not a number, so that no server mistakes it for a version
     aside = Path(tempfile.mkdtemp(prefix=".publishing-", dir=folder))
     try:
         shutil.copytree(saved, aside, dirs_exist_ok=True)
@@ -54,7 +54,7 @@ def publish(trained: Path, root: Path, model: str) -> int:
         for name in FILES:
             if (trained / name).exists():
                 shutil.copyfile(trained / name, aside / EXTRA / name)
-        aside.chmod(0o755)  # mkdtemp's folders are their owner's alone; a server may be another user
+        aside.chmod(0o755)  # mkdtemp's folders are private, but the server may run as another user
         _to_disk(aside)
         while True:
             number = max(versions(root, model), default=0) + 1

@@ -1,9 +1,9 @@
 """The ``tfserving`` recommender: a deep model on a model server, asked once for each batch.
 
-The model turns a history into a user's vector; what stands nearest among the items' vectors, which
-lie here, is proposed, and scores are the same products. A model without vectors (its signature
-scores pairs) is asked for scores instead. The history is all that the model is told of a user, so
-one that it never saw is as good as any.
+The model turns a history into a user's vector. The items with the nearest vectors, which are in this
+process, are proposed, and scores are the same products. A model without vectors (its signature scores
+pairs) is asked for scores instead. The model's only input is the history, so unknown users are served
+like any others.
 """
 
 from __future__ import annotations
@@ -48,23 +48,23 @@ __all__ = ["TfServing"]
 T = TypeVar("T")
 
 MOST_SCORED = 20_000
-"""Items up to which a model without vectors is asked to score all, to propose; beyond, it only scores."""
+"""Up to this many items a model without vectors scores all to propose some; beyond, it only scores."""
 ROWS = 64
-"""Rows that the deadline is meant for, the engine's largest batch online; more rows get more time."""
+"""The number of rows that the deadline is for, the engine's largest online batch; more rows get more time."""
 LOOP_FLOPS = 1 << 23
-"""Multiplications that the event loop does itself, about a millisecond; more go to a thread."""
+"""How many multiplications are done on the event loop, about a millisecond; more are done in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the model said of a batch."""
+    """The model's answer for a batch."""
 
     rows: Offsets
-    """int64[b]: the rows of the batch that have a history which the model can read."""
+    """int64[b]: the rows of the batch with a history that the model can read."""
     vectors: Floats | None
     """float32[b, d]: the users' vectors."""
     scores: Floats | None
-    """float32[b, n]: what a model without vectors says of every item."""
+    """float32[b, n]: the scores of every item, from a model without vectors."""
     model: Artefact
 
 
@@ -85,7 +85,7 @@ class TfServing(Recommender[TfServingConfig]):
     ) -> None:
         """``items`` is the catalogue; server and model are the configured ones, if not given.
 
-        A server of our own ends with this instance, or with the process.
+        An embedded server ends with this instance, or with the process.
         """
         address = embedded.address if embedded else config.address
         self._stop = weakref.finalize(self, embedded.stop) if embedded else None
@@ -111,11 +111,11 @@ class TfServing(Recommender[TfServingConfig]):
         """Train in a process of its own, and publish the SavedModel for the model server.
 
         The server swaps to the new version while it serves; recommenders loaded from the artefact
-        before follow it, as its item vectors lie beside it. Where no model server runs, one of our
-        own serves the new version for as long as this instance lives, so that it can be calibrated.
+        before follow it, as its item vectors lie beside it. Where no model server runs, an
+        embedded one serves the new version for as long as this instance lives, so that it can be calibrated.
 
         Raises:
-            RuntimeError: the training failed, or what came out of it cannot be served or asked.
+            RuntimeError: the training failed, or its model cannot be served or asked.
         """
         if config.train:
             with train(data, config.training, config.unfinished, progress) as trained:
@@ -127,7 +127,7 @@ class TfServing(Recommender[TfServingConfig]):
         return cls(config, fitted, data.catalog.items, embedded, Asked(config.model))
 
     def save(self, directory: Path) -> None:
-        """Write the items' vectors and features, and which version they belong to."""
+        """Write the items' vectors and features, and their version."""
         self._fitted.save(directory)
 
     @classmethod
@@ -135,7 +135,7 @@ class TfServing(Recommender[TfServingConfig]):
         """Map the items' vectors. The model server is not asked yet: it may come up later.
 
         Raises:
-            RuntimeError: the server is to be one of its own, and cannot serve the fitted version.
+            RuntimeError: an embedded server is configured, and it cannot serve the fitted version.
         """
         fitted = Artefact.load(directory)
         if config.address != EMBEDDED:
@@ -175,24 +175,24 @@ class TfServing(Recommender[TfServingConfig]):
         return scores
 
     def item_vectors(self) -> Floats | None:
-        """float32[n, d]: the fitted version's; None of a model that has none."""
+        """float32[n, d]: those of the fitted version; None for a model without any."""
         return self._fitted.vectors
 
     def health(self) -> bool:
-        """Whether the model server has the model, as last heard (at most some seconds ago)."""
+        """Whether the model server has the model, by its last status (at most some seconds old)."""
         return self._status.healthy
 
     def close(self) -> None:
-        """Close the connections, and end a server of our own."""
+        """Close the connections, and end an embedded server."""
         self._client.close()
         self._status.close()
         if self._stop is not None:
-            self._stop()  # once: a finalizer that was called does nothing more
+            self._stop()  # a finalizer runs only once
 
     async def _said(self, queries: Queries, only: Ints | None = None) -> _Said:
-        """What the model says of a batch, out of memory where it was asked before.
+        """The model's answer for a batch, from the cache where it was asked before.
 
-        Models without vectors are asked about all items, or, with ``only``, about nothing yet.
+        Models without vectors score all items, or, with ``only``, none yet.
         """
         said = self._memory.recall(queries.histories)
         if said is not None:
@@ -218,10 +218,10 @@ class TfServing(Recommender[TfServingConfig]):
         return said
 
     async def _model(self) -> Artefact:
-        """The model whose items a history is cut to: the one that answered last.
+        """The model to whose items a history is limited: the one that answered last.
 
-        After an error the server is asked which that is, by a history that every version can read: it
-        may have gone back to a version of fewer items, to which a newer item is an error.
+        After an error the server is asked for its version, with a history that every version can read: it
+        may have gone back to a version with fewer items, for which a newer item is an error.
         """
         if not self._in_doubt:
             return self._versions.current
@@ -266,5 +266,5 @@ def _configured(config: TfServingConfig, fitted: int) -> Asked:
 
 
 async def _computed(work: Callable[[], T], multiplications: int) -> T:
-    """The work's value: here where it is little, in a thread where the event loop would wait for it."""
+    """The result of some work: done here where it is little, else in a thread, to keep the event loop free."""
     return work() if multiplications <= LOOP_FLOPS else await asyncio.to_thread(work)

@@ -1,4 +1,4 @@
-"""What users did, as the model reads it."""
+"""Users' histories in the form that the model reads."""
 
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
 """TensorFlow Serving's message classes without TensorFlow.
 
 ``tensorflow_serving``'s generated modules import ``tensorflow.core.framework.tensor_pb2`` and its
-like, and Python runs ``tensorflow/__init__.py`` for that: seconds, half a gigabyte and all of
+like, and for that Python runs ``tensorflow/__init__.py``. This takes seconds, half a gigabyte and all of
 libtensorflow, in a server that only passes messages on. The generated modules need none of it. So
-:func:`without_tensorflow` puts an empty module in TensorFlow's place, one that knows where the
-package lies and nothing else; below it, Python finds the ``*_pb2`` files in the usual way.
+:func:`without_tensorflow` puts an empty module in place of TensorFlow, which only has the package's
+path; below it, Python finds the ``*_pb2`` files in the usual way.
 
-Afterwards the empty module and the packages below it are taken away again, so that a later
+Afterwards the empty module and the packages below it are removed again, so that a later
 ``import tensorflow`` gets the real one. The ``*_pb2`` modules stay: the real TensorFlow uses them
 too, and a message class must exist once in a process.
 
-Where TensorFlow is already there (training, the model server, a notebook) nothing is put in its
-place: the import then costs nothing anyhow.
+Where TensorFlow is loaded already (training, the model server, a notebook) it is not replaced, since
+the import then costs nothing.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A TensorProto holds its numbers as raw little-endian bytes (``tensor_content``) or in a typed field
 (``float_val`` and its like; TensorFlow Serving's default for answers). In a typed field the last
-value stands for all that would follow it, and no value at all for zeros.
+value is repeated up to the tensor's size, and no value at all means zeros.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["MalformedTensor", "array_of", "dtype_of", "tensor_of"]
 
 
 class MalformedTensor(ValueError):
-    """A TensorProto whose parts contradict each other, or whose type is not supported."""
+    """A TensorProto that is inconsistent, or of a type that is not supported."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How one type stands in a TensorProto."""
+    """How one type is stored in a TensorProto."""
 
     dtype: np.dtype[Any]
     field: str
@@ -59,7 +59,7 @@ _TYPES = MappingProxyType({kind.dtype: number for number, kind in _KINDS.items()
 
 
 def dtype_of(number: int) -> np.dtype[Any] | None:
-    """The numpy dtype of a ``DataType``; None where there is none here. Strings are objects (bytes)."""
+    """The numpy dtype of a ``DataType``; None where it is not supported. Strings are objects (bytes)."""
     if number == _STRING:
         return np.dtype(object)
     kind = _KINDS.get(number)
@@ -113,7 +113,7 @@ def array_of(tensor: Any) -> npt.NDArray[Any]:
             )
         return np.frombuffer(tensor.tensor_content, kind.dtype).reshape(shape)
     values = getattr(tensor, kind.field)
-    if tensor.dtype == _HALF:  # as whole numbers, which hold the bits
+    if tensor.dtype == _HALF:  # half floats are stored as integers with the same bits
         bits = np.fromiter(values, np.uint16, len(values))
         return _filled(bits.view(np.float16), count, 0).reshape(shape)
     try:
@@ -124,7 +124,7 @@ def array_of(tensor: Any) -> npt.NDArray[Any]:
 
 
 def _filled(values: npt.NDArray[Any], count: int, nothing: object) -> npt.NDArray[Any]:
-    """``count`` values: the last one given stands for all behind it."""
+    """``count`` values, the last given one repeated."""
     if len(values) > count:
         raise MalformedTensor(f"{len(values)} values for a tensor of {count}")
     if len(values) == count:

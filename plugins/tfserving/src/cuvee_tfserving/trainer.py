@@ -1,4 +1,4 @@
-"""Training, as a process of its own: TensorFlow stays out of this one."""
+"""Training in a separate process, so that this one never loads TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from cuvee_tfserving.training.config import TrainingConfig
 __all__ = ["SAVED_MODEL", "train"]
 
 SAVED_MODEL = "saved_model"
-"""The trainer's folder for the SavedModel, in what it writes."""
+"""The name of the trainer's folder with the SavedModel."""
 TOLD = 30
-"""Last lines of the trainer's log that an error quotes."""
+"""How many last lines of the trainer's log an error quotes."""
 
 
 @contextmanager
 def train(data: Dataset, config: TrainingConfig, unfinished: Path, progress: Progress) -> Iterator[Path]:
-    """Train, and give the folder with what came out of it; it goes at the end of the context.
+    """Train, and return the folder with the result, which is deleted at the end of the context.
 
-    It lies in ``unfinished`` and is named by a digest of data and config: a run that was interrupted
-    left it there, with its checkpoints, and the next equal run goes on from them.
+    It is in ``unfinished`` and named by a digest of data and config. An interrupted run leaves it there
+    with its checkpoints, and the next equal run continues from them.
 
     Raises:
         RuntimeError: the training failed; with the end of its log.
@@ -71,7 +71,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def follow(lines: IO[str], progress: Progress, said: deque[str]) -> None:
-    """Hand on what the trainer tells of each epoch; keep its other lines."""
+    """Pass on the trainer's progress of each epoch; keep its other lines."""
     for line in lines:
         try:
             epoch = json.loads(line)
@@ -84,7 +84,7 @@ def follow(lines: IO[str], progress: Progress, said: deque[str]) -> None:
 
 
 def digest(data: Dataset, config: TrainingConfig) -> str:
-    """What a run's outcome depends on, in 16 letters."""
+    """A digest, of 16 characters, of everything that a run's result depends on."""
     found = hashlib.sha256(config.model_dump_json().encode())
     found.update(data.catalog.items.digest().encode())
     events = data.events

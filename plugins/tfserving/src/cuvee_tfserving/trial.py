@@ -1,4 +1,4 @@
-"""A model server for a model fresh from its training: the configured one, or one of our own."""
+"""A model server for a newly trained model: the configured one, or an embedded one."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 
 
 def served_for_fit(config: TfServingConfig, fitted: Artefact) -> Embedded | None:
-    """Wait until the published version is served, and check it; gives the server, if it is one of our own.
+    """Wait until the published version is served, and check it; returns the server if it is an embedded one.
 
-    Where none is configured, or it is not there, or does not serve the version in time, an embedded
-    one is started: the engine asks a fitted model to calibrate it, a first fit comes before
-    anything is served, and a training must not be lost for that.
+    Where none is configured, or it cannot be reached, or does not serve the version in time, an embedded
+    one is started. The engine needs the fitted model's answers for calibration, no server may run yet at
+    the first fit, and the training must not be lost because of that.
 
     Raises:
         RuntimeError: the version cannot be served, or its signatures are not what the config says.
@@ -49,7 +49,7 @@ def served_for_fit(config: TfServingConfig, fitted: Artefact) -> Embedded | None
             return None
         log.warning(
             "the model server at %s does not serve version %d of %s, which was just published (it says: %s): "
-            "does it watch %s? One of our own stands in while the model is calibrated",
+            "does it watch %s? An embedded one is used while the model is calibrated",
             config.address,
             fitted.version,
             config.model,
@@ -60,7 +60,7 @@ def served_for_fit(config: TfServingConfig, fitted: Artefact) -> Embedded | None
 
 
 def serve_own(config: TfServingConfig, fitted: Artefact) -> Embedded:
-    """A server of our own with the fitted version, checked.
+    """An embedded server with the fitted version, checked.
 
     Raises:
         RuntimeError: as :func:`served_for_fit`.
@@ -119,7 +119,7 @@ def _await(address: str, model: str, version: int, seconds: float) -> str | None
 
 
 def check_signatures(address: str, config: TfServingConfig, fitted: Artefact) -> None:
-    """Check by GetModelMetadata that the model is asked for what it has.
+    """Check by GetModelMetadata that the model has the configured signatures.
 
     Raises:
         RuntimeError: naming the setting that would be right.

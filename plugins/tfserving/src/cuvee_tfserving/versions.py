@@ -1,7 +1,7 @@
-"""The item vectors of whichever version answers.
+"""The item vectors of the version that answers.
 
 User and item vectors only fit together when one model made both. When the server swaps models, the
-answer names the new version; its item vectors lie beside the new SavedModel and are read then.
+answer names the new version; its item vectors, which are beside the new SavedModel, are then read.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from cuvee_tfserving.client import Asked, ModelClient
 __all__ = ["Versions"]
 
 KEPT = 2
-"""Versions whose vectors are held: during a swap answers of both come in."""
+"""How many versions' vectors are kept: during a swap answers of both arrive."""
 BATCH = 4096
-"""New items that are encoded at once."""
+"""How many new items are encoded at once."""
 AGAIN_AFTER = 5.0
 """Seconds until new items are tried again, when the model could not encode them."""
 
 
 class Versions:
-    """Version -> its artefact, with vectors for the items that came since."""
+    """Version -> its artefact, with vectors for newer items."""
 
     def __init__(
         self, fitted: Artefact, root: Path, asked: Asked, signature: str, client: ModelClient, items: Entities
@@ -53,7 +53,7 @@ class Versions:
         """
         ready = self._ready.get(version)
         if ready is None or self._again.get(version, time.monotonic()) < time.monotonic():
-            # once for all who wait, and to its end even when the one who asked first gives up
+            # one load for all waiting calls, finished even when the first caller is cancelled
             key = id(asyncio.get_running_loop()), version
             if key not in self._loading:
                 task = asyncio.ensure_future(self._load(version))
@@ -66,7 +66,7 @@ class Versions:
     def _loaded(self, key: tuple[int, int], task: asyncio.Task[Artefact]) -> None:
         self._loading.pop(key, None)
         if not task.cancelled():
-            task.exception()  # fetched, so that nothing warns where nobody waits any more
+            task.exception()  # the exception is retrieved, so that asyncio does not warn where nobody waits any more
 
     async def _load(self, version: int) -> Artefact:
         base = self._fitted if version in {0, self._fitted.version} else await asyncio.to_thread(self._read, version)
@@ -77,7 +77,7 @@ class Versions:
                 new = await self._encode(base, version)
                 ready = base.with_vectors(np.concatenate([base.vectors, new]))
             except SourceFailure:
-                # what is known stays of use; the new items have no opinion until the next try
+                # known items are still scored; new items get no opinion until the next try
                 self._again[version] = time.monotonic() + AGAIN_AFTER
         self._ready[version] = ready
         for old in list(self._ready)[:-KEPT]:
@@ -85,7 +85,7 @@ class Versions:
         return ready
 
     def _read(self, version: int) -> Artefact:
-        """The published version's own, cut to this catalogue."""
+        """The published version's artefact, cut to this catalogue."""
         missing = f"the model server answers with version {version}, whose item vectors are not at hand"
         try:
             folder = beside(self._root, self._asked.name, version)

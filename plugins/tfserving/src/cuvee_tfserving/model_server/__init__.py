@@ -1,6 +1,6 @@
 """An embedded model server: SavedModels over TensorFlow Serving's own gRPC API.
 
-A small process of its own that a laptop or a test runs where production runs TensorFlow Serving:
+A small server process for laptops and tests, in place of production's TensorFlow Serving:
 the same protos, the same folders, the same configuration file, the same error codes.
 
 ::
@@ -8,8 +8,8 @@ the same protos, the same folders, the same configuration file, the same error c
     command     the options
     server      a gRPC server, a thread that polls folders
     services    PredictionService and ModelService: messages in, messages out
-    library     which versions of which models there are, and in what state
-    batching    requests that wait are run together
+    library     the versions of each model, and their states
+    batching    waiting requests are run together
     servable    one version: TensorFlow's SavedModel runtime
     configuration, refusals
 """

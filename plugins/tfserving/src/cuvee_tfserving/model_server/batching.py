@@ -1,4 +1,4 @@
-"""Requests that wait are run together: no added wait when idle, few and large runs under load."""
+"""Waiting requests are run together: no added wait when idle, few and large runs under load."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 
 class Runnable(Protocol):
-    """What a batch is run on."""
+    """The model that runs a batch."""
 
     def batchable(self, signature: str) -> bool:
         """Whether rows of several requests may be run together."""
@@ -33,18 +33,18 @@ class Runnable(Protocol):
 
 @dataclass(slots=True)
 class Work:
-    """One request's inputs, and where its outputs go."""
+    """One request's inputs, and the future for its outputs."""
 
     servable: Runnable
     signature: str
     inputs: Arrays
     until: float
-    """Its deadline, of ``time.monotonic``."""
+    """Its deadline, in the time of ``time.monotonic``."""
     outputs: Future[Arrays] = field(default_factory=Future)
 
     @property
     def rows(self) -> int:
-        """Its part of a batch."""
+        """Its number of rows in a batch."""
         return next((len(a) for a in self.inputs.values()), 0)
 
     def key(self) -> Hashable:
@@ -57,7 +57,7 @@ class Work:
 
 
 class Batcher:
-    """Some threads that run whatever waits, the kind that waited longest first."""
+    """Threads that run waiting requests, those of the kind that has waited longest first."""
 
     def __init__(self, threads: int, most: int) -> None:
         """``most`` rows of a batch, where several requests make one."""
@@ -70,7 +70,7 @@ class Batcher:
             thread.start()
 
     def submit(self, work: Work) -> Future[Arrays]:
-        """Let it be run; cancel the future to have it left out."""
+        """Queue a request; cancel its future to withdraw it."""
         key = work.key()
         with self._ready:
             self._waiting.setdefault(key, deque()).append(work)
@@ -78,7 +78,7 @@ class Batcher:
         return work.outputs
 
     def close(self) -> None:
-        """Run what waits, and end."""
+        """Run the waiting requests, and end."""
         with self._ready:
             self._closed = True
             self._ready.notify_all()
@@ -91,7 +91,7 @@ class Batcher:
                 run(batch)
 
     def _next(self) -> list[Work] | None:
-        """The requests to run next, less those that nobody waits for; None at the end."""
+        """The requests to run next, without withdrawn ones; None at the end."""
         with self._ready:
             while not self._waiting:
                 if self._closed:
@@ -115,7 +115,7 @@ class Batcher:
 
 
 def run(batch: Sequence[Work]) -> None:
-    """Run requests of one kind together, and give each its rows."""
+    """Run requests of one kind together, and return each one's rows."""
     first = batch[0]
     if len(batch) == 1:
         _settle(first, _outcome(first))

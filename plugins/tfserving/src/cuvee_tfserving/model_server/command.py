@@ -62,16 +62,16 @@ def model_server(
 ) -> None:
     """Serve SavedModels over TensorFlow Serving's gRPC API, until SIGTERM or Ctrl-C.
 
-    New versions are loaded and warmed up beside the old one and then take its place; one that is
-    broken changes nothing. They are looked for every second, or --file-system-poll-wait-seconds. The
+    New versions are loaded and warmed up beside the old one and then replace it; a broken one changes
+    nothing. The folder is checked every second, or --file-system-poll-wait-seconds. The
     configuration file is read once, or every --model-config-file-poll-wait-seconds; SIGHUP reads it
     again. The log goes to stderr.
     """
     if (model_base_path is None) == (model_config_file is None):
         raise typer.BadParameter("give either --model-base-path or --model-config-file")
-    if hasattr(signal, "SIGHUP"):  # until the server is up and answers it, it would end the process
+    if hasattr(signal, "SIGHUP"):  # until the server handles it, the signal would end the process
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # TensorFlow takes seconds to load, reads this when it does, and is nothing for the cuvee command
+    # read by TensorFlow when it is loaded, which takes seconds, so other commands never load it
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow  # noqa: PLC0415 - the real one, before the generated modules
 

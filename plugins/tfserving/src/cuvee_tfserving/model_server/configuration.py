@@ -20,7 +20,7 @@ PLATFORM = "tensorflow"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Which versions of a model are served: the newest so many, named ones, or all."""
+    """Which versions of a model are served: the newest n, named ones, or all."""
 
     latest: int = 1
     specific: tuple[int, ...] = ()

@@ -1,7 +1,7 @@
-"""Which versions of which models are served, and how one takes another's place.
+"""The served versions of each model, and their replacement.
 
-A folder's newest versions are loaded and warmed up beside those that serve, then put in their
-place, then the old ones go: a request always finds a version, and finishes on the one it began with.
+A folder's newest versions are loaded and warmed up beside the serving ones, then replace them, and only
+then the old ones are dropped. So a request always finds a version, and finishes on the one it began with.
 A version that cannot be loaded changes nothing.
 """
 
@@ -28,11 +28,11 @@ __all__ = ["Library", "Loader", "State"]
 LOADING, AVAILABLE = ModelVersionStatus.LOADING, ModelVersionStatus.AVAILABLE
 UNLOADING, END = ModelVersionStatus.UNLOADING, ModelVersionStatus.END
 ENDED = 16
-"""Versions of a model that are remembered after their end."""
+"""How many ended versions of a model keep a reported status."""
 
 
 class Loader(Protocol):
-    """Makes a version's folder a servable, or raises."""
+    """Loads a version's folder as a servable, or raises."""
 
     def __call__(self, path: Path, name: str, version: int) -> Servable:
         """Load and warm up."""
@@ -40,7 +40,7 @@ class Loader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How a version stands."""
+    """The state of a version."""
 
     state: int
     """A ``ModelVersionStatus.State``."""
@@ -56,7 +56,7 @@ class _Shelf:
     servables: Mapping[int, Servable] = field(default_factory=dict)
     states: Mapping[int, State] = field(default_factory=dict)
     broken: dict[int, object] = field(default_factory=dict)
-    """Version -> how its folder looked when it could not be loaded."""
+    """Version -> a fingerprint of its folder when it could not be loaded."""
 
 
 class Library:
@@ -91,7 +91,7 @@ class Library:
         return servables[version]
 
     def states(self, spec: Any) -> Mapping[int, State]:
-        """How the versions that a ModelSpec means stand, the newest first.
+        """The states of the versions that a ModelSpec means, the newest first.
 
         Raises:
             Refused: INVALID_ARGUMENT or NOT_FOUND.
@@ -157,7 +157,7 @@ class Library:
         shelf.model = Model(shelf.model.name, shelf.model.base, shelf.model.policy, labels)
 
     def refresh(self) -> None:
-        """Look at the folders, load what is new, and let go of what is not wanted any more."""
+        """Check the folders, load new versions, and drop those that are not wanted any more."""
         with self._changing:
             for shelf in self._shelves.values():
                 self._refresh(shelf)
@@ -166,7 +166,7 @@ class Library:
         there = _versions(shelf.model.base)
         wanted = set(self._wanted(shelf, there))
         unwanted = [v for v in shelf.servables if v not in wanted]
-        # the last good one stays until there is a better one
+        # the last good version stays until another one loads
         if not wanted and shelf.servables:
             unwanted.remove(max(shelf.servables))
         for version in unwanted:
@@ -221,11 +221,11 @@ def _versions(base: Path) -> Mapping[int, Path]:
     try:
         return {int(path.name): path for path in base.iterdir() if path.name.isdecimal() and path.is_dir()}
     except OSError:
-        return {}  # not there yet, or not at the moment
+        return {}  # the folder is not there yet, or not at the moment
 
 
 def _looks(path: Path) -> object:
-    """Changes when someone mends a broken version."""
+    """A fingerprint that changes when a broken version is repaired."""
     try:
         return path.stat().st_mtime_ns, (path / "saved_model.pb").stat().st_mtime_ns
     except OSError:

@@ -32,7 +32,7 @@ class Servable:
         self.version = version
         self.definitions = definitions
         """Signature name -> SignatureDef."""
-        self._loaded = loaded  # its variables live as long as this does
+        self._loaded = loaded  # keeps the model's variables alive
         self._functions: dict[str, Any] = dict(loaded.signatures)
 
     @classmethod

@@ -24,17 +24,17 @@ from cuvee_tfserving.protos import add_ModelServiceServicer_to_server, add_Predi
 __all__ = ["CannotListen", "Options", "serve"]
 
 CALLS = 64
-"""Calls that are worked on or wait for their batch."""
+"""How many calls may run or wait for their batch."""
 WAITING = 1024
-"""Calls that may wait for one of those; beyond, RESOURCE_EXHAUSTED at once."""
+"""How many more calls may wait; beyond that, RESOURCE_EXHAUSTED at once."""
 PARENT_EVERY = 1.0
-"""Seconds between two looks whether the parent is still there."""
+"""Seconds between two checks that the parent still runs."""
 GRACE = 10.0
-"""Seconds for calls in flight when the server is told to end."""
+"""Seconds for running calls when the server is told to end."""
 
 
 class CannotListen(Exception):
-    """The address is taken, or none of this machine's."""
+    """The address is taken, or does not belong to this machine."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,15 @@ class Options:
     listen: str
     """host:port; port 0 takes any."""
     poll: float
-    """Seconds between two looks at the models' folders."""
+    """Seconds between two checks of the models' folders."""
     config_poll: float
-    """Seconds between two looks at the configuration file; 0 reads it once."""
+    """Seconds between two checks of the configuration file; 0 reads it once."""
     max_batch_size: int
     """Rows of a batch that is made of several requests."""
     threads: int
     """Batches that are run at the same time."""
     parent: int | None = None
-    """The process to end with; None ends when told to."""
+    """The parent process: the server ends when it ends. None: only when told to."""
 
 
 def serve(models: Sequence[Model], config_file: Path | None, options: Options) -> None:
@@ -120,7 +120,7 @@ def _watch(look: Callable[[], None], every: float, ending: threading.Event) -> t
         while not ending.is_set():
             try:
                 look()
-            except Exception as problem:  # noqa: BLE001 - a watch that ends is a server that never changes again
+            except Exception as problem:  # noqa: BLE001 - if the watch ended, no new version would be loaded
                 say("watch failed", problem=repr(problem))
             ending.wait(every)
 

@@ -29,12 +29,12 @@ __all__ = ["ModelService", "PredictionService"]
 S = TypeVar("S")
 
 LONGEST = 3600.0
-"""Seconds that a call may take whose caller set no deadline."""
+"""Seconds that a call without a deadline may take."""
 SIGNATURES = "signature_def"
 
 
 def _status(method: Callable[[S, Any, Any], Any]) -> Callable[[S, Any, grpc.ServicerContext], Any]:
-    """Turns what a method raises into the call's status; nothing unforeseen is told to the caller."""
+    """Turns a method's exceptions into the call's status; unexpected ones are not shown to the caller."""
 
     @wraps(method)
     def handler(self: S, request: Any, context: grpc.ServicerContext) -> Any:
@@ -72,7 +72,7 @@ class PredictionService:
         wanted = servable.outputs(signature, request.output_filter)
         left = min(context.time_remaining() or LONGEST, LONGEST)
         outputs = self._batcher.submit(Work(servable, signature, inputs, time.monotonic() + left))
-        context.add_callback(outputs.cancel)  # a caller that has left is not worked for
+        context.add_callback(outputs.cancel)  # no work for a caller that has left
         try:
             found = outputs.result(left)
         except CancelledError:
@@ -89,7 +89,7 @@ class PredictionService:
 
     @_status
     def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Tell a model's signatures."""
+        """Return a model's signatures."""
         spec = _spec(request)
         if list(request.metadata_field) != [SIGNATURES]:
             raise invalid(f"metadata_field must be [{SIGNATURES!r}], not {list(request.metadata_field)}")
@@ -120,7 +120,7 @@ class ModelService:
 
     @_status
     def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Tell how a model's versions stand."""
+        """Return the states of a model's versions."""
         response = GetModelStatusResponse()
         for version, state in self._library.states(_spec(request)).items():
             told = response.model_version_status.add()

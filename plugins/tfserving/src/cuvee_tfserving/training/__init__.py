@@ -5,8 +5,8 @@
     python -m cuvee_tfserving.training --data DIR --config config.json --out DIR --progress-json
 
 reads what :meth:`cuvee.Dataset.save` wrote, and writes a SavedModel with the signatures that
-:mod:`cuvee_tfserving.training.export` documents, the items' vectors, what the features of new items
-are, and how the training went. Only :mod:`~cuvee_tfserving.training.config` and
+:mod:`cuvee_tfserving.training.export` documents, the items' vectors, the definition of item features,
+and a record of the training. Only :mod:`~cuvee_tfserving.training.config` and
 :mod:`~cuvee_tfserving.training.features` may be imported where TensorFlow must not be.
 
 ===================  ==========================================================  ===========  =========

@@ -3,8 +3,8 @@
 With ``--progress-json`` standard output has one JSON object a line: ``{"event": "step", ...}`` every
 two seconds, ``{"event": "epoch", ...}`` after each epoch, ``{"event": "done", ...}`` last. ``epoch``
 is how many are done, with a fraction within one; ``seconds`` are those spent in all runs, ``eta``
-those left if all epochs are needed. An interrupted run goes on from ``OUT/checkpoint`` when it is
-started again with the same data and config; what it gives is what it would have given at once.
+those left if all epochs are needed. An interrupted run continues from ``OUT/checkpoint`` when it is
+started again with the same data and config, with the same result as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValidationError) as problem:
         sys.stderr.write(f"cannot read the config {given.config}: {problem}\n")
         return 2
-    # before TensorFlow is imported: it reads these once, and says at length what nobody asked
+    # before TensorFlow is imported: it reads these once, and otherwise logs a lot
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     try:

@@ -1,10 +1,10 @@
 """A multinomial variational autoencoder of the history.
 
 After Liang et al., *Variational Autoencoders for Collaborative Filtering*, WWW 2018: the history as a
-bag of items, half of it dropped, is squeezed through a Gaussian code and asked to name all of its
-items, with the divergence from the prior weighed in slowly. The last layer is a product of what the
-network makes of the history and a vector of each item, so candidates are found by vectors; an
-item's bias is one more dimension of both.
+bag of items, half of it dropped, is encoded as a Gaussian code and decoded to all of its items. The weight
+of the divergence from the prior grows slowly. The last layer is a product of the network's output for
+the history and a vector of each item, so candidates are found by vectors; an item's bias is one more
+dimension of both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cuvee_tfserving.training.sequences import count_windows, windows
 __all__ = ["Autoencoder"]
 
 MOST_DIVERGENCE = 0.2
-"""The weight of the divergence in the end, and after how many steps it is reached."""
+"""The final weight of the divergence, and the number of steps until it is reached."""
 ANNEALING = 2000
 
 
@@ -38,7 +38,7 @@ class Autoencoder(Network):
         d, wide = config.dimensions, 2 * config.dimensions
         trained = np.zeros(n_items, np.float32)
         trained[np.unique(events.items)] = 1
-        # an item that nobody had cannot be told from one that nobody wants: it is left out of the loss
+        # an item without events looks like one that nobody wants, so it is left out of the loss
         self.barred = ops.convert_to_tensor((trained - 1) * 1e9)
         near = keras.initializers.RandomNormal(stddev=wide**-0.5)
         self.read = self.add_weight(shape=(n_items + 1, wide), name="read", initializer=near)
@@ -60,7 +60,7 @@ class Autoencoder(Network):
             yield (window,)
 
     def steps(self, events: Histories) -> int:
-        """As many as windows that do not overlap would be."""
+        """The number of batches of non-overlapping windows."""
         return -(-count_windows(events, self.config.max_history) // self.config.batch_size)
 
     def encode(self, there: Tensor, tokens: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class Autoencoder(Network):
         return ops.sum((weight * divergence - likelihood) * rows) / ops.maximum(ops.sum(there), 1.0)
 
     def user_vectors(self, history: Tensor) -> Tensor:
-        """What the mean code decodes to, and a 1 for the bias; zeros where the history is empty."""
+        """The decoded mean code, and a 1 for the bias; zeros where the history is empty."""
         there = ops.cast(history > 0, "float32")
         state = self.decode(self.mean(self.encode(there, history)))
         vectors = ops.concatenate([state, ops.ones_like(state[:, :1])], axis=1)

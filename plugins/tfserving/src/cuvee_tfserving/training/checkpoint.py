@@ -1,4 +1,4 @@
-"""Where a training run stands: npz and JSON in one folder, replaced as a whole."""
+"""The state of a training run: npz and JSON in one folder, replaced as a whole."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RUN_LENGTH = {"epochs", "patience", "time_limit"}
 
 @dataclass
 class Standing:
-    """What a run knows beside its weights."""
+    """The state of a run apart from its weights."""
 
     fingerprint: str
     epoch: int = 0
@@ -32,12 +32,12 @@ class Standing:
     best: float = -1.0
     """The best validation NDCG@10."""
     seconds: float = 0.0
-    """Spent in all, interruptions left out."""
+    """Seconds spent in total, without interruptions."""
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
 def fingerprint(data: Dataset, config: TrainingConfig) -> str:
-    """Equal for runs of which one may go on where the other stopped; only how long they run may differ."""
+    """Equal for runs of which one may continue the other; only settings of their length may differ."""
     digest = hashlib.sha256(config.model_dump_json(exclude=_RUN_LENGTH).encode())
     digest.update(data.catalog.items.digest().encode())
     for column in (data.events.offsets, data.events.items, data.events.weights):
@@ -46,7 +46,7 @@ def fingerprint(data: Dataset, config: TrainingConfig) -> str:
 
 
 def write(folder: Path, standing: Standing, arrays: Arrays) -> None:
-    """Put a checkpoint in the place of the last one, if there is one."""
+    """Write a checkpoint, replacing the last one."""
     aside = folder.with_name(f".{folder.name}.writing")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
@@ -64,7 +64,7 @@ def write(folder: Path, standing: Standing, arrays: Arrays) -> None:
 def read(folder: Path) -> tuple[Standing, dict[str, list[npt.NDArray[np.generic]]]] | None:
     """What :meth:`write` wrote, or None."""
     if not folder.exists():
-        # killed between the two renames: the one before is whole
+        # killed between the two renames: the checkpoint before is complete
         folder = folder.with_name(f".{folder.name}.old")
     if not (folder / "standing.json").exists():
         return None

@@ -12,7 +12,7 @@ Architecture = Literal["transformer", "neumf", "autoencoder", "convolution"]
 
 
 class TrainingConfig(BaseModel):
-    """Everything that decides what a training run gives; equal data and config give equal models."""
+    """All settings of a training run; equal data and config give equal models."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -29,33 +29,33 @@ class TrainingConfig(BaseModel):
     """Width of a block's feed-forward network, in multiples of ``dimensions``."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     id_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of items that lose their id embedding in a step, so that the item tower stands alone
-    (transformer): what an item newer than the model is given later."""
+    """Share of items whose id embedding is dropped in a step, so that the item tower learns to work alone
+    (transformer), as it must for items newer than the model."""
     negatives: Annotated[int, Field(ge=0, le=100_000)] = 0
     """Items drawn as negatives: shared by a batch in the transformer's sampled softmax, each
     positive's own in neumf and convolution (where 0 is 4). 0 is the softmax over all items, the
     better choice up to some 20,000 of them."""
     initial_vectors: Literal["cooccurrence", "random"] = "cooccurrence"
-    """Where the transformer's item embeddings start: at a factorisation of which items stand near
-    each other in histories, which saves epochs, or at noise."""
+    """How the transformer's item embeddings are initialised: by a factorisation of which items occur close
+    together in histories, which saves epochs, or randomly."""
     text_buckets: Annotated[int, Field(ge=0, le=4096)] = 64
-    """Hashed words of items' texts, as so many numbers of the item tower's input."""
+    """Number of the item tower's inputs for hashed words of items' texts."""
     max_categories: Annotated[int, Field(ge=0, le=20_000)] = 500
     """The most frequent labels of all category columns that the item tower reads."""
     newcomers: Annotated[float, Field(ge=1, le=1000)] = 15.0
     """Weight in the transformer's loss of what follows a history's first event; that of what follows
-    the n-th is the n-th part, but no less than 1. Beginnings are rare in long histories, and what a
-    new user is shown depends on them alone. 1: all weigh the same."""
+    the n-th is the n-th part, but no less than 1. Beginnings are rare in long histories, but a
+    new user's lists depend only on them. 1: all weigh the same."""
     look_ahead: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share of the first ten places of a history at which the model is to name any one of the next
-    ten events rather than the very next, as long as a newcomer's list is to serve him for a while."""
+    """Share of the first ten places of a history at which the target is any one of the next ten events
+    rather than the very next one, since a new user's list should be useful for more than one step."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.002
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     """Steps in which the learning rate rises from 0."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    """Decay of the running mean of weights that is validated and exported; 0 takes the last ones."""
+    """Decay of the running mean of weights that is validated and exported; 0 uses the last weights."""
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 40
     patience: Annotated[int, Field(ge=1)] = 6
     """Epochs without a better validation NDCG@10 after which training stops."""

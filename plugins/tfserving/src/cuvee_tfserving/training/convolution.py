@@ -1,8 +1,8 @@
 """One-dimensional convolutions over the embedded history, a sigmoid at the end, binary cross-entropy.
 
 Causal, dilated convolutions with residual connections (Yuan et al., NextItNet, WSDM 2019; the idea of
-convolving a history is that of Tang and Wang, Caser, WSDM 2018). What they make of the history meets
-the item in a small network whose sigmoid is the score, a probability. It is not a product of two
+convolving a history is that of Tang and Wang, Caser, WSDM 2018). Their output and the item's embedding
+are the input of a small network whose sigmoid is the score, a probability. It is not a product of two
 vectors, so candidates are found by scoring.
 """
 
@@ -58,12 +58,12 @@ class Convolution(Network):
             yield inputs, labels, draw_negatives(rng, self.choices, shape)
 
     def steps(self, events: Histories) -> int:
-        """As many as the windows of an epoch fill."""
+        """The number of batches that the windows of an epoch fill."""
         length = self.config.max_history
         return -(-count_windows(events, length + 1, lead(length)) // self.config.batch_size)
 
     def states(self, tokens: Tensor, training: bool = False) -> Tensor:
-        """int32[B, L] -> float32[B, L, d]: what the convolutions make of each event and those before it."""
+        """int32[B, L] -> float32[B, L, d]: the convolutions' output at each event."""
         there = ops.cast(tokens > 0, "float32")[..., None]
         x = self.drop(ops.take(self.read, tokens, axis=0), training=training) * there
         for norm, convolve in zip(self.norms, self.convolutions, strict=False):

@@ -10,7 +10,7 @@ signature             inputs                                   outputs
 ====================  =======================================  =================================
 
 Items are positions + 1. A history is padded with 0 at the *left*, oldest first, L is always
-``max_history``; ``items`` may be padded with 0 anywhere, and what stands there means nothing. A number
+``max_history``; ``items`` may be padded with 0 anywhere, and scores there have no meaning. A number
 above ``n_items`` is an error of the whole batch. ``user_vector`` exists where a score is the product
 of the user's vector and row ``position`` of ``item_vectors.npy`` (an item's bias is one more
 dimension of both); ``item_vector`` where features alone give an item its vector: those that
@@ -133,7 +133,7 @@ def _questions(
 
 
 def _write_warmup(saved: Path, questions: Iterator[tuple[str, Mapping[str, Ints | Floats]]]) -> None:
-    """What a server asks itself before a version goes live: ``assets.extra/tf_serving_warmup_requests``."""
+    """The requests that a server runs before a version goes live: ``assets.extra/tf_serving_warmup_requests``."""
     folder = saved / "assets.extra"
     folder.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(folder / "tf_serving_warmup_requests")) as records:

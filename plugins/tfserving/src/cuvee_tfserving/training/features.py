@@ -11,7 +11,7 @@ The matrix has one row for each item and, in this order:
    (Weinberger et al., ICML 2009), of length 1;
 5. the numbers of each ``vector`` column, of length 1.
 
-Labels, words and columns that the vocabulary does not know are passed over.
+Labels, words and columns that are not in the vocabulary are ignored.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def _words(items: Entities, texts: Sequence[str]) -> Iterable[list[str]]:
 
 
 def _bucket(word: str, buckets: int) -> tuple[int, float]:
-    """Where a word's count goes, and with which sign: the same on every machine."""
+    """The bucket and the sign of a word, the same on every machine."""
     code = zlib.crc32(word.encode())
     return code // 2 % buckets, 1.0 if code % 2 else -1.0
 

@@ -1,7 +1,7 @@
 """The training loop: epochs of streamed batches, validation, early stopping, checkpoints.
 
 Adam with a warm-up, then a constant rate. What is validated and exported is a running mean of the
-weights (Polyak and Juditsky, 1992), which gives what a falling rate gives without knowing beforehand
+weights (Polyak and Juditsky, 1992), which has the effect of a falling rate without knowing beforehand
 when the run will end.
 """
 
@@ -49,7 +49,7 @@ class _Warmup(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[
 
 
 class Trained:
-    """A network with its best weights, and what became of it."""
+    """A network with its best weights, and the record of its training."""
 
     def __init__(self, network: Network, features: ItemFeatures, standing: checkpoint.Standing, held: Held) -> None:
         self.network = network
@@ -59,7 +59,7 @@ class Trained:
 
 
 class _Run:
-    """The moving parts of one run."""
+    """The changing state of one run."""
 
     def __init__(self, network: Network, config: TrainingConfig) -> None:
         self.network, self.config = network, config
@@ -79,7 +79,7 @@ class _Run:
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(cost, self.weights)]
         done = tf.cast(self.optimizer.iterations.value, tf.float32)
         self.optimizer.apply_gradients(zip(gradients, self.weights, strict=True))
-        # the first steps would weigh too much in a mean of constant decay
+        # with a constant decay the first steps would have too much weight
         decay = tf.minimum(self.config.averaging, (1.0 + done) / (10.0 + done))
         for mean, weight in zip(self.means, self.weights, strict=True):
             mean.assign(decay * mean + (1.0 - decay) * weight.value)
@@ -93,7 +93,7 @@ class _Run:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """The means in the place of the weights."""
+        """Use the means in place of the weights."""
         now = [weight.numpy() for weight in self.weights]
         self.put([mean.numpy() for mean in self.means])
         yield
@@ -105,7 +105,7 @@ class _Run:
             weight.assign(value)
 
     def validate(self, held: Held) -> validation.Ranks:
-        """Where the mean weights rank each held out item."""
+        """The rank of each held-out item under the mean weights."""
         score: Callable[[Ints], Floats] = lambda tokens: self.all_scores(tf.constant(tokens)).numpy()  # noqa: E731
         batch = 256 if self.network.factorises else 32
         with self.averaged():
@@ -114,7 +114,7 @@ class _Run:
             )
 
     def arrays(self) -> dict[str, list[Any]]:
-        """All that a later run goes on from."""
+        """Everything that a later run needs to continue."""
         return {
             "network": [v.numpy() for v in self.network.state()],
             "optimizer": [v.numpy() for v in self.optimizer.variables],
@@ -123,7 +123,7 @@ class _Run:
         }
 
     def restore(self, arrays: dict[str, list[Any]]) -> None:
-        """Go on from :meth:`arrays`."""
+        """Continue from :meth:`arrays`."""
         for name, variables in (
             ("network", self.network.state()),
             ("optimizer", list(self.optimizer.variables)),
@@ -135,10 +135,10 @@ class _Run:
 
 
 def train(data: Dataset, config: TrainingConfig, folder: Path, report: Report) -> Trained:
-    """Train until the epochs, the patience or the time are spent; go on from a checkpoint in ``folder``.
+    """Train until the epochs, the patience or the time are used up; continue from a checkpoint in ``folder``.
 
-    Each user's last liked event is held out, to see after every epoch how well it is predicted; what
-    comes back has the weights of the best epoch.
+    Each user's last liked event is held out for validation after every epoch; the result has the weights
+    of the best epoch.
 
     Raises:
         ValueError: nobody has two liked events, so there is nothing to learn from.
@@ -170,7 +170,7 @@ def train(data: Dataset, config: TrainingConfig, folder: Path, report: Report) -
 
 
 def _epoch(run: _Run, held: Held, standing: checkpoint.Standing, report: Report) -> None:
-    """One pass over the histories, and a look at the questions held out."""
+    """One pass over the histories, and validation on the held-out events."""
     began = said = time.monotonic()
     config, number = run.config, standing.epoch + 1
     total = max(run.network.steps(held.train), 1)
@@ -197,7 +197,7 @@ def _epoch(run: _Run, held: Held, standing: checkpoint.Standing, report: Report)
     if not np.isfinite(loss):
         raise FloatingPointError(f"the loss of epoch {number} is {loss}; try a lower learning_rate")
     ranks = run.validate(held)
-    # without anyone to ask, the last epoch is the best
+    # without validation events, the last epoch counts as the best
     quality = validation.ndcg(ranks) if len(ranks) else float(number)
     spent = time.monotonic() - began
     standing.epoch = number

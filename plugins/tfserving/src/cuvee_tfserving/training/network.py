@@ -1,4 +1,4 @@
-"""What every architecture offers to the training loop, the validation and the export."""
+"""The interface of every architecture for the training loop, the validation and the export."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Network(keras.Model):  # type: ignore[misc]  # keras ships no types
         raise NotImplementedError
 
     def scores(self, history: Tensor, items: Tensor) -> Tensor:
-        """int32[B, L], int32[B, M] of tokens -> float32[B, M]; what stands at token 0 means nothing."""
+        """int32[B, L], int32[B, M] of tokens -> float32[B, M]; scores at token 0 have no meaning."""
         raise NotImplementedError
 
     def freeze(self) -> None:
@@ -83,7 +83,7 @@ def draw_negatives(rng: np.random.Generator, choices: Ints, shape: tuple[int, ..
 def logistic_cost(logits: Tensor, labels: Tensor, negatives: Tensor) -> Tensor:
     """Mean binary cross-entropy of float32[B, L, 1 + K]: the next item first, then K negatives.
 
-    A negative that happens to be the next item does not count, nor does a place without a label (0).
+    A negative that equals the next item does not count, nor does a place without a label (0).
     """
     targets = ops.one_hot(ops.zeros(ops.shape(labels), "int32"), logits.shape[-1])
     losses = ops.relu(logits) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))

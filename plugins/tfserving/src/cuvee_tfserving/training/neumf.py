@@ -1,9 +1,9 @@
 """Neural collaborative filtering: generalised matrix factorisation beside a multi-layer perceptron.
 
-After He et al., *Neural Collaborative Filtering*, WWW 2017, with one stated deviation: the published
-network looks a user up in a table, so it knows nobody else. Here the user is his history: several
-weighted means of item embeddings, each with learned weights by how long ago an event was. The served
-signature takes the history, one click changes the answer, and a new user is served.
+After He et al., *Neural Collaborative Filtering*, WWW 2017, with one deviation: the published network
+looks a user up in a table, so it cannot serve new users. Here a user is represented by his history:
+several weighted means of item embeddings, with learned weights by the age of an event. The served
+signature takes the history, so one click changes the answer, and a new user is served.
 
 Scores are log-odds; a score is not a product of two vectors, so candidates are found by scoring.
 """
@@ -41,7 +41,7 @@ class NeuMF(Network):
             for name in ("read", "wanted_product", "wanted_perceptron")
         ]
         self.bias = self.add_weight(shape=(n_items + 1,), name="bias", initializer="zeros")
-        # half-lives from one event to all of them: what is near and what is lasting, to begin with
+        # initial half-lives from one event to all of them, for recent and for lasting interests
         halves = np.geomspace(1, 2 * length, config.heads)[:, None]
         self.ages = self.add_weight(shape=(config.heads, length), name="ages", initializer="zeros")
         self.ages.assign((-np.arange(length) * np.log(2) / halves).astype(np.float32))
@@ -73,7 +73,7 @@ class NeuMF(Network):
             yield inputs, labels, draw_negatives(rng, self.choices, shape)
 
     def steps(self, events: Histories) -> int:
-        """As many as the windows of an epoch fill."""
+        """The number of batches that the windows of an epoch fill."""
         length = self.config.max_history
         return -(-count_windows(events, length + 1, lead(length)) // self.config.batch_size)
 

@@ -18,16 +18,16 @@ __all__ = ["Held", "count_windows", "hold_out", "lead", "lessons", "liked", "tok
 
 
 BEGINNING = 10
-"""Events up to which a history is a newcomer's, and how far ahead he is thought of."""
+"""Up to this many events a user counts as new; also how many events ahead are targets for him."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """What is trained on, and the questions that each epoch is validated with."""
+    """The training data, and the validation cases of each epoch."""
 
     train: Histories
     users: Ints
-    """int32[V]: rows of ``train``: the history of each question."""
+    """int32[V]: rows of ``train``: the history of each validation case."""
     answers: Ints
     """int32[V]: the position that comes next."""
 
@@ -38,7 +38,7 @@ def liked(data: Dataset) -> Histories:
 
 
 def hold_out(events: Histories, most: int, seed: int) -> Held:
-    """Take each user's last event away where two or more are left to learn from; ask at most ``most`` users."""
+    """Hold out each user's last event where two or more are left to learn from; validate at most ``most`` users."""
     held = events.lengths >= 3
     train = _less_last(events, held)
     users = np.flatnonzero(held)
@@ -69,17 +69,16 @@ def token_rows(events: Histories, length: int, n_items: int | None = None) -> In
 
 
 def count_windows(events: Histories, length: int, lead: int = 0) -> int:
-    """How many windows of tokens an epoch has, but for the one more that a moved cut may add."""
+    """How many windows of tokens an epoch has, apart from one more that a shifted cut may add."""
     return int(_counts(events.lengths, length, length - 1 - lead).sum())
 
 
 def windows(events: Histories, length: int, batch_size: int, seed: int, epoch: int) -> Iterator[Ints]:
     """int32[batch_size, length] of tokens in random order: every transition once, the newest ones up to twice.
 
-    The newest ``length`` events always stand in a window of their own: from there the model will be
-    asked. What is older is cut into windows at places that differ from epoch to epoch; neighbours
-    share one event, so that each transition is learnt. The last batch is filled with empty rows, so
-    that all have one shape.
+    The newest ``length`` events are always one window, as in serving. Older events are cut into windows at
+    places that differ from epoch to epoch. Neighbouring windows share one event, so that each transition
+    is learnt. The last batch is filled with empty rows, so that all have one shape.
     """
     for window, _ in _windows(events, length, 0, batch_size, seed, epoch):
         yield window
@@ -90,15 +89,15 @@ def lessons(
 ) -> Iterator[tuple[Ints, Ints]]:
     """Inputs and labels, int32[batch_size, length] each: what comes after each event, 0 where it is not learnt here.
 
-    Windows as in :func:`windows`, of ``length`` inputs, with two differences. A window that begins
-    in the midst of a history learns nothing in its first :func:`lead` places, where the model would
-    see a few events and take them for a newcomer's, who begins otherwise. Those transitions are
-    learnt in the neighbouring window, which reaches so much further; so a short context in the
-    training is always the true beginning of somebody, and each beginning is in every epoch.
+    Windows as in :func:`windows`, of ``length`` inputs, with two differences. A window that begins in the
+    middle of a history has no labels in its first :func:`lead` places, where the model would mistake the
+    few events that it sees for the beginning of a history. Those transitions are learnt in the neighbouring
+    window, which is longer by as much. So a short context in training is always the true beginning of a
+    history, and each beginning is in every epoch.
 
-    And of a history's first ten places, a share of ``look_ahead`` names one of the next ten events,
-    drawn anew in each epoch, instead of the very next: a newcomer is shown a list that is to serve
-    him for a while (Pancha et al., PinnerFormer, KDD 2022, call it the dense all-action loss).
+    At a share of ``look_ahead`` of a history's first ten places, the label is one of the next ten events,
+    drawn again in each epoch, instead of the very next one: a new user's list should be useful for more
+    than one step (Pancha et al., PinnerFormer, KDD 2022, call it the dense all-action loss).
     """
     apart = lead(length)
     rng = np.random.default_rng((seed, epoch, 2))
@@ -119,7 +118,7 @@ def _look_ahead(window: Ints, labels: Ints, rows: Offsets, share: float, rng: np
 
 
 def lead(length: int) -> int:
-    """How many places of a window of ``length`` inputs are there to be read, not learnt: a fifth."""
+    """How many places of a window of ``length`` inputs are context only, without labels: a fifth."""
     return length // 5
 
 
@@ -131,7 +130,7 @@ def _counts(lengths: Offsets, length: int, stride: int) -> Offsets:
 def _windows(
     events: Histories, length: int, lead: int, batch_size: int, seed: int, epoch: int
 ) -> Iterator[tuple[Ints, Bools]]:
-    """Windows of which the first ``lead`` transitions are in the neighbour, too; and which begin in mid-history."""
+    """Windows whose first ``lead`` transitions are in the neighbour, too; and which of them begin in mid-history."""
     rng = np.random.default_rng((seed, epoch))
     stride = length - 1 - lead
     lengths = events.lengths

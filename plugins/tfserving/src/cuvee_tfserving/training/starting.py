@@ -1,8 +1,8 @@
-"""Where item embeddings start: a factorisation of which items stand near each other in histories.
+"""Initial item embeddings: a factorisation of which items occur close together in histories.
 
 Positive pointwise mutual information of items up to a few events apart, factorised by a truncated
 SVD, which is what skip-gram embeddings approximate (Levy and Goldberg, NeurIPS 2014). A few seconds
-here stand for the first epochs of gradient steps.
+here replace the first epochs of gradient steps.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ blocks, trained at every position to name the next item by a softmax over all it
 shared negatives: the loss, more than the network, makes this family accurate (Klenitskiy and
 Vasilev, RecSys 2023; Petrov and Macdonald, gSASRec, RecSys 2023).
 
-An item's vector is its id embedding plus what the tower makes of its features. In training a share
-of the items lose their id embedding in each step (Volkovs et al., DropoutNet, NeurIPS 2017), so the
-tower learns to stand alone, as it must for an item that came after the training.
+An item's vector is its id embedding plus the tower's output for its features. In training, the id
+embeddings of a share of the items are dropped in each step (Volkovs et al., DropoutNet, NeurIPS 2017), so
+that the tower learns to work alone, as it must for items newer than the model.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Transformer(Network):
         self.choices = np.unique(events.items)
         trained = np.zeros(self.n_items + 1, np.float32)
         trained[self.choices + 1] = 1
-        # an item that nobody had has its features alone, and is nobody's negative
+        # an item without events only has its features, and is never a negative
         self.trained = ops.convert_to_tensor(trained)
         start = np.random.default_rng(config.seed).normal(size=(self.n_items + 1, d)) * 0.5
         if initial is not None:
@@ -116,7 +116,7 @@ class Transformer(Network):
             yield (*lesson, draw_negatives(rng, self.choices, (config.negatives,))) if config.negatives else lesson
 
     def steps(self, events: Histories) -> int:
-        """As many as the windows of an epoch fill."""
+        """The number of batches that the windows of an epoch fill."""
         length = self.config.max_history
         return -(-count_windows(events, length + 1, lead(length)) // self.config.batch_size)
 
@@ -138,7 +138,7 @@ class Transformer(Network):
         """Tokens int32[B, L] with their vectors float32[B, L, d] -> a state after each, float32[B, L, d]."""
         there = ops.cast(tokens > 0, "float32")
         bias = self.future + (1 - there[:, None, None, :]) * -1e9
-        # places are counted from the first event on: a newcomer's few events, though they stand at the
+        # places are counted from the first event on: a new user's few events, though they are at the
         # right, look as the beginnings of histories did in training
         places = ops.cast(ops.maximum(ops.cumsum(there, axis=1) - 1, 0), "int32")
         x = (x + ops.take(self.places, places, axis=0)) * math.sqrt(self.config.dimensions)
@@ -153,7 +153,7 @@ class Transformer(Network):
         return state * ops.cast(ops.max(history, axis=1, keepdims=True) > 0, "float32")
 
     def item_vectors(self) -> Tensor:
-        """Id embedding and tower of each item; the tower alone for those that nobody had."""
+        """Id embedding and tower of each item; only the tower for items without events."""
         return self.table()[1:]
 
     def scores(self, history: Tensor, items: Tensor) -> Tensor:
@@ -161,13 +161,13 @@ class Transformer(Network):
         return ops.einsum("bd,bmd->bm", self.user_vectors(history), ops.take(self.table(), items, axis=0))
 
     def freeze(self) -> None:
-        """Work the vectors of all items out once, for serving."""
+        """Compute the vectors of all items once, for serving."""
         table = ops.convert_to_numpy(self.all_vectors())
         self.frozen = self.add_weight(shape=table.shape, name="frozen", initializer="zeros", trainable=False)
         self.frozen.assign(table)
 
     def table(self) -> Tensor:
-        """float32[N + 1, d]: by token, worked out anew unless frozen."""
+        """float32[N + 1, d]: by token, recomputed unless frozen."""
         return self.all_vectors() if self.frozen is None else ops.convert_to_tensor(self.frozen)
 
     def cost(self, inputs: Tensor, labels: Tensor, negatives: Tensor | None = None) -> Tensor:
@@ -181,7 +181,7 @@ class Transformer(Network):
         if config.id_dropout:
             drawn = keras.random.uniform((self.n_items + 1,), seed=self.seeds)
             known = self.trained * ops.cast(drawn >= config.id_dropout, "float32")
-        # only the places that count meet the items: in a batch of short histories most do not
+        # only places with a label are scored: in a batch of short histories most have none
         (counted,) = ops.nonzero(ops.reshape(labels, (-1,)))
         labels = ops.take(ops.reshape(labels, (-1,)), counted)
         nth = ops.maximum(ops.cumsum(ops.cast(inputs > 0, "float32"), axis=1), 1.0)
@@ -191,7 +191,7 @@ class Transformer(Network):
             states = self.encode(inputs, ops.take(table, inputs, axis=0), training=True)
             states = ops.take(ops.reshape(states, (-1, config.dimensions)), counted, axis=0)
             logits = ops.matmul(states, ops.transpose(ops.take(table, self.choices + 1, axis=0)))
-            # log-sum-exp and a pick: a one-hot of the size of the logits would double the memory
+            # log-sum-exp and indexing: a one-hot array as large as the logits would double the memory
             own = ops.sum(states * ops.take(table, labels, axis=0), axis=-1)
             losses = ops.logsumexp(logits, axis=-1) - own
         else:
