@@ -1,9 +1,9 @@
-"""Whether a server's lists are those that the same models make offline, item by item.
+"""Checks that a server's lists equal those that the same models make offline, item by item.
 
-The pipeline is one, but a server batches its callers, runs sources in threads and ships lists as
+Both use one pipeline, but a server batches its callers, runs sources in threads and sends lists as
 messages. :func:`compare` asks a running server about users one by one, makes their lists in this
 process, and counts the places where they differ. Where two items' scores are equal to the rounding
-of float32, which of them comes first may depend on the batch: such places are counted apart.
+of float32, their order may depend on the batch: such places are counted separately.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ ROUNDING = 1e-5
 """Scores that differ by less, relative to the larger of 1 and themselves, are equal: sums over
 thousands of float32 products are no more exact."""
 TRIES = 3
-"""Times that a user is asked about whose answer came degraded: a busy machine is not what is looked at."""
+"""How often a user's request is repeated while its answer is degraded, since machine load is not what is tested."""
 
 
 @dataclass
 class Agreement:
-    """What was compared, and what differed."""
+    """The result of a comparison."""
 
     users: int = 0
     items: int = 0
@@ -43,7 +43,7 @@ class Agreement:
     degraded: int = 0
     """Users whose served answer stayed degraded; they are not compared."""
     largest_gap: float = 0.0
-    """Between the two scores at one place."""
+    """The largest difference between the two scores at one place."""
     examples: list[str] = field(default_factory=list)
     """The first few differences in words."""
 
@@ -80,7 +80,7 @@ def compare(
 ) -> Agreement:
     """Compare served and offline lists of k for users (int32[B], positions in the snapshot's catalogue).
 
-    The product must not explore: what it places to learn about is drawn anew for each answer.
+    The product must not explore, since explored items are drawn at random for each answer.
     """
     found = Agreement()
     ids = snapshot.data.catalog.users.ids(users)

@@ -38,11 +38,11 @@ class RecommenderContract(ModelPromises):
     configs: ClassVar[Sequence[Mapping[str, Any]]] = ({},)
     """Settings to check it with: each one a table of ``cuvee.toml``."""
     toy: ClassVar[str] = "two_tribes"
-    """What to fit on: a toy of :data:`cuvee.testing.TOYS` on which this recommender can be right."""
+    """What to fit on: a toy of :data:`cuvee.testing.TOYS` that this recommender can learn."""
     rounding: ClassVar[float] = 1e-5
-    """Where answers may differ by float32 rounding: how much, relative to the largest score."""
+    """How much answers may differ by float32 rounding, relative to the largest score."""
     margin: ClassVar[float] = 0.1
-    """Better than random means: right before wrong so much more often than a random order has it."""
+    """Required margin over random: how much more often a right item must rank above a wrong one."""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run every check once for each config."""
@@ -129,7 +129,7 @@ class RecommenderContract(ModelPromises):
             )
 
     def test_a_batch_equals_batches_of_one(self, trial: Trial) -> None:
-        """What a query is answered does not depend on its neighbours in the batch."""
+        """The answer to a query does not depend on the other queries of the batch."""
         asked = questions(trial.toy, grown=True)
         items = trial.items(len(asked.queries), grown=True)
         scores = trial.score(trial.grown, asked.queries, items)
@@ -140,7 +140,7 @@ class RecommenderContract(ModelPromises):
                 self._alike(scores[b : b + 1], trial.score(trial.grown, alone, items[b : b + 1])),
                 f"score differs between a batch and a batch of one, for {label}",
             )
-            # by their scores, since rounding may swap ties
+            # scores are compared, since rounding may swap ties
             one = trial.candidates(trial.grown, alone, 10)
             promise(
                 self._alike(proposed_to(proposed, b), proposed_to(one, 0)),
@@ -200,7 +200,7 @@ class RecommenderContract(ModelPromises):
             check_candidates(trial.candidates(trial.grown, queries, k), k, n)
 
     def test_candidates_leave_out_the_excluded(self, trial: Trial) -> None:
-        """What the queries exclude is not proposed, yet scored like any other item."""
+        """Excluded items are not proposed, but scored like any others."""
         asked = questions(trial.toy, grown=True)
         queries, k = asked.queries, len(trial.toy.grown.items)
         proposed = trial.candidates(trial.grown, queries, k)
@@ -284,14 +284,14 @@ class RecommenderContract(ModelPromises):
         promise(untouched and asked.profiles == before.profiles, "score and candidates must not change their inputs")
 
     def test_threads_equal_serial(self, trial: Trial) -> None:
-        """Eight threads at once are answered as one is (an async recommender: as many on its loop)."""
+        """Eight concurrent threads get the same answers as one (for an async recommender: eight calls on its loop)."""
         queries = questions(trial.toy).queries
         items = trial.items(len(queries))
         rows = [np.roll(np.arange(len(queries)), shift)[: 1 + shift % 5] for shift in range(48)]
         asked = [(queries.select(picked), items[picked], 10) for picked in rows]
         serial = [(trial.score(trial.loaded, q, i), trial.candidates(trial.loaded, q, k)) for q, i, k in asked]
         interval = sys.getswitchinterval()
-        sys.setswitchinterval(1e-6)  # threads change places as often as can be
+        sys.setswitchinterval(1e-6)  # switch threads as often as possible
         try:
             together = trial.both_at_once(trial.loaded, asked, threads=8)
         finally:

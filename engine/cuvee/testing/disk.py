@@ -1,4 +1,4 @@
-"""Finds pickles in what a recommender saved: to load one is to run whatever it says."""
+"""Finds pickles in what a recommender saved, since loading a pickle can run any code."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _plain(content: bytes) -> bytes:
         if content.startswith(_ZLIB):
             return zlib.decompress(content)
     except (OSError, EOFError, zlib.error):
-        pass  # it only looked compressed
+        pass  # it is not compressed after all
     return content
 
 

@@ -23,7 +23,7 @@ class ModelPromises:
     # The config
 
     def test_config_survives_a_round_trip(self, trial: Trial) -> None:
-        """What a config dumps validates to an equal config, by way of Python and of JSON."""
+        """A dumped config validates to an equal config, through Python values and through JSON."""
         config, kind = trial.config, trial.recommender.Config
         promise(issubclass(kind, RecommenderConfig), "Config must be a subclass of cuvee.RecommenderConfig")
         promise(kind.model_validate(config.model_dump()) == config, "Config must equal itself after model_dump")
@@ -53,7 +53,7 @@ class ModelPromises:
     # The life of a model
 
     def test_fit_is_deterministic(self, trial: Trial) -> None:
-        """Two fits on equal data with equal config score alike, to the bit."""
+        """Two fits on equal data with equal config give bit-identical scores."""
         queries = questions(trial.toy).queries
         items = trial.items(len(queries))
         one, two = (trial.score(instance, queries, items) for instance in (trial.fitted, trial.fit()))
@@ -63,7 +63,7 @@ class ModelPromises:
         )
 
     def test_loaded_answers_like_fitted(self, trial: Trial) -> None:
-        """Fit, save, load gives equal scores and candidates, to the bit."""
+        """Fit, save, load gives bit-identical scores and candidates."""
         queries = questions(trial.toy).queries
         items = trial.items(len(queries))
         fitted, loaded = trial.fitted, trial.loaded
@@ -77,7 +77,7 @@ class ModelPromises:
         )
 
     def test_loads_after_the_catalogue_grew(self, trial: Trial) -> None:
-        """A model loads with a catalogue that has grown at its end, and says of old items what it said."""
+        """A model loads with a catalogue that has grown at its end, and its scores of old items are unchanged."""
         queries = questions(trial.toy).queries
         items = trial.items(len(queries))
         before, after = (trial.score(instance, queries, items) for instance in (trial.loaded, trial.grown))
@@ -88,6 +88,6 @@ class ModelPromises:
         trial.candidates(trial.grown, queries, 10)
 
     def test_saves_no_pickle(self, trial: Trial) -> None:
-        """Nothing on disk is a pickle, since to load one is to run whatever it says."""
+        """No saved file is a pickle, since loading a pickle can run any code."""
         found = find_pickles(trial.saved)
         promise(not found, "save must write safetensors, npy or json, never pickles:\n" + "\n".join(found))

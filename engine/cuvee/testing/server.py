@@ -29,7 +29,7 @@ class RunningServer:
 
     @property
     def log(self) -> str:
-        """What it has logged so far: one JSON object a line."""
+        """Its log so far: one JSON object a line."""
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
     def events(self, name: str) -> list[dict[str, object]]:
@@ -87,7 +87,7 @@ def run_server(
     with tempfile.TemporaryDirectory(prefix="cuvee-server-") as folder:
         log_file = Path(folder) / "log"
         with log_file.open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 - this very interpreter, and a configuration of the test's
+            process = subprocess.Popen(  # noqa: S603 - this interpreter, and the test's configuration
                 [*command, *options], stdout=log, stderr=log, env={**os.environ, **(environment or {})}
             )
         until = time.monotonic() + seconds

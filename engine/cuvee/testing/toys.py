@@ -1,4 +1,4 @@
-"""Toy datasets made by code, small and seeded, whose right answers are known.
+"""Small, seeded toy datasets made by code, with known right answers.
 
 Each maker returns a :class:`Toy`: a dataset, the same catalogue after it has grown, and questions
 with their right answers. Every toy asks for known users, for sessions (a history and nobody's
@@ -39,7 +39,7 @@ class Toy:
 
     name: str
     data: Dataset
-    """What is fitted on. Its last users have no events."""
+    """The data to fit on. Its last users have no events."""
     grown: Catalog
     """The catalogue of ``data`` with a few new items and users at the end, all columns set."""
     queries: Queries
@@ -56,7 +56,7 @@ def stored_profile(users: Entities, position: int) -> Profile:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """One question: who asks (-1: unknown), what he did, what he declares, and what is right."""
+    """One question: the user (-1: unknown), his history, his declared profile, and the right items."""
 
     answers: Sequence[int]
     user: int = -1
@@ -67,7 +67,7 @@ class _Question:
 def _toy(
     name: str, data: Dataset, grown: Catalog, strangers: Sequence[_Question], right: Sequence[Sequence[int]]
 ) -> Toy:
-    """Ask for the first ``len(right)`` users of the data, then for the strangers."""
+    """Questions of the first ``len(right)`` users of the data, then of the unknown users."""
     users = data.catalog.users
     known = [_Question(r, u, data.events.row(u).tolist(), stored_profile(users, u)) for u, r in enumerate(right)]
     asked = [*known, *strangers]
@@ -78,7 +78,7 @@ def _toy(
         np.concatenate([stored.offsets, stored.offsets[-1] + stranger.offsets[1:]]),
         np.concatenate([stored.items, stranger.items]),
         np.concatenate([stored.weights, stranger.weights]),
-        # strangers click once a minute, in the last hours before the question
+        # unknown users click once a minute, in the last hours before the question
         np.concatenate([stored.times, now - DAY / 4 + 60 * stranger.times]),
     )
     queries = Queries.build(

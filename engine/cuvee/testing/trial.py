@@ -42,7 +42,7 @@ A = TypeVar("A", bound=np.generic)
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """A batch of every kind of question, and in words what kind each row is."""
+    """A batch with every kind of question, and a description of each row's kind."""
 
     queries: Queries
     labels: tuple[str, ...]
@@ -100,7 +100,7 @@ def questions(toy: Toy, *, grown: bool = False) -> Questions:
 
 
 def since_the_fit(toy: Toy) -> Activity:
-    """A hundred events of old and new items, of known and unknown people, some of them taken back."""
+    """A hundred events of old and new items, of known and unknown people, some of them cancelled."""
     random = np.random.default_rng(0)
     profiles = (Profile(), *(stored_profile(toy.grown.users, user) for user in range(4)))
     return Activity(
@@ -113,7 +113,7 @@ def since_the_fit(toy: Toy) -> Activity:
 
 
 def _likes_as_vectors(data: Dataset) -> Floats:
-    """float32[N, d]: the items by who likes them, in the 8 directions that say most: a source's item vectors."""
+    """float32[N, d]: item vectors from the users' likes, reduced to 8 dimensions, as another source would give them."""
     likes = data.matrix().toarray()
     _, lengths, directions = np.linalg.svd(likes, full_matrices=False)
     return np.ascontiguousarray(directions[:8].T * lengths[:8], np.float32)
@@ -149,7 +149,7 @@ def _locked_histories(histories: Histories) -> Histories:
 class Trial:
     """A recommender under test. Its answers are awaited where they are awaitable.
 
-    What the recommender raises becomes an AssertionError that says what it was asked.
+    An exception of the recommender becomes an AssertionError that describes the call.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ class Trial:
         return aside.rename(at)
 
     def load(self, catalog: Catalog) -> Recommender[Any]:
-        """A new instance out of the saved fit."""
+        """A new instance, loaded from the saved fit."""
         with _Told("load() of what save() wrote, after its directory was renamed,"):
             return self._kept(self.recommender.load(self.saved, self.config, catalog))
 
@@ -212,27 +212,27 @@ class Trial:
         return self.toy.data.n_items
 
     def items(self, b: int, *, grown: bool = False, seed: int = 0) -> Ints:
-        """int32[b, N]: every item, in each row in an order of its own."""
+        """int32[b, N]: every item, in another random order in each row."""
         n = len(self.toy.grown.items) if grown else self.n_items
         rows = np.tile(np.arange(n, dtype=np.int32), (b, 1))
         return np.random.default_rng(seed).permuted(rows, axis=1)
 
     def score(self, instance: Recommender[Any], queries: Queries, items: Ints) -> Floats:
-        """What ``score`` answers, its shape checked."""
+        """The result of ``score``, with its shape checked."""
         with _Told(f"score() of {len(queries)} queries and {items.shape[1]} items each"):
             scores = self._answer(instance.score(queries, items))
         check_scores(scores, items)
         return scores
 
     def candidates(self, instance: Recommender[Any], queries: Queries, k: int) -> Candidates:
-        """What ``candidates`` answers, its shape checked."""
+        """The result of ``candidates``, with its shape checked."""
         with _Told(f"candidates() for {len(queries)} queries, k = {k},"):
             proposed = self._answer(instance.candidates(queries, k))
         check_proposed(proposed, len(queries))
         return proposed
 
     def explain(self, instance: Recommender[Any], queries: Queries, rows: Ints, items: Ints) -> Any:
-        """What ``explain`` answers, unchecked."""
+        """The result of ``explain``, unchecked."""
         with _Told(f"explain() of rows {rows.tolist()} and items {items.tolist()}"):
             return instance.explain(queries, rows, items)
 
@@ -245,7 +245,7 @@ class Trial:
     def both_at_once(
         self, instance: Recommender[Any], asked: Sequence[tuple[Queries, Ints, int]], threads: int
     ) -> list[tuple[Floats, Candidates]]:
-        """Score and candidates for each of ``asked``, from so many threads at once.
+        """Score and candidates for each of ``asked``, from that many threads at once.
 
         An async recommender is asked for all of them at once on its loop instead.
         """
@@ -286,13 +286,13 @@ class Trial:
         async def gathered() -> list[T]:
             return await asyncio.gather(*(a for a in answers if isinstance(a, Awaitable)))
 
-        # one loop for the whole trial, since channels to a model server belong to the loop that made them
+        # one loop for the whole trial, since a channel to a model server belongs to its loop
         self._runner = self._runner or asyncio.Runner()
         return self._runner.run(gathered())
 
 
 class _Told:
-    """Turns an exception of the recommender into an AssertionError that says what was asked."""
+    """Turns an exception of the recommender into an AssertionError that describes the call."""
 
     def __init__(self, asked: str) -> None:
         self.asked = asked
@@ -307,4 +307,4 @@ class _Told:
 
 
 def _progress(done: float, total: float, note: str = "") -> None:
-    """Takes what fit tells of its progress, and shows nothing."""
+    """Receives the progress of fit, and shows nothing."""
