@@ -230,7 +230,7 @@ class Histories(Ragged):
 
         A repeated item counts by its newest event alone. Items at or above ``n_items`` (newer
         than the model) and events of weight 0 are left out. With ``known``, bool[n_items], events of weight 0 and
-        of items that are not known are passed over as if they had not happened: they age no other event.
+        of items that are not known are ignored: they do not age other events either.
         """
         return kernels.in_history(self.offsets, self.items, self.weights, n_items, half_life, known)
 

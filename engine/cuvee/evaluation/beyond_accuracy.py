@@ -89,7 +89,7 @@ def _mean(values: PerUser, shown: npt.NDArray[np.bool_]) -> PerUser:
 def novelty(lists: Ints, counts: Offsets, n_users: int) -> PerUser:
     """Mean self-information of the listed items, in bits: -log2 of the share of users who have the item.
 
-    One user is added to both, so that an item that nobody has gets a finite value.
+    One user is added to both counts, so that an item without users gets a finite value.
     """
     return _mean(-np.log2((counts + 1) / (n_users + 1))[lists], lists >= 0)
 

@@ -140,7 +140,7 @@ class StoreServices:
             if self.users is not None:
                 await self.users.follow(*products)
         except Exception as problem:  # noqa: BLE001 - as below
-            log.warning("who is forgotten cannot be followed", problem=repr(problem))
+            log.warning("forgotten users cannot be read", problem=repr(problem))
 
     async def drain(self, seconds: float) -> None:
         """Wait for writes that no request waits for, at most so long."""

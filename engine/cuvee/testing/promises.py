@@ -78,7 +78,7 @@ def check_candidates(proposed: Candidates, k: int, n: int) -> None:
     promise((low[:, :-1] >= low[:, 1:]).all(), "candidates must stand best first: their scores must never rise")
     for row in items:
         found = row[row >= 0]
-        promise(len(np.unique(found)) == len(found), "candidates must be distinct: an item stands in a row twice")
+        promise(len(np.unique(found)) == len(found), "candidates must be distinct: a row has an item twice")
 
 
 def proposed_to(proposed: Candidates, b: int) -> Floats:

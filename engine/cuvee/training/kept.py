@@ -176,7 +176,7 @@ class FitStore:
         folder = self._root.fetch(manifest, instance.plugin)
         if reused and _changed_since(registered.component, manifest.created):
             log.warning(
-                "the plugin's code is newer than this fit; `--refit` learns anew",
+                "the plugin's code is newer than this fit; `--refit` fits again",
                 recommender=instance.name,
                 plugin=instance.plugin,
                 fitted=manifest.created.isoformat(timespec="seconds"),

@@ -67,7 +67,7 @@ def evaluate(
     ] = None,
     refit: Annotated[
         list[str] | None,
-        typer.Option(metavar="RECOMMENDER", help="Learn this one anew, although its fit was kept. Repeatable."),
+        typer.Option(metavar="RECOMMENDER", help="Fit this recommender again, although its fit was kept. Repeatable."),
     ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,

@@ -167,7 +167,7 @@ def import_data(
     replace: Annotated[
         bool,
         typer.Option(
-            "--replace", help="Start anew. By default, a dataset that is there is added to.", rich_help_panel=PLACE
+            "--replace", help="Replace an existing dataset. By default, it is added to.", rich_help_panel=PLACE
         ),
     ] = False,
     items: Annotated[Path | None, typer.Option(help="A file of items.", rich_help_panel=FILES)] = None,
@@ -233,7 +233,7 @@ def import_data(
     decimal: Annotated[
         Literal[".", ","] | None,
         typer.Option(
-            help="What stands before the decimals of numbers in a CSV file. By default found out.",
+            help="The decimal mark of numbers in a CSV file. By default detected.",
             rich_help_panel=COLUMNS,
         ),
     ] = None,

@@ -128,7 +128,7 @@ def tune(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="The plot, a PNG; by default beside the patch.")] = None,
     refit: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Fit this recommender anew; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="Fit this recommender again; may be repeated.")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the samples.")] = 0,
     config: ConfigOption = DEFAULT_CONFIG,

@@ -50,9 +50,9 @@ class Patch:
     settings: Mapping[str, str]
     """Keys of ``[blend]`` itself that change (``method``, ``calibrate``, ``missing``)."""
     options: Mapping[str, Any] | None
-    """``[blend.options]`` anew; None leaves it as it is."""
+    """The new ``[blend.options]``; None leaves it as it is."""
     segments: Mapping[str, int]
-    """``[blend.segments]`` anew, where one was added: name -> least number of events. Empty leaves them as they are."""
+    """The new ``[blend.segments]``, where one was added: name -> least number of events. Empty changes nothing."""
     weights: Mapping[str, Mapping[str, float]]
     """Segment -> source -> weight, only those above 0."""
     notes: Mapping[str, str] = field(default_factory=dict)

@@ -82,7 +82,7 @@ USERS = Table(
     # changes with every change of the user's events or profile, and never repeats a value
     Column("stamp", BigInteger, nullable=False),
 )
-"""One row per user of whom anything is stored. Reading a row tells whether a cached history still holds."""
+"""One row per user with stored data. Its stamp shows whether a cached history is still valid."""
 
 ITEMS = Table(
     "cuvee_items",

@@ -26,10 +26,10 @@ Place = pb.ClearedPlace
 CLEARED, NOTHING, PENDING = Place.OUTCOME_CLEARED, Place.OUTCOME_NOTHING_FOUND, Place.OUTCOME_PENDING
 IMPORTED = (
     "not used for this user any more; `cuvee fit` takes him out, when each product of the dataset has forgotten him. "
-    "That he is forgotten is remembered by a keyed hash of his id."
+    "A keyed hash of his id records that he is forgotten."
 )
-FITTED = "not used for this user any more; it goes with the next `cuvee fit`, which leaves him out"
-OLDER = "an older version, which no server of this product loads any more; it goes with the next `cuvee fit`"
+FITTED = "not used for this user any more; the next `cuvee fit` leaves him out and deletes it"
+OLDER = "an older version, which no server of this product loads any more; the next `cuvee fit` deletes it"
 CACHED = "of this server; others ask the store before they use theirs"
 SESSIONS = "of events that are other users'; they stay, without this id"
 

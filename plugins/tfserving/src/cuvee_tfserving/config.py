@@ -13,7 +13,7 @@ from cuvee_tfserving.training.config import TrainingConfig
 __all__ = ["EMBEDDED", "TfServingConfig"]
 
 EMBEDDED = "embedded"
-"""The address of a model server of one's own."""
+"""The address that means: start an embedded model server."""
 
 Name = Annotated[str, StringConstraints(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
 
