@@ -145,7 +145,7 @@ def filled(folder: Path, event: Event) -> None:
 def test_a_damaged_file_is_told_at_start_with_what_to_do(tmp_path: Path, event: Event, damage):
     filled(tmp_path, event)
     damage(tmp_path / "store.db")
-    with pytest.raises(OperatorError, match=r"store.db is damaged, or no store.*put a copy of it back"):
+    with pytest.raises(OperatorError, match=r"store.db is damaged, or no store.*restore a copy of it"):
         opened(tmp_path)
 
 
