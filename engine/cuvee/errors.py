@@ -13,6 +13,7 @@
     │   └── ArtifactError           an artefact is missing, damaged or from another catalogue
     ├── UnavailableError            try again later
     │   ├── NotReady                no snapshot is loaded yet for the product
+    │   ├── Overloaded              more requests wait than can be answered in time
     │   └── DeadlineExceeded        the caller's deadline passed before a list could be made
     └── SourceFailure               one recommender cannot answer this batch, with a typed reason;
                                     it never reaches the caller: the answer is marked degraded
@@ -148,7 +149,7 @@ class Overloaded(UnavailableError):
 
     reason = "OVERLOADED"
 
-    def __init__(self, message: str, retry_after: float) -> None:
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
