@@ -10,8 +10,8 @@ import pytest
 from cuvee.data.files.fetch import cache_root
 
 LEAST_RATIO = 0.1
-"""Of Recommend with four sources to the echo of the same run, 32 callers: two fifths of what was measured last (0.256), so that a
-busy machine does not fail it. Whoever makes serving faster raises it."""
+"""Of Recommend with four sources to the echo of the same run, 32 callers: two fifths of what was measured last,
+0.256, so that a busy machine does not fail it. Whoever makes serving faster raises it."""
 SERVING = Path(__file__).with_name("serving.py")
 
 
