@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from cuvee.data.files.fetch import cache_root
 
+pytest.importorskip("cuvee_lightfm", reason="the products are fitted with the plugins")
+
 LEAST_RATIO = 0.1
 """Of Recommend with four sources to the echo of the same run, 32 callers: two fifths of what was measured last,
 0.256, so that a busy machine does not fail it. Whoever makes serving faster raises it."""

@@ -28,7 +28,8 @@ def text_of(column: pl.Series) -> pl.Series:
     if kind.is_nested() or kind == pl.Object:
         raise TypeError(str(kind))
     if kind == pl.Binary:
-        return pl.Series(column.name, [value and _decoded(value) for value in column.to_list()], pl.String)
+        texts = [None if value is None else _decoded(value) for value in column.to_list()]
+        return pl.Series(column.name, texts, pl.String)
     if kind.is_decimal():
         text = column.cast(pl.String)
         return text.str.replace(r"\.0+$", "")
