@@ -1,184 +1,18 @@
-"""The configuration: ``cuvee.toml`` and ``products/<name>.toml``, as frozen, checked models.
-
-Loading reports every mistake of every file at once, each with its path.
-"""
+"""Reads ``cuvee.toml`` and ``products/*.toml``: every mistake of every file at once, each with its path."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_serializer, field_validator
-
+from cuvee.config.settings import Instance, Settings
 from cuvee.environment import from_environment
 from cuvee.errors import ConfigError, Mistake
 from cuvee.mistakes import UNREAD, Mistakes
-from cuvee.product import RESERVED, Duration, Name, Product, RuleUse, Table
-from cuvee.pseudonyms import LEAST_KEY, Pseudonyms
-from cuvee.recommender import RecommenderConfig
+from cuvee.product import RESERVED, Product, RuleUse
 from cuvee.registry import Registry
 
-__all__ = ["Instance", "Settings", "StoreConfig", "load_settings", "read_settings"]
-
-
-class Tls(Table):
-    """Server certificate; with ``client_ca`` clients must show one, too."""
-
-    certificate: Path
-    key: Path
-    client_ca: Path | None = None
-
-
-class Limits(Table):
-    """What the server grants."""
-
-    deadline: Duration = 1.0
-    """Deadline for callers that set none, and the longest one that a caller may set."""
-    threads: int = Field(8, ge=1, le=256)
-    """Slots of each source's pool."""
-    max_message_bytes: int = Field(4 * 2**20, ge=1024)
-
-
-class ServerConfig(Table):
-    """Where and how the server listens."""
-
-    listen: str = "127.0.0.1:50051"
-    reflection: bool = False
-    tls: Tls | None = None
-    limits: Limits = Limits()
-    shutdown_grace: Duration = 10.0
-
-
-class StoreConfig(Table):
-    """Where events and the catalogue's changes are kept."""
-
-    url: str = "sqlite:///var/store.db"
-    """``sqlite:///file`` or ``postgresql://user@host/name``; a relative file starts at the folder of
-    ``cuvee.toml``. Passwords are better kept where libpq looks: ``PGPASSWORD``, ``~/.pgpass``.
-    Empty: no store, and the services that need one are not offered."""
-    pool: int = Field(8, ge=1, le=256)
-    """Connections of one process, for writing and as many for reading."""
-    timeout: Duration = 2.0
-    """Time limit of a statement, and of the wait for a connection or for another writer."""
-    refresh: Duration = 0.2
-    """How often a server reads catalogue changes that other processes wrote."""
-
-    @field_validator("url")
-    @classmethod
-    def _of_a_kind(cls, url: str) -> str:
-        if not re.fullmatch(r"|sqlite:///(?!:memory:).+|postgresql://.+", url):
-            raise ValueError("must be sqlite:///file, postgresql://user@host/name, or empty for no store")
-        try:
-            port = urlsplit(url).port if url.startswith("postgresql") else None
-        except ValueError:
-            port = 0
-        if port == 0:
-            raise ValueError("its port must be a number from 1 to 65535")
-        return url
-
-    @field_serializer("url")
-    def _without_password(self, url: str) -> str:
-        return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", url)
-
-
-class PrivacyConfig(Table):
-    """How ids of users and sessions are kept."""
-
-    user_ids: Literal["plain", "hashed"] = "plain"
-    """``hashed``: ids are replaced by keyed hashes (HMAC-SHA-256) as they come in. Store, datasets, models
-    and logs then hold no id, and answers name users by their hashes."""
-    key: SecretStr = Field(SecretStr(""), validate_default=True)
-    """The secret key of the hashes, 32 characters or more, read from the environment: ``"${CUVEE_ID_KEY}"``.
-    Anyone who has it can check whether a hash belongs to a given id. Without it no stored user can be
-    found by id again."""
-
-    @field_validator("key")
-    @classmethod
-    def _long_enough(cls, key: SecretStr, info: ValidationInfo) -> SecretStr:
-        length = len(key.get_secret_value().encode())
-        if info.data.get("user_ids") == "hashed" and length < LEAST_KEY:
-            raise ValueError(
-                f"has {length} bytes; hashed ids need a secret of {LEAST_KEY} or more, such as `openssl rand -hex 32` "
-                'gives, out of the environment: key = "${CUVEE_ID_KEY}"'
-            )
-        return key
-
-    @property
-    def pseudonyms(self) -> Pseudonyms:
-        """How incoming ids are replaced."""
-        return Pseudonyms(self.key.get_secret_value().encode() if self.user_ids == "hashed" else b"")
-
-
-class Instance(Table):
-    """A configured recommender: ``[recommenders.<name>]``."""
-
-    name: Name
-    plugin: str
-    config: RecommenderConfig
-    vectors: Mapping[str, str] = Field(default_factory=dict)
-    """The recommenders whose item vectors it is fitted on, with their digests."""
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the plugin, the effective config and the recommenders whose vectors it needs.
-
-        A model fitted under another digest is not used. Fields that only concern serving
-        (:attr:`RecommenderConfig.serving_only`) do not count.
-        """
-        fitted = self.config.model_dump(mode="json", exclude=set(self.config.serving_only))
-        dump = json.dumps([self.plugin, fitted, *([dict(self.vectors)] if self.vectors else [])], sort_keys=True)
-        return hashlib.sha256(dump.encode()).hexdigest()
-
-
-class Settings(Table):
-    """The whole effective configuration."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    root: Path = Field(exclude=True)
-    """The folder of ``cuvee.toml``: relative paths start there."""
-    data: Path = Path("var/data")
-    artifacts: str = "var/artifacts"
-    """A folder, or any fsspec URL."""
-    server: ServerConfig = ServerConfig()
-    store: StoreConfig = StoreConfig()
-    privacy: PrivacyConfig = PrivacyConfig()
-    recommenders: Mapping[str, Instance]
-    products: Mapping[str, Product]
-
-    @property
-    def revision(self) -> str:
-        """Twelve hex digits that change with any effective value."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]
-
-    def effective(self) -> dict[str, Any]:
-        """Every value, defaults filled in, as plain values in the order of the files."""
-        dump = self.model_dump(mode="json", exclude={"recommenders", "products"})
-        dump["recommenders"] = {
-            name: {"plugin": i.plugin, **i.config.model_dump(mode="json")} for name, i in self.recommenders.items()
-        }
-        dump["products"] = {name: p.model_dump(mode="json", exclude={"name"}) for name, p in self.products.items()}
-        return dump
-
-    def canonical(self) -> str:
-        """The effective configuration as JSON, keys sorted."""
-        return json.dumps(self.effective(), sort_keys=True)
-
-    @property
-    def data_dir(self) -> Path:
-        """Absolute folder of the datasets."""
-        return (self.root / self.data).resolve()
-
-    @property
-    def artifact_url(self) -> str:
-        """The artefact root: a URL as given, or an absolute folder."""
-        return self.artifacts if "://" in self.artifacts else str((self.root / self.artifacts).resolve())
+__all__ = ["load_settings", "read_settings"]
 
 
 def _instances(table: object, file: Path, registry: Registry, found: Mistakes) -> dict[str, Instance]:

@@ -1,0 +1,18 @@
+"""What does the configuration say? ``cuvee.toml`` and ``products/<name>.toml``, as frozen, checked models."""
+
+from cuvee.config.reading import load_settings, read_settings
+from cuvee.config.server import Limits, ServerConfig, Tls
+from cuvee.config.settings import Instance, Settings
+from cuvee.config.store import PrivacyConfig, StoreConfig
+
+__all__ = [
+    "Instance",
+    "Limits",
+    "PrivacyConfig",
+    "ServerConfig",
+    "Settings",
+    "StoreConfig",
+    "Tls",
+    "load_settings",
+    "read_settings",
+]

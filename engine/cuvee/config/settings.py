@@ -1,0 +1,84 @@
+"""The whole effective configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from cuvee.config.server import ServerConfig
+from cuvee.config.store import PrivacyConfig, StoreConfig
+from cuvee.product import Name, Product, Table
+from cuvee.recommender import RecommenderConfig
+
+__all__ = ["Instance", "Settings"]
+
+
+class Instance(Table):
+    """A configured recommender: ``[recommenders.<name>]``."""
+
+    name: Name
+    plugin: str
+    config: RecommenderConfig
+    vectors: Mapping[str, str] = Field(default_factory=dict)
+    """The recommenders whose item vectors it is fitted on, with their digests."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the plugin, the effective config and the recommenders whose vectors it needs.
+
+        A model fitted under another digest is not used. Fields that only concern serving
+        (:attr:`RecommenderConfig.serving_only`) do not count.
+        """
+        fitted = self.config.model_dump(mode="json", exclude=set(self.config.serving_only))
+        dump = json.dumps([self.plugin, fitted, *([dict(self.vectors)] if self.vectors else [])], sort_keys=True)
+        return hashlib.sha256(dump.encode()).hexdigest()
+
+
+class Settings(Table):
+    """The whole effective configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    root: Path = Field(exclude=True)
+    """The folder of ``cuvee.toml``: relative paths start there."""
+    data: Path = Path("var/data")
+    artifacts: str = "var/artifacts"
+    """A folder, or any fsspec URL."""
+    server: ServerConfig = ServerConfig()
+    store: StoreConfig = StoreConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    recommenders: Mapping[str, Instance]
+    products: Mapping[str, Product]
+
+    @property
+    def revision(self) -> str:
+        """Twelve hex digits that change with any effective value."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]
+
+    def effective(self) -> dict[str, Any]:
+        """Every value, defaults filled in, as plain values in the order of the files."""
+        dump = self.model_dump(mode="json", exclude={"recommenders", "products"})
+        dump["recommenders"] = {
+            name: {"plugin": i.plugin, **i.config.model_dump(mode="json")} for name, i in self.recommenders.items()
+        }
+        dump["products"] = {name: p.model_dump(mode="json", exclude={"name"}) for name, p in self.products.items()}
+        return dump
+
+    def canonical(self) -> str:
+        """The effective configuration as JSON, keys sorted."""
+        return json.dumps(self.effective(), sort_keys=True)
+
+    @property
+    def data_dir(self) -> Path:
+        """Absolute folder of the datasets."""
+        return (self.root / self.data).resolve()
+
+    @property
+    def artifact_url(self) -> str:
+        """The artefact root: a URL as given, or an absolute folder."""
+        return self.artifacts if "://" in self.artifacts else str((self.root / self.artifacts).resolve())
