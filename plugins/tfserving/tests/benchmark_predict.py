@@ -16,14 +16,14 @@ import numpy as np
 from cuvee import Entities, Histories, Queries
 from cuvee.testing import two_tribes
 from cuvee_tfserving import TfServing, TfServingConfig
-from cuvee_tfserving.artefact import Artefact, beside
 from cuvee_tfserving.client import OPTIONS, Asked
-from cuvee_tfserving.embedded import start
+from cuvee_tfserving.fitting.artefact import Artefact, beside
+from cuvee_tfserving.fitting.embedded import start
+from cuvee_tfserving.fitting.publishing import publish
+from cuvee_tfserving.fitting.trainer import train
 from cuvee_tfserving.protos import PredictionServiceStub, PredictRequest
-from cuvee_tfserving.publishing import publish
 from cuvee_tfserving.sequences import sequences
 from cuvee_tfserving.tensors import tensor_of
-from cuvee_tfserving.trainer import train
 from cuvee_tfserving.training.config import TrainingConfig
 
 BATCHES = (1, 32)

@@ -11,9 +11,9 @@ import pytest
 from cuvee import Entities, Histories, Queries
 from cuvee.testing import two_tribes
 from cuvee_tfserving import TfServing, TfServingConfig
-from cuvee_tfserving.artefact import Artefact, beside
 from cuvee_tfserving.client import ModelClient
-from cuvee_tfserving.embedded import start
+from cuvee_tfserving.fitting.artefact import Artefact, beside
+from cuvee_tfserving.fitting.embedded import start
 from cuvee_tfserving.training.features import ItemFeatures
 
 HERE = Path(__file__).parent

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from cuvee.testing import two_tribes
 from cuvee_tfserving import TfServing
-from cuvee_tfserving.trial import check_signatures
+from cuvee_tfserving.fitting.trial import check_signatures
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_fit_says_what_is_wrong_with_what_it_published(recommender, shared, ca
     (tmp_path / "one" / "5").mkdir(parents=True)
     stopped = []
     own = SimpleNamespace(address=shared[0].address, stop=lambda: stopped.append(True))
-    monkeypatch.setattr("cuvee_tfserving.trial.start", lambda arguments: own)
+    monkeypatch.setattr("cuvee_tfserving.fitting.trial.start", lambda arguments: own)
     config = recommender("one", model_root=tmp_path, publish_wait=0.5, train=False)._config
     with pytest.raises(RuntimeError, match=r"one/5 cannot be served: version 1: served"):
         TfServing.fit(two_tribes().data, config, lambda done, total, note="": None)

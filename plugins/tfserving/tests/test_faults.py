@@ -18,7 +18,7 @@ import pytest
 from cuvee.client import Client
 from cuvee.testing import run_server, two_tribes
 from cuvee.v1 import recommendation_pb2 as pb
-from cuvee_tfserving.embedded import start
+from cuvee_tfserving.fitting.embedded import start
 
 HERE = Path(__file__).parent
 DEADLINE = 1.0

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from cuvee import Histories, Queries
 from cuvee.testing import two_tribes
-from cuvee_tfserving import TfServing, TfServingConfig, publishing, trainer
-from cuvee_tfserving.publishing import newest, publish, versions
-from cuvee_tfserving.trainer import digest, follow, train
+from cuvee_tfserving import TfServing, TfServingConfig
+from cuvee_tfserving.fitting import publishing, trainer
+from cuvee_tfserving.fitting.publishing import newest, publish, versions
+from cuvee_tfserving.fitting.trainer import digest, follow, train
 from cuvee_tfserving.training.config import TrainingConfig
 
 SMALL = TrainingConfig(

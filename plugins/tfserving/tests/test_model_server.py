@@ -195,7 +195,7 @@ def test_configuration_changes_while_it_serves(serving, made, publish, channel_t
 
 STARTER = """
 import sys
-from cuvee_tfserving.embedded import start
+from cuvee_tfserving.fitting.embedded import start
 print(start(["--port", "0", "--model_base_path", "/nowhere"], 90).process.pid, flush=True)
 sys.stdin.read()
 """

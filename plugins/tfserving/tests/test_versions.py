@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cuvee.recommender import DegradedReason, Serves, SourceFailure
 from cuvee.testing import two_tribes
-from cuvee_tfserving.artefact import Artefact, beside
+from cuvee_tfserving.fitting.artefact import Artefact, beside
 from cuvee_tfserving.training.features import ItemFeatures
 
 N, FEW = 30, 20

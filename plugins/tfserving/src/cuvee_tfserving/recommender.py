@@ -30,17 +30,17 @@ from cuvee.recommender import (
     SourceFailure,
 )
 
-from cuvee_tfserving.artefact import Artefact, beside
 from cuvee_tfserving.client import Asked, ModelClient, Predicted, Status
 from cuvee_tfserving.config import EMBEDDED, TfServingConfig
-from cuvee_tfserving.embedded import Embedded
 from cuvee_tfserving.failures import invalid
+from cuvee_tfserving.fitting.artefact import Artefact, beside
+from cuvee_tfserving.fitting.embedded import Embedded
+from cuvee_tfserving.fitting.publishing import newest, publish
+from cuvee_tfserving.fitting.trainer import train
+from cuvee_tfserving.fitting.trial import serve_own, served_for_fit
 from cuvee_tfserving.memory import Memory
 from cuvee_tfserving.products import gathered, scored_all
-from cuvee_tfserving.publishing import newest, publish
 from cuvee_tfserving.sequences import sequences
-from cuvee_tfserving.trainer import train
-from cuvee_tfserving.trial import serve_own, served_for_fit
 from cuvee_tfserving.versions import Versions
 
 __all__ = ["TfServing"]

@@ -14,8 +14,8 @@ import numpy as np
 from cuvee import Entities
 from cuvee.recommender import DegradedReason, Floats, SourceFailure
 
-from cuvee_tfserving.artefact import Artefact, beside
 from cuvee_tfserving.client import Asked, ModelClient
+from cuvee_tfserving.fitting.artefact import Artefact, beside
 
 __all__ = ["Versions"]
 

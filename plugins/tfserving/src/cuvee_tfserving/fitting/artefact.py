@@ -1,6 +1,6 @@
 """The files of one model version that are read without TensorFlow.
 
-The trainer writes them, :mod:`cuvee_tfserving.publishing` puts them beside the SavedModel (in
+The trainer writes them, :mod:`cuvee_tfserving.fitting.publishing` puts them beside the SavedModel (in
 ``assets.extra``, which the loader ignores), and the recommender's artefact has a copy.
 """
 

@@ -7,8 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from cuvee_tfserving.artefact import EXTRA, FILES
-from cuvee_tfserving.trainer import SAVED_MODEL
+from cuvee_tfserving.fitting.artefact import EXTRA, FILES
+from cuvee_tfserving.fitting.trainer import SAVED_MODEL
 
 __all__ = ["newest", "publish", "versions"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import grpc
 
-from cuvee_tfserving.artefact import Artefact
 from cuvee_tfserving.client import OPTIONS, Asked, live_versions
 from cuvee_tfserving.config import EMBEDDED, TfServingConfig
-from cuvee_tfserving.embedded import Embedded, start
+from cuvee_tfserving.fitting.artefact import Artefact
+from cuvee_tfserving.fitting.embedded import Embedded, start
 from cuvee_tfserving.protos import (
     GetModelMetadataRequest,
     GetModelStatusRequest,
