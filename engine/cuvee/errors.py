@@ -5,7 +5,9 @@
     CuveeError
     ├── RequestError                the caller must change the request
     │   ├── InvalidArgument         a field is malformed; names the field
-    │   └── NotFound                the named product, item list or snapshot does not exist
+    │   ├── NotFound                the named product, item list or snapshot does not exist
+    │   ├── Unauthenticated         no credentials, or none that this server accepts
+    │   └── PermissionDenied        the credentials do not allow this call on this product
     ├── OperatorError               the operator must change something on this machine
     │   ├── ConfigError             cuvee.toml or a product's file; carries every mistake at once
     │   ├── PluginError             two plugins claim one name, or one breaks the contract at start
@@ -41,9 +43,11 @@ __all__ = [
     "NotReady",
     "OperatorError",
     "Overloaded",
+    "PermissionDenied",
     "PluginError",
     "RequestError",
     "SourceFailure",
+    "Unauthenticated",
     "UnavailableError",
 ]
 
@@ -84,6 +88,18 @@ class NotFound(RequestError):
         super().__init__(f"no {resource} named {name!r}{hint}")
         self.resource = resource
         self.name = name
+
+
+class Unauthenticated(RequestError):
+    """The call has no credentials, or none that this server accepts."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(RequestError):
+    """The caller's credentials do not allow this call on this product."""
+
+    reason = "PERMISSION_DENIED"
 
 
 class OperatorError(CuveeError):

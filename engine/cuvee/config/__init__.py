@@ -1,5 +1,6 @@
 """What does the configuration say? ``cuvee.toml`` and ``products/<name>.toml``, as frozen, checked models."""
 
+from cuvee.config.access import Scope
 from cuvee.config.reading import load_settings, read_settings
 from cuvee.config.server import Limits, ServerConfig, Tls
 from cuvee.config.settings import Instance, Settings
@@ -9,6 +10,7 @@ __all__ = [
     "Instance",
     "Limits",
     "PrivacyConfig",
+    "Scope",
     "ServerConfig",
     "Settings",
     "StoreConfig",

@@ -1,4 +1,4 @@
-"""Wraps every call: ids are replaced by pseudonyms, errors become statuses with details, deadlines are enforced.
+"""Wraps every call: callers are checked, ids replaced by pseudonyms, errors become statuses, deadlines are enforced.
 
 The one place where exceptions are turned into statuses; gRPC itself would send their text to the caller.
 """
@@ -22,6 +22,8 @@ from grpc_status import rpc_status
 
 from cuvee.errors import DeadlineExceeded, InvalidArgument, UnavailableError
 from cuvee.pseudonyms import Pseudonyms
+from cuvee.serving.access.caller import Caller
+from cuvee.serving.access.gate import Door, Gate
 from cuvee.serving.broken_text import mended
 from cuvee.serving.clocks import Clocks
 from cuvee.serving.pseudonymised import pseudonymise
@@ -98,10 +100,11 @@ class Guard:
     A gRPC interceptor could do the same, and costs each call a fifth of all that an empty call costs.
     """
 
-    def __init__(self, longest: float, pseudonyms: Pseudonyms) -> None:
-        """``longest``: seconds that a call with one answer may take, whatever its caller allows."""
+    def __init__(self, longest: float, pseudonyms: Pseudonyms, gate: Gate | None = None) -> None:
+        """``longest``: seconds that a call with one answer may take. Without a ``gate`` everybody may ask."""
         self._longest = longest
         self._pseudonyms = pseudonyms
+        self._gate = gate or Gate()
         self._going = 0
         self._clocks = Clocks()
         self.leaving = asyncio.Event()
@@ -120,13 +123,15 @@ class Guard:
         while time.monotonic() < until and (self._going or time.monotonic() < self._last_call + QUIET):
             await asyncio.sleep(0.01)
 
-    def _enter(self, request: Any) -> None:
-        """The check that every call must pass."""
+    def _enter(self, request: Any, context: Context, door: Door) -> Caller:
+        """The checks that every call must pass."""
         if self.leaving.is_set():
             self._last_call = time.monotonic()
             raise UnavailableError("this server is shutting down; ask another one, or try again")
+        caller = door.caller(context)
         if isinstance(request, Malformed):
             raise Malformed.problem()
+        return caller
 
     def around(self, server: grpc.aio.Server) -> grpc.aio.Server:
         """Where services are added whose handlers are to be guarded."""
@@ -143,18 +148,21 @@ class Guard:
             wrapped = self._unary(handler.unary_unary, method)
             return grpc.unary_unary_rpc_method_handler(wrapped, read, write)
         if handler.unary_stream and inspect.isasyncgenfunction(handler.unary_stream):
-            return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, method), read, write)
+            return grpc.unary_stream_rpc_method_handler(self._answers(handler.unary_stream, method), read, write)
         if handler.stream_stream and inspect.isasyncgenfunction(handler.stream_stream):
             # single messages may be malformed: the handler is told so and continues
-            return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream, method), read, write)
+            return grpc.stream_stream_rpc_method_handler(self._both_ways(handler.stream_stream, method), read, write)
         return handler
 
     def _unary(self, answer: Callable[[Any, Any], Awaitable[Any]], method: str) -> Any:
+        door = self._gate.door(method)
+
         async def guarded(request: Any, context: Context) -> Any:
             clock = self._clocks.start(deadline_of(context, self._longest))
             self._going += 1
             try:
-                self._enter(request)
+                caller = self._enter(request, context, door)
+                door.check(caller, request)
                 return await answer(request, context)
             except asyncio.CancelledError:
                 if not clock.rang:
@@ -171,12 +179,30 @@ class Guard:
 
         return guarded
 
-    def _stream(self, answer: Callable[[Any, Any], AsyncIterator[Any]], method: str) -> Any:
+    def _answers(self, answer: Callable[[Any, Any], AsyncIterator[Any]], method: str) -> Any:
+        door = self._gate.door(method)
+
+        def begin(request: Any, context: Context) -> AsyncIterator[Any]:
+            caller = self._enter(request, context, door)
+            door.check(caller, request)
+            return answer(request, context)
+
+        return self._stream(begin, method)
+
+    def _both_ways(self, answer: Callable[[Any, Any], AsyncIterator[Any]], method: str) -> Any:
+        door = self._gate.door(method)
+
+        def begin(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+            caller = self._enter(requests, context, door)
+            return answer(door.each(requests, caller, context, Malformed), context)
+
+        return self._stream(begin, method)
+
+    def _stream(self, begin: Callable[[Any, Context], AsyncIterator[Any]], method: str) -> Any:
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
             self._going += 1
             try:
-                self._enter(request)
-                async for one in answer(request, context):
+                async for one in begin(request, context):
                     yield one
             except grpc.aio.AbortError:
                 raise

@@ -25,6 +25,8 @@ CODES: Mapping[type[errors.CuveeError], tuple[int, str]] = {
     errors.RequestError: (code_pb2.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
     errors.InvalidArgument: (code_pb2.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
     errors.NotFound: (code_pb2.NOT_FOUND, "NOT_FOUND"),
+    errors.Unauthenticated: (code_pb2.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    errors.PermissionDenied: (code_pb2.PERMISSION_DENIED, "PERMISSION_DENIED"),
     errors.OperatorError: (code_pb2.FAILED_PRECONDITION, "FAILED_PRECONDITION"),
     errors.ConfigError: (code_pb2.FAILED_PRECONDITION, "CONFIG_INVALID"),
     errors.PluginError: (code_pb2.FAILED_PRECONDITION, "PLUGIN_INVALID"),
