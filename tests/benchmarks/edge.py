@@ -30,6 +30,7 @@ from cuvee.serving.guard import Guard
 from cuvee.serving.lists.edge import Edge
 from cuvee.serving.lists.hooks import Hooks
 from cuvee.serving.live.products import Products, Served
+from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.with_store import StoreServices
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
@@ -147,7 +148,7 @@ async def of_the_guard() -> None:
             server = grpc.aio.server()
             rpc.add_RecommendationServiceServicer_to_server(
                 Echo(),  # type: ignore[abstract]
-                server if what == "bare" else Guard(5.0, Pseudonyms()).around(server),
+                server if what == "bare" else Guard(5.0, Pseudonyms(), Figures()).around(server),
             )
             port = server.add_insecure_port("127.0.0.1:0")
             await server.start()

@@ -28,6 +28,8 @@ from cuvee.serving.broken_text import mended
 from cuvee.serving.clocks import Clocks
 from cuvee.serving.pseudonymised import pseudonymise
 from cuvee.serving.status import code_of, status_of
+from cuvee.serving.telemetry.figures import Figures
+from cuvee.serving.telemetry.rpcs import Rpc
 
 __all__ = ["Guard", "Malformed", "deadline_of", "incident_of"]
 
@@ -100,8 +102,10 @@ class Guard:
     A gRPC interceptor could do the same, and costs each call a fifth of all that an empty call costs.
     """
 
-    def __init__(self, longest: float, pseudonyms: Pseudonyms, gate: Gate | None = None) -> None:
+    def __init__(self, longest: float, pseudonyms: Pseudonyms, figures: Figures, gate: Gate | None = None) -> None:
         """``longest``: seconds that a call with one answer may take. Without a ``gate`` everybody may ask."""
+        self._figures = figures
+        figures.watch("cuvee_requests_in_flight", lambda: {(): self._going})
         self._longest = longest
         self._pseudonyms = pseudonyms
         self._gate = gate or Gate()
@@ -156,23 +160,31 @@ class Guard:
 
     def _unary(self, answer: Callable[[Any, Any], Awaitable[Any]], method: str) -> Any:
         door = self._gate.door(method)
+        rpc = Rpc(self._figures, method)
 
         async def guarded(request: Any, context: Context) -> Any:
+            began = time.perf_counter()
             clock = self._clocks.start(deadline_of(context, self._longest))
             self._going += 1
             try:
                 caller = self._enter(request, context, door)
                 door.check(caller, request)
-                return await answer(request, context)
+                found = await answer(request, context)
             except asyncio.CancelledError:
                 if not clock.rang:
+                    rpc.left()
                     raise
                 late = DeadlineExceeded("no answer within the deadline; allow more time or ask for less")
+                rpc.failed(late)
                 await _abort(context, late, method)
             except grpc.aio.AbortError:
                 raise
             except Exception as problem:  # noqa: BLE001 - unexpected errors are caught, logged and hidden here
+                rpc.failed(problem)
                 await _abort(context, problem, method)
+            else:
+                rpc.answered(began)
+                return found
             finally:
                 self._clocks.stop(clock)
                 self._going -= 1
@@ -199,14 +211,21 @@ class Guard:
         return self._stream(begin, method)
 
     def _stream(self, begin: Callable[[Any, Context], AsyncIterator[Any]], method: str) -> Any:
+        rpc = Rpc(self._figures, method)
+
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
             self._going += 1
             try:
                 async for one in begin(request, context):
                     yield one
+                rpc.ended()
+            except (asyncio.CancelledError, GeneratorExit):
+                rpc.left()
+                raise
             except grpc.aio.AbortError:
                 raise
             except Exception as problem:  # noqa: BLE001 - as above
+                rpc.failed(problem)
                 await _abort(context, problem, method)
             finally:
                 self._going -= 1

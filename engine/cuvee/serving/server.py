@@ -26,6 +26,7 @@ from cuvee.serving.lists.probe import probe
 from cuvee.serving.lists.service import RecommendationServicer
 from cuvee.serving.live.products import Products, Served
 from cuvee.serving.status import code_of
+from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.threads import Threads
 from cuvee.serving.with_store import StoreServices
 from cuvee.serving.workers.worker import Worker
@@ -204,7 +205,8 @@ async def _assembled(
 ) -> _Parts:
     """All services on one server. ``once``: this process does what only one of several workers does."""
     config = settings.server
-    guard = Guard(config.limits.deadline, settings.privacy.pseudonyms)
+    figures = Figures()
+    guard = Guard(config.limits.deadline, settings.privacy.pseudonyms, figures)
     server = grpc.aio.server(options=_options(config, reuse_port=reuse_port))
     stored = StoreServices(settings, registry, products, guard.leaving, prunes=once)
     lists = RecommendationServicer(settings, registry, products, stored.users, stored.exposures, stored.growth)
