@@ -36,7 +36,7 @@ class Rpc:
     def failed(self, problem: BaseException) -> None:
         """It was refused or failed."""
         code, reason = code_of(problem)
-        self._code(code_pb2.Code.Name(code)).add()  # type: ignore[arg-type]
+        self._code(code_pb2.Code.Name(code)).add()
         self._reason(reason).add()
 
     def left(self) -> None:
