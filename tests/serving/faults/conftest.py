@@ -1,0 +1,46 @@
+"""Servers that may be harmed, and the tools that do it: those of tests/benchmarks, where the long runs are."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cuvee.testing.server import RunningServer, run_server
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from reliability.asking import World
+from reliability.place import ENVIRONMENT, RULED, fitted
+
+SEED = 7
+
+
+@pytest.fixture(scope="session")
+def ruled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration of products under rules, whose lists come in every way that there is."""
+    folder = tmp_path_factory.mktemp("faults") / "ruled"
+    return fitted(folder, RULED, head='[server]\nlimits = { deadline = "2s" }')
+
+
+@pytest.fixture(scope="session")
+def ruled_server(ruled: Path) -> Iterator[RunningServer]:
+    """One server of them, for tests that leave its data as it is."""
+    with run_server(ruled, environment=ENVIRONMENT) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def world(ruled_server: RunningServer) -> World:
+    """What is true of that server's products, after a few events and changes of items."""
+    found = World.of_toy()
+    found.write(ruled_server.client, random.Random(SEED), 4)
+    return found
+
+
+@pytest.fixture(scope="session")
+def viewers() -> list[str]:
+    """Users who have a history."""
+    return [f"viewer-{n:03d}" for n in range(90)]
