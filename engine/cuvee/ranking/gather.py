@@ -69,6 +69,25 @@ def _restricted(plan: Plan, question: Question) -> Queries:
     return replace(queries, excluded=join(excluded), eligible=eligible)
 
 
+def _sealed(queries: Queries) -> Queries:
+    """The same, its arrays read-only: every source gets them, and none may change what the others are asked."""
+    histories, excluded = queries.histories, queries.excluded
+    arrays = (
+        histories.offsets,
+        histories.items,
+        histories.weights,
+        histories.times,
+        queries.users,
+        excluded.offsets,
+        excluded.items,
+        queries.eligible,
+    )
+    for array in arrays:
+        if array is not None:
+            array.setflags(write=False)
+    return queries
+
+
 def _served(plan: Plan, queries: Queries, weights: Floats) -> Bools:
     """bool[p, B]: which source is asked about which query. One that failed to load is asked, and fails."""
     served = [
@@ -123,7 +142,7 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
     ``question.only_fallback``, nobody is asked.
     """
     listed = question.listed
-    queries = _restricted(plan, question) if listed is None else question.queries
+    queries = _sealed(_restricted(plan, question) if listed is None else question.queries)
     n, b, p = len(plan.catalog.items), len(queries), len(plan.sources)
     lengths = queries.histories.liked
     shares = plan.segment_shares(lengths)
@@ -152,6 +171,7 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
         asked = [*proposals]
     else:
         items = listed
+    items.setflags(write=False)
     raw, live, scoring = _score_all(plan, queries, items, served, asked, ask)
     for s, report in scoring.items():
         reports[s] = _merge(reports[s], report) if listed is None else report
@@ -159,6 +179,10 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
     ranks = np.zeros((p, *items.shape), np.int32)
     if proposals:
         ranks[[*proposals]] = kernels.ranks([*proposals.values()], served[[*proposals]], items, n)
+        for s in proposals:
+            if reports[s].status is Status.LIVE and not live[s].any() and ranks[s].any():
+                silent = "score() has no opinion on any candidate, its own among them"
+                reports[s] = replace(reports[s], status=Status.DEGRADED, reason=DegradedReason.EMPTY, detail=silent)
     calibrated = np.empty_like(raw)
     for s, source in enumerate(plan.sources):
         calibrated[s] = plan.calibrators[source.name].calibrate(raw[s])

@@ -299,6 +299,10 @@ async def _held(lane: _Lane, method: Callable[..., Any], args: Sequence[Any]) ->
     """The call's value; its slot is given back when it ends, not when it is given up."""
     try:
         return await method(*args)
+    except (Exception, asyncio.CancelledError):
+        raise
+    except BaseException as raised:  # noqa: BLE001 - a plugin's sys.exit() would end the event loop
+        raise RuntimeError(f"raised {type(raised).__name__}") from None
     finally:
         lane.threads.release()
 

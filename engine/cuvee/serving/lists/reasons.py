@@ -87,7 +87,7 @@ def _say(wanted: Sequence[_Wanted], queries: Queries, ask: Ask, words: list[list
             continue
         for b, at, said in zip(rows.tolist(), columns.tolist(), reply.value or (), strict=False):
             if isinstance(said, str):
-                words[b][at] = said[:LONGEST]
+                words[b][at] = said[:LONGEST].encode(errors="ignore").decode()  # a lone surrogate is no text
 
 
 def _call(
