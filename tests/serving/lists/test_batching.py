@@ -4,7 +4,7 @@ import time
 
 import pytest
 from cuvee.errors import DeadlineExceeded, Overloaded
-from cuvee.serving.lists.batching import BATCH, Batcher
+from cuvee.serving.lists.batching import BATCH, BESIDE, Batcher
 from cuvee.serving.lists.core import Core
 
 
@@ -136,3 +136,65 @@ async def test_a_run_that_fails_fails_for_each_of_its_rows_and_for_no_other():
     batcher = Batcher(Core(), begin)
     found = await asyncio.gather(*(batcher.ask(i, "a", soon()) for i in range(20)), return_exceptions=True)
     assert [i for i, one in enumerate(found) if isinstance(one, LookupError)] == [13]
+
+
+class Away:
+    """Runs that give the core away until they are let go."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.batches: list[int] = []
+        self.gates: list[threading.Event] = []
+
+    def __call__(self, rows, deadline, loop):
+        def run(hold, again):
+            gate = threading.Event()
+            self.gates.append(gate)
+            self.batches.append(len(rows))
+            with self.core.released(hold):
+                gate.wait(10)
+            return rows
+
+        return run
+
+    async def begun(self, n: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.batches) < n:
+                await asyncio.sleep(0.001)
+
+
+async def test_beside_a_run_that_waits_another_begins_only_with_as_many_rows():
+    """Else each request that comes while a model server is asked would be a run of its own."""
+    core = Core()
+    away = Away(core)
+    batcher = Batcher(core, away)
+    gate = held(core)
+    first = [asyncio.ensure_future(batcher.ask(i, "a", soon())) for i in range(8)]
+    await asyncio.sleep(0.02)
+    gate.set()
+    await away.begun(1)
+    fewer = [asyncio.ensure_future(batcher.ask(i, "a", soon())) for i in range(3)]
+    asked = time.monotonic()
+    await away.begun(2)
+    assert away.batches == [8, 3]
+    assert time.monotonic() - asked > BESIDE / 2, "a run that takes long keeps nobody, though"
+    for one in away.gates:
+        one.set()
+    assert await asyncio.gather(*first, *fewer) == [*range(8), *range(3)]
+
+
+async def test_a_run_that_ends_lets_those_begin_that_wait():
+    core = Core()
+    away = Away(core)
+    batcher = Batcher(core, away)
+    asked = [asyncio.ensure_future(batcher.ask(0, "a", soon()))]
+    await away.begun(1)
+    asked.append(asyncio.ensure_future(batcher.ask(1, "a", soon())))
+    await away.begun(2)  # as many as are on their way: it begins at once
+    asked.append(asyncio.ensure_future(batcher.ask(2, "a", soon())))
+    await asyncio.sleep(0.005)
+    away.gates[0].set()
+    await away.begun(3)
+    for one in away.gates:
+        one.set()
+    assert await asyncio.gather(*asked) == [0, 1, 2]

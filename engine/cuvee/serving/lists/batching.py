@@ -1,10 +1,16 @@
-"""Whatever waits is answered as one batch: no added wait when idle, few and large runs under load."""
+"""Whatever waits is answered as one batch: no added wait when idle, few and large runs under load.
+
+A run that waits for a model server leaves the core free, and the next may begin beside it. Were every
+request that comes in the meantime a run of its own, batches would stay small, and each costs as much as a large one.
+So a run begins beside others only with as many rows as they have, or when they have taken long.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -12,7 +18,7 @@ from typing import Generic, TypeVar
 
 from cuvee.errors import DeadlineExceeded, Overloaded
 from cuvee.serving.deadline import left_until
-from cuvee.serving.lists.core import Core, Hold, Offer
+from cuvee.serving.lists.core import Core, Hold, Lost, Offer
 
 __all__ = ["BATCH", "Batcher", "Run"]
 
@@ -23,6 +29,8 @@ BATCH = 64
 """Rows of a batch at most: beyond, a product of matrices gains little, and the first row waits long."""
 HOPEFUL = 0.8
 """Of what is left of a deadline: a row that would wait longer than this is refused at once."""
+BESIDE = 0.03
+"""Seconds after which a run that has not ended keeps no other from beginning: it waits for something slow."""
 MEMORY = 0.1
 """Weight of the newest run in the mean time of a row."""
 
@@ -37,6 +45,15 @@ class _Waiting(Generic[R, A]):
     answer: asyncio.Future[A]
 
 
+@dataclass(slots=True, eq=False)
+class _Begun:
+    """A run that has not ended."""
+
+    rows: int
+    at: float
+    """In the time of ``time.monotonic``."""
+
+
 class Batcher(Generic[R, A]):
     """Gathers rows of one kind into runs, which take the core in turn. ``ask`` is for the event loop alone."""
 
@@ -48,6 +65,8 @@ class Batcher(Generic[R, A]):
         self._waiting: OrderedDict[Hashable, deque[_Waiting[R, A]]] = OrderedDict()
         self._count = 0
         self._offered = False
+        self._begun: set[_Begun] = set()
+        self._look: asyncio.TimerHandle | None = None
         self._seconds = 0.0
         """Of the core, for one row."""
 
@@ -72,10 +91,34 @@ class Batcher(Generic[R, A]):
         with self._lock:
             self._waiting.setdefault((kind, haste), deque()).append(_Waiting(row, deadline, answer))
             self._count += 1
-            offered, self._offered = self._offered, True
-        if not offered:
-            self._core.offer(self._work)
+        self._offer()
+        if not self._offered:
+            self._look_later(answer.get_loop())
         return await answer
+
+    def _offer(self) -> None:
+        """Ask for the core, if enough rows wait. From any thread."""
+        with self._lock:
+            if self._offered or not self._worthwhile():
+                return
+            self._offered = True
+        self._core.offer(self._work)
+
+    def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the event loop: try again, should no run end before."""
+        if self._look is None:
+            self._look = loop.call_later(BESIDE, self._look_again, loop)
+
+    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._look = None
+        self._offer()
+        if self._count and not self._offered:
+            self._look_later(loop)
+
+    def _worthwhile(self) -> bool:
+        """With the lock: whether a run may begin beside those that have not ended."""
+        since = time.monotonic() - BESIDE
+        return self._count > 0 and self._count >= min(BATCH, sum(run.rows for run in self._begun if run.at > since))
 
     async def ask_many(self, rows: Sequence[R], deadline: float) -> Sequence[A | Exception]:
         """The answers of rows of one kind, as a run of their own."""
@@ -97,19 +140,41 @@ class Batcher(Generic[R, A]):
             return
         loop = batch[0].answer.get_loop()
         run = self._begin([one.row for one in batch], min(one.deadline for one in batch), loop)
+        begun = _Begun(len(batch), time.monotonic())
+        with self._lock:
+            self._begun.add(begun)
 
         def work(hold: Hold) -> None:
-            answers = run(hold, work)
+            try:
+                answers = run(hold, work)
+            except Lost:  # it goes on in another thread
+                raise
+            except BaseException:
+                self._ended(begun)
+                raise
+            self._ended(begun)
             each = hold.seconds / len(batch)
             self._seconds += MEMORY * (each - self._seconds)
             loop.call_soon_threadsafe(_deliver_all, batch, answers)
 
         work(hold)
 
+    def _ended(self, begun: _Begun) -> None:
+        with self._lock:
+            self._begun.discard(begun)
+        self._offer()
+
     def _next(self) -> list[_Waiting[R, A]]:
         """The rows of the kind whose turn it is, less those that nobody waits for any more."""
         batch: list[_Waiting[R, A]] = []
         with self._lock:
+            if not self._worthwhile():
+                self._offered = False
+                for waiting in self._waiting.values():
+                    loop = waiting[0].answer.get_loop()
+                    loop.call_soon_threadsafe(self._look_later, loop)
+                    break
+                return batch
             while self._waiting and not batch:
                 kind, waiting = self._waiting.popitem(last=False)
                 while waiting and len(batch) < BATCH:
