@@ -2,11 +2,12 @@
 
     .venv/bin/python tests/benchmarks/served_equals_offline.py ml-1m [--config FILE] [--users 1000] [--k 20]
 
-Needs a fitted product (``cuvee fit ml-1m``). Starts a server of its own, asks it about each user,
+Fits the product where it was not fitted yet. Starts a server of its own, asks it about each user,
 makes the same lists in this process, and compares. Exit code 1 where any item differs.
 """
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,11 +15,13 @@ import numpy as np
 from cuvee.artifacts.snapshot import load_snapshot
 from cuvee.cli.terminal.progress import Bars
 from cuvee.config import load_settings
+from cuvee.errors import ArtifactError
 from cuvee.registry import Registry
 from cuvee.testing.agreement import compare
 from cuvee.testing.server import run_server
 
 HERE = Path(__file__).resolve().parent
+CUVEE = Path(sys.executable).with_name("cuvee")
 
 
 def main() -> None:
@@ -32,7 +35,11 @@ def main() -> None:
     given = parser.parse_args()
     registry = Registry.load()
     settings = load_settings(given.config, registry)
-    snapshot = load_snapshot(settings, registry, given.product)
+    try:
+        snapshot = load_snapshot(settings, registry, given.product)
+    except ArtifactError:
+        subprocess.run([CUVEE, "fit", given.product, "--config", given.config], check=True)
+        snapshot = load_snapshot(settings, registry, given.product)
     if snapshot.problems:
         sys.exit("\n".join(snapshot.problems))
     n = min(given.users, snapshot.data.n_users)

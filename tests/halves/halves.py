@@ -56,6 +56,8 @@ class HalfConfig(cuvee.RecommenderConfig):
     """and for those with so many or more."""
     mute: bool = False
     """Has no opinion on users without events."""
+    sparse: bool = False
+    """Has an opinion on the items of a single column alone, one that it knows of the user."""
 
 
 class Half(cuvee.Recommender[HalfConfig]):
@@ -93,6 +95,8 @@ class Half(cuvee.Recommender[HalfConfig]):
         scores = 2 * self.known[who] * speaks[:, None] + self.noise[who]
         if self.config.mute:
             scores[length == 0] = np.nan
+        if self.config.sparse:
+            scores[np.arange(SIDE * SIDE) % SIDE != COLUMNS[who].argmax(axis=1)[:, None]] = np.nan
         return scores.astype(np.float32)
 
     def candidates(self, queries: cuvee.Queries, k: int) -> cuvee.Candidates:

@@ -75,7 +75,7 @@ def test_a_blend_that_beats_both_is_proposed_with_its_interval(complementary):
     assert complementary.after > 1.5 * max(complementary.members.values())
     assert complementary.against_best.difference.low > 0
     for segment in complementary.segments:
-        assert segment.against_best.uplift.low > 0
+        assert segment.judged.against_best.uplift.low > 0
         assert not segment.alone
 
 
@@ -88,10 +88,10 @@ def test_each_segment_is_learnt_from_cases_of_its_own(complementary):
     by_name = {s.name: s for s in complementary.segments}
     assert complementary.withheld == halves.USERS // 5
     assert {n: s.least for n, s in by_name.items()} == {"cold": 0, "new": 1, "growing": 3, "warm": 10}
-    assert by_name["cold"].people == by_name["cold"].cut == halves.USERS // 5
+    assert by_name["cold"].judged.people == by_name["cold"].new.people == halves.USERS // 5
     # of those with long histories there are enough as they are
-    assert by_name["warm"].people == by_name["warm"].cases == halves.USERS - halves.USERS // 5
-    assert by_name["warm"].cut == 0
+    assert by_name["warm"].judged.people == by_name["warm"].judged.cases == halves.USERS - halves.USERS // 5
+    assert by_name["warm"].new.people == 0
 
 
 def test_curves_have_their_best_value_near_the_learnt_weights(complementary):
@@ -121,8 +121,8 @@ def test_a_segment_gets_the_source_that_is_right_for_it(tmp_path):
     by_name = {s.name: s for s in found.segments}
     assert by_name["cold"].weights.get("early", 0) > 0.8
     assert by_name["warm"].weights.get("late", 0) > 0.8
-    assert {by_name[n].best_member for n in ("cold", "new")} == {"early"}
-    assert by_name["warm"].best_member == "late"
+    assert {by_name[n].judged.best_member for n in ("cold", "new")} == {"early"}
+    assert by_name["warm"].judged.best_member == "late"
 
 
 def test_a_segment_is_split_where_what_is_worth_hearing_changes_inside_it(tmp_path):
@@ -135,7 +135,7 @@ def test_a_segment_is_split_where_what_is_worth_hearing_changes_inside_it(tmp_pa
     by_name = {s.name: s for s in found.segments}
     assert by_name["growing"].weights.get("early", 0) > 0.8
     assert by_name["warm"].weights.get("late", 0) > 0.8
-    assert by_name["growing"].after > 0.99 * by_name["growing"].against_best.second
+    assert by_name["growing"].judged.after > 0.99 * by_name["growing"].judged.against_best.second
 
 
 def test_no_segment_is_added_where_the_passage_suits_everybody(complementary):
@@ -145,7 +145,7 @@ def test_no_segment_is_added_where_the_passage_suits_everybody(complementary):
 def test_no_segment_falls_behind_its_best_member(tmp_path):
     found = tuned(tmp_path, {"all": {"knows": "both"}, "rows": {"knows": "rows"}, "noise": {}})
     for segment in found.segments:
-        assert segment.after >= 0.99 * segment.against_best.second
+        assert segment.judged.after >= 0.99 * segment.judged.against_best.second
 
 
 def test_a_source_that_nobody_heard_keeps_its_share(tmp_path):
@@ -168,7 +168,7 @@ def test_a_source_that_does_not_serve_a_segment_gets_no_share_of_it(tmp_path, mo
 def test_too_few_people_leave_a_segment_as_it_is(tmp_path):
     found = tuned(tmp_path, HALVES, newcomers=10)
     by_name = {s.name: s for s in found.segments}
-    assert by_name["cold"].people == 10
+    assert by_name["cold"].judged.people == 10
     assert by_name["cold"].weights == {}
     assert by_name["warm"].weights
 
@@ -176,7 +176,7 @@ def test_too_few_people_leave_a_segment_as_it_is(tmp_path):
 def test_what_nobody_asked_about_is_not_plotted(tmp_path):
     found = tuned(tmp_path, HALVES, newcomers=0)
     assert [panel.segment for panel in found.curves] == ["warm"]
-    assert [s.people for s in found.segments] == [0, 0, 0, halves.USERS]
+    assert [s.judged.people for s in found.segments] == [0, 0, 0, halves.USERS]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_where_the_best_stands_alone_it_is_told_who_stands_beside_it_and_why(tmp
     sources = {"mute": {"knows": "both", "mute": True}, "all": {"knows": "both"}, "noise": {}}
     found = tuned(tmp_path, sources, blend={"weights": {"cold": {"mute": 0.3, "noise": 0.7}}})
     cold = found.segments[0]
-    assert cold.best_member == "all"
+    assert cold.judged.best_member == "all"
     assert cold.weights["mute"] == pytest.approx(0.3, abs=0.002)
     assert cold.beside == ["mute"]
     assert all(one.beside == [] for one in found.segments[1:])
@@ -283,8 +283,8 @@ def test_a_segment_whose_own_weights_are_best_keeps_them(tmp_path):
     learnt = {one.name: dict(one.weights) for one in first.segments}
     again = tuned(tmp_path, HALVES, blend={"weights": learnt})
     for one in again.segments:
-        assert one.after >= one.before
-        assert one.weights == {} or one.after > one.before
+        assert one.judged.after >= one.judged.before
+        assert one.weights == {} or one.judged.after > one.judged.before
     assert again.after >= again.before
     if again.after == again.before:
         assert "than the product has" in again.refused

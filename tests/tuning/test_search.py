@@ -34,6 +34,7 @@ def block(seed: int, cases: int = 12, sources: int = 3, items: int = 9, *, level
         basis=basis,
         scores=None,
         absent=absent,
+        proposed=np.broadcast_to(~absent, basis.shape),
         right=(rows, columns),
         n_relevant=right.sum(axis=1) + drawn.integers(0, 2, cases),
     )

@@ -151,6 +151,26 @@ class Entities:
         """The ids at valid positions."""
         return _values(self.column_ids, positions)
 
+    @cached_property
+    def _labels(self) -> dict[str, tuple[IdIndex, pl.Series]]:
+        return {}
+
+    def indexed(self, name: str) -> bool:
+        """Whether :meth:`has_label` was asked about a column, so that it answers at once."""
+        return name in self._labels
+
+    def has_label(self, name: str, value: str) -> bool:
+        """Whether any row has a value in a column of labels (texts, or lists of texts).
+
+        The first call for a column indexes its distinct values: of a million rows that takes a second.
+        """
+        if name not in self._labels:
+            column = self.frame[name]
+            column = (column.explode() if column.dtype.is_nested() else column).cast(pl.String).drop_nulls().unique()
+            self._labels[name] = IdIndex(column), column
+        index, values = self._labels[name]
+        return index.position(value, values) >= 0
+
     def columns(self, *roles: Role) -> list[str]:
         """Names of the columns with one of the roles, in the frame's order."""
         return [name for name, role in self.roles.items() if role in roles]

@@ -32,7 +32,7 @@ from cuvee.product import BlendConfig, FallbackConfig, Product, SourceUse
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.facts import ItemFacts
 from cuvee.ranking.plan import Plan
-from cuvee.recommender import Recommender
+from cuvee.recommender import Offsets, Recommender
 from cuvee.registry import Registry
 from cuvee.training.fit import ProgressFor, calibrate
 from cuvee.training.kept import FitStore
@@ -90,7 +90,8 @@ def evaluate(
         for asked in trial.rounds:
             found = _ask(ways, trial, asked, product.history, facts, progress, clock)
             progress("intervals and comparisons")
-            rounds.append(_round_figures(ways, asked, found, seed, segmented=trial.segmented))
+            lengths = asked.histories.last(product.history).liked
+            rounds.append(_round_figures(ways, asked, lengths, found, seed, segmented=trial.segmented))
             measured.append({way.name: m for way, (m, _) in zip(ways, found, strict=True)})
     return Evaluation(
         product=name,
@@ -194,15 +195,17 @@ def _ask(
 def _round_figures(
     ways: Sequence[Entrant],
     asked: Round,
+    lengths: Offsets,
     found: Sequence[tuple[Measured, float]],
     seed: int,
     *,
     segmented: bool,
 ) -> RoundFigures:
+    """``lengths``, int64[B]: how many liked events each query is answered from."""
     measured = [m for m, _ in found]
     everyone = figures_of(measured, seed)
     plan = next(w.plan for w in ways if w.kind is Kind.BLEND)
-    own = plan.segment_of(asked.lengths)
+    own = plan.segment_of(lengths)
     segments, within = [], []
     for at, (name, least) in enumerate(plan.segments):
         rows = np.flatnonzero(own == at)

@@ -66,13 +66,19 @@ class Bench:
         self.natural = np.asarray(whole if whole.any() else ~whole, np.float64)
         """float64[B]: 1 for the cases that represent the product's users: those with their whole history."""
         shares = np.zeros((len(plan.segments), len(cases)), np.float32)
+        self.lengths = np.zeros(len(cases), np.int64)
+        """int64[B]: how many liked events each query is answered from."""
         for one in judged:
             shares[:, one.cases] = plan.segment_shares(one.lengths)
+            self.lengths[one.cases] = one.lengths
+        mine = np.arange(len(plan.segments))[:, None] == plan.segment_of(self.lengths)
         # where enough users have such histories, the cut histories of others would only add noise
-        there = shares[:, whole].sum(axis=1) >= ENOUGH_THERE
+        there = (mine & whole).sum(axis=1) >= ENOUGH_THERE
         counts = np.where(there[:, None] & cases.cut, np.float32(0), shares)
-        self.share = counts.astype(np.float64)
-        """float64[S, B]: the weight of each case in each segment."""
+        self.counted = counts.sum(axis=0).astype(np.float64)
+        """float64[B]: the weight of each case over all segments."""
+        self.share = np.asarray(mine & (counts > 0), np.float64)
+        """float64[S, B]: 1 for the cases that a segment is measured on: each case is in one segment, by its length."""
         self._standings = [Standing(shares[:, one.cases], counts[:, one.cases]) for one in judged]
         self.allowed, served = sources_of(judged, self._standings)
         """bool[p, S]: which sources have an opinion in each segment."""
@@ -173,19 +179,13 @@ class Bench:
         return table
 
     def members(self, recipe: Recipe, objective: Objective) -> list[PerCase]:
-        """float64[B] per source: each case's metric by that source alone; 0 where it has no opinion.
+        """float64[B] per source: each case's metric by that source alone; 0 where it proposes nothing.
 
         The source's own order counts, whatever a blender has learnt about it. ``objective`` is the recipe's.
         """
         if self.learns(recipe):
             objective = self.objective(replace(recipe, method="weighted", options={}))
-        found = []
-        for source in range(len(self.sources)):
-            values = objective.values(self.alone(source))
-            for block in objective.blocks:
-                values[block.cases[~block.live[source]]] = 0
-            found.append(values)
-        return found
+        return [objective.values(self.alone(source)) for source in range(len(self.sources))]
 
     def people(self, share: PerCase) -> int:
         """The number of people with cases of a share (float64[B]) above 0."""

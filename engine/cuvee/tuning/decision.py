@@ -89,7 +89,7 @@ def _behind(found: Decision) -> int | None:
     Further than :data:`BEHIND`, and by more than chance allows.
     """
     bench, values = found.bench, found.learnt.values()
-    lengths, counted = bench.cases.histories.liked, bench.share.sum(axis=0)
+    lengths, counted = bench.lengths, bench.counted
     starts = [start for _, start in bench.plan.segments]
     worst, where = -BEHIND, None
     for length in np.unique(lengths[lengths < starts[-1]]).tolist():

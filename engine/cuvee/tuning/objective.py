@@ -70,29 +70,52 @@ class Block:
     """How to call another blender."""
     absent: Bools
     """bool[b, M]: true where the row is padded."""
+    proposed: Bools
+    """bool[p, b, M]: which candidates come from the source itself; it may have an opinion on the others as well."""
     right: tuple[Offsets, Offsets]
     """Row and column of every candidate that was held out."""
     n_relevant: Offsets
     """int64[b]: how many items were held out, whether or not they are candidates."""
 
-    def places(self, scores: Floats) -> Offsets:
-        """The rank, from 0, of each right candidate: equal scores are ordered by position, as in serving."""
+    def missing(self, weights: Floats) -> Bools:
+        """bool[b, M]: which candidates are not there under float32[p, b] weights.
+
+        A source without weight is not asked, so it proposes none.
+        """
+        if weights.all():
+            return self.absent
+        found = self.absent.copy()
+        asked = weights > 0
+        for sources in np.unique(asked, axis=1).T:
+            alike = np.flatnonzero((asked == sources[:, None]).all(axis=0))
+            found[alike] |= ~self.proposed[np.ix_(sources, alike)].any(axis=0)
+        return found
+
+    def places(self, scores: Floats, absent: Bools | None = None) -> Offsets:
+        """The rank, from 0, of each right candidate: equal scores are ordered by position, as in serving.
+
+        ``absent`` (bool[b, M]) are candidates that are not there; the padding by default. A right one
+        among them comes after all others.
+        """
+        absent = self.absent if absent is None else absent
         rows, columns = self.right
         own = scores[rows, columns]
         # usually one right item per case, in order: no need to copy
         shown = scores if len(rows) == len(scores) and (rows == np.arange(len(rows))).all() else scores[rows]
-        absent = self.absent if shown is scores else self.absent[rows]
+        gone = absent[rows, columns]
+        if shown is not scores:
+            absent = absent[rows]
         ahead = ((shown > own[:, None]) & ~absent).sum(axis=1)
         equal = (shown == own[:, None]) & ~absent
         tied = np.flatnonzero(equal.sum(axis=1) > 1)
         if len(tied):
             before = np.arange(shown.shape[1]) < columns[tied, None]
             ahead[tied] += (equal[tied] & before).sum(axis=1)
-        return np.asarray(ahead, np.int64)
+        return np.asarray(np.where(gone, scores.shape[1], ahead), np.int64)
 
-    def measured(self, scores: Floats, measure: Measure) -> PerCase:
-        """float64[b]."""
-        places = self.places(scores)
+    def measured(self, scores: Floats, measure: Measure, absent: Bools | None = None) -> PerCase:
+        """float64[b]; ``absent`` as for :meth:`places`."""
+        places = self.places(scores, absent)
         near = places < measure.k
         found = np.zeros((len(self.cases), measure.k), np.bool_)
         found[self.right[0][near], places[near]] = True
@@ -113,10 +136,14 @@ class Objective:
         return all(block.basis is not None for block in self.blocks)
 
     def values(self, weights: Weights, blocks: Iterable[Block] | None = None) -> PerCase:
-        """float64[n_cases]: each case's metric; 0 for other cases, and where no right item is a candidate."""
+        """float64[n_cases]: each case's metric; 0 for other cases, and where no right item is a candidate.
+
+        As in serving, sources without weight are not asked, so what they alone propose is no candidate.
+        """
         out = np.zeros(self.n_cases)
         for block in self.blocks if blocks is None else blocks:
-            out[block.cases] = block.measured(scores_of(block, weights), self.measure)
+            absent = block.missing((weights @ block.shares).astype(np.float32))
+            out[block.cases] = block.measured(scores_of(block, weights), self.measure, absent)
         return out
 
 

@@ -172,6 +172,7 @@ def to_block(
         basis=basis,
         scores=None if blender.linear else scores,
         absent=judged.items < 0,
+        proposed=judged.ranks > 0,
         right=(rows.astype(np.int64), columns.astype(np.int64)),
         n_relevant=judged.n_relevant,
     )

@@ -11,7 +11,25 @@ from cuvee.tuning.bench import Recipe
 from cuvee.tuning.curves import SegmentCurves
 from cuvee.tuning.objective import Measure
 
-__all__ = ["SegmentTuning", "Tried", "Tuning"]
+__all__ = ["Group", "SegmentTuning", "Tried", "Tuning"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The figures of some people."""
+
+    people: int
+    cases: int
+    before: float
+    """The metric with the product's current weights."""
+    after: float
+    """The metric with the learnt weights, out of fold."""
+    members: Mapping[str, float]
+    """Source -> the metric of that source alone; empty without cases."""
+    best_member: str
+    """The best of them; empty without cases."""
+    against_best: PairedDifference | None
+    """Out of fold, against the best member alone; None without cases."""
 
 
 @dataclass(frozen=True)
@@ -21,21 +39,14 @@ class SegmentTuning:
     name: str
     least: int
     """The number of events at which the segment begins."""
-    people: int
-    cases: int
-    cut: int
-    """How many of the cases have a history that was cut to its first events."""
-    people_cut: int
-    """The number of people with cut histories."""
-    people_whole: int
-    """The number of people with their whole history."""
-    before: float
-    """The metric with the product's current weights."""
-    after: float
-    """The metric with the learnt weights, out of fold."""
-    best_member: str
-    against_best: PairedDifference | None
-    """Out of fold, against the best member alone; None without cases."""
+    known: Group
+    """Users with their whole history, each in the one segment of its length: those of ``cuvee evaluate``, less
+    the withheld ones."""
+    new: Group
+    """People who are withheld from every model, each queried after his first events, as many as belong to this
+    segment; nobody where there are enough known users."""
+    judged: Group
+    """Both together: those that the weights were decided on."""
     weights: Mapping[str, float]
     """Source -> weight, those above 0; empty where the segment keeps what it has."""
     spread: Mapping[str, float]

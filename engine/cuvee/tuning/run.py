@@ -32,7 +32,7 @@ from cuvee.tuning.decision import Decision, decide
 from cuvee.tuning.fitting import fit_blend
 from cuvee.tuning.objective import Measure, Objective, PerCase, Weights
 from cuvee.tuning.opinions import gather_opinions
-from cuvee.tuning.results import SegmentTuning, Tuning
+from cuvee.tuning.results import Group, SegmentTuning, Tuning
 
 __all__ = ["AUTO", "tune"]
 
@@ -128,7 +128,7 @@ def _tuned(
     segments, curves = [], []
     for at in range(len(bench.plan.segments)):
         segments.append(_segment(decision, at, after, final, own=own))
-        if segments[-1].people:
+        if segments[-1].judged.people:
             curves.append(_curves(bench, objective, at, segments[-1], final))
         told(at + 1, len(bench.plan.segments))
     means = [weighted_mean(values, bench.natural) for values in members]
@@ -170,34 +170,46 @@ def _beside_the_silent(learnt: Weights, had: Weights, silent: Bools) -> Weights:
 
 
 def _segment(decision: Decision, at: int, after: PerCase, final: Weights, *, own: Collection[str]) -> SegmentTuning:
-    bench, members, cases = decision.bench, decision.members, decision.bench.cases
+    bench = decision.bench
     name, least = bench.plan.segments[at]
-    share = bench.share[at]
-    people = bench.people(share)
-    best = int(np.argmax([weighted_mean(values, share) for values in members]))
+    judged = _group(decision, after, bench.share[at])
     written = not (decision.kept[at] and name in own)
     silent = bench.silent[:, at] & (final[:, at] > 0)
     return SegmentTuning(
         name=name,
         least=least,
-        people=people,
-        cases=int((share > 0).sum()),
-        cut=int((share[cases.cut] > 0).sum()),
-        people_cut=bench.people(np.where(cases.cut, share, 0.0)),
-        people_whole=bench.people(np.where(cases.cut, 0.0, share)),
-        before=weighted_mean(decision.before, share),
-        after=weighted_mean(after, share),
-        best_member=bench.sources[best] if people else "",
-        against_best=bench.compare(after, members[best], share, 2000) if people else None,
+        known=_group(decision, after, np.where(bench.cases.cut, 0.0, bench.share[at])),
+        new=_group(decision, after, np.where(bench.cases.cut, bench.share[at], 0.0)),
+        judged=judged,
         weights={n: float(w) for n, w in zip(bench.sources, final[:, at], strict=True) if w > 0} if written else {},
         spread=dict(zip(bench.sources, decision.learnt.spread[:, at].tolist(), strict=True)),
         alone=decision.alone[at],
-        beside=[n for n, keeps in zip(bench.sources, silent, strict=True) if keeps and n != bench.sources[best]],
+        beside=[n for n, keeps in zip(bench.sources, silent, strict=True) if keeps and n != judged.best_member],
+    )
+
+
+def _group(decision: Decision, after: PerCase, share: PerCase) -> Group:
+    """The figures of cases that count by float64[B]; ``after`` is their metric with the learnt weights."""
+    bench = decision.bench
+    cases = int((share > 0).sum())
+    if not cases:
+        return Group(0, 0, 0.0, 0.0, {}, "", None)
+    means = [weighted_mean(values, share) for values in decision.members]
+    best = int(np.argmax(means))
+    return Group(
+        people=bench.people(share),
+        cases=cases,
+        before=weighted_mean(decision.before, share),
+        after=weighted_mean(after, share),
+        members=dict(zip(bench.sources, means, strict=True)),
+        best_member=bench.sources[best],
+        against_best=bench.compare(after, decision.members[best], share, 2000),
     )
 
 
 def _curves(bench: Bench, objective: Objective, at: int, segment: SegmentTuning, final: Weights) -> SegmentCurves:
-    against = segment.against_best
+    judged = segment.judged
+    against = judged.against_best
     last = bench.plan.segments[at + 1][1] - 1 if at + 1 < len(bench.plan.segments) else None
     if last == segment.least:
         events = {0: "no events", 1: "1 event"}.get(last, f"{last} events")
@@ -205,9 +217,9 @@ def _curves(bench: Bench, objective: Objective, at: int, segment: SegmentTuning,
         events = f"{segment.least} events or more" if last is None else f"{segment.least} to {last} events"
     return SegmentCurves(
         segment=segment.name,
-        title=f"{segment.name}: {events}, {segment.people:,} people",
+        title=f"{segment.name}: {events}, {judged.people:,} people",
         curves=curves_of(objective, final, bench.allowed, bench.share[at], at, bench.sources),
         learnt=weighted_mean(objective.values(final), bench.share[at]),
-        best_member=segment.best_member,
+        best_member=judged.best_member,
         best_value=against.second if against else 0.0,
     )

@@ -341,6 +341,7 @@ class RecommendResponse(_message.Message):
     UNKNOWN_ITEM_IDS_FIELD_NUMBER: _builtins.int
     USER_KNOWN_FIELD_NUMBER: _builtins.int
     UNKNOWN_PROFILE_KEYS_FIELD_NUMBER: _builtins.int
+    UNKNOWN_PROFILE_VALUES_FIELD_NUMBER: _builtins.int
     degraded: _builtins.bool
     """True when at least one source has status DEGRADED: the list is valid but
     was made with less than the product asks for.
@@ -405,6 +406,16 @@ class RecommendResponse(_message.Message):
         sorted. They are ignored otherwise: look for a misspelt name.
         """
 
+    @_builtins.property
+    def unknown_profile_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Values of the request's `profile` that nobody has, as path, "=" and value:
+        a label of an interest that no item of the catalogue has, e.g.
+        "interests.genres=Film-Noire", or one of an attribute that no user had when
+        the models were fitted, e.g. "attributes.occupation=artis". Each once, sorted.
+        They change nothing in the list: look for a misspelt value. Only columns of
+        labels are looked at: numbers, flags and free texts may be new.
+        """
+
     def __init__(
         self,
         *,
@@ -420,10 +431,11 @@ class RecommendResponse(_message.Message):
         unknown_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         user_known: _builtins.bool = ...,
         unknown_profile_keys: _abc.Iterable[_builtins.str] | None = ...,
+        unknown_profile_values: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "unknown_profile_keys", b"unknown_profile_keys", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "unknown_profile_keys", b"unknown_profile_keys", "unknown_profile_values", b"unknown_profile_values", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -745,15 +757,16 @@ class UserProfile(_message.Message):
     def attributes(self) -> _containers.MessageMap[_builtins.str, Global___AttributeValue]:
         """Values for the product's user columns, by column, e.g. `age` and
         `occupation`. A column that the product does not have is ignored, and named
-        in `unknown_profile_keys` of the answer. At most 64 entries.
+        in `unknown_profile_keys` of the answer; a label that nobody has, in
+        `unknown_profile_values`. At most 64 entries.
         """
 
     @_builtins.property
     def interests(self) -> _containers.MessageMap[_builtins.str, Global___StringList]:
         """Liked values by ITEM column, e.g. `genres` to ["Film-Noir"]. A value that the
-        catalogue does not have is ignored; so is a column, which is named in
-        `unknown_profile_keys` of the answer. At most 32 columns with at most 100
-        values each.
+        catalogue does not have is ignored, and named in `unknown_profile_values` of
+        the answer; so is a column, in `unknown_profile_keys`. At most 32 columns with
+        at most 100 values each.
         """
 
     def __init__(
@@ -1033,6 +1046,7 @@ class RankResponse(_message.Message):
     UNKNOWN_ITEM_IDS_FIELD_NUMBER: _builtins.int
     USER_KNOWN_FIELD_NUMBER: _builtins.int
     UNKNOWN_PROFILE_KEYS_FIELD_NUMBER: _builtins.int
+    UNKNOWN_PROFILE_VALUES_FIELD_NUMBER: _builtins.int
     degraded: _builtins.bool
     """True when at least one source has status DEGRADED."""
     recommendation_id: _builtins.str
@@ -1067,6 +1081,10 @@ class RankResponse(_message.Message):
     def unknown_profile_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As `RecommendResponse.unknown_profile_keys`."""
 
+    @_builtins.property
+    def unknown_profile_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As `RecommendResponse.unknown_profile_values`."""
+
     def __init__(
         self,
         *,
@@ -1081,10 +1099,11 @@ class RankResponse(_message.Message):
         unknown_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         user_known: _builtins.bool = ...,
         unknown_profile_keys: _abc.Iterable[_builtins.str] | None = ...,
+        unknown_profile_values: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "recommendation_id", b"recommendation_id", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "unknown_profile_keys", b"unknown_profile_keys", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "recommendation_id", b"recommendation_id", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "unknown_profile_keys", b"unknown_profile_keys", "unknown_profile_values", b"unknown_profile_values", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -120,8 +120,7 @@ def run(*arguments: object) -> int:
     return int(ended.value.code or 0)
 
 
-@pytest.mark.timeout(1200)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first=files(), second=files())
 def test_any_file_into_what_any_file_has_left(
     first: tuple[pl.DataFrame, list[pl.DataFrame], bool],
@@ -139,8 +138,7 @@ def test_any_file_into_what_any_file_has_left(
         Dataset.load(folder / "data" / "t")
 
 
-@pytest.mark.timeout(1200)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(drawn=files())
 def test_any_file(
     drawn: tuple[pl.DataFrame, list[pl.DataFrame], bool],

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
+from cuvee import Catalog, Dataset, Entities, Role
 from cuvee.testing.server import run_server
 
 from ..conftest import HERE, TOYPLUGIN, Done, Run, toy_data
@@ -21,7 +23,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     place = tmp_path_factory.mktemp("served")
     shutil.copytree(HERE / "good", place, dirs_exist_ok=True)
     (place / "data").mkdir()
-    toy_data().save(place / "data" / "toys")
+    data = toy_data()
+    kinds = data.catalog.items.frame.with_columns(kind=pl.Series(["even", "odd"] * 5))
+    items = Entities.of(kinds, {**data.catalog.items.roles, "kind": Role.CATEGORY})
+    Dataset(Catalog(items, data.catalog.users), data.events).save(place / "data" / "toys")
     environment = {"PYTHONPATH": str(TOYPLUGIN)}
     config = place / "cuvee.toml"
     fit = [sys.executable, "-m", "cuvee.cli", "fit", "--config", str(config)]
@@ -97,6 +102,8 @@ def test_declared_attributes_and_interests_make_a_profile(ask: Run) -> None:
         (("--attribute", "age=24"), ["--attribute age: the product's users have no such column; it is ignored"]),
         (("--interest", "titel=Item 3"), ["--interest titel: the product's items have no such column; it is ignored"]),
         (("--interest", "title=Item 3"), []),
+        (("--interest", "kind=evn"), ["--interest kind=evn: no item of the product has this value; it is ignored"]),
+        (("--interest", "kind=even"), []),
     ],
 )
 def test_a_misspelt_name_is_warned_of(

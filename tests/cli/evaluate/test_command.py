@@ -142,10 +142,7 @@ def test_where_segments_are_shown_it_is_told_of_whom_they_speak(
     assert sum(s["n_users"] for s in one["segments"]) == one["rows"][0]["figures"]["n_users"], "each user is in one"
     html = place / "report.html"
     done = run("evaluate", "toys", "--protocol", protocol, "--html", html, "-c", place / "cuvee.toml")
-    note = (
-        "segments: each user is in one, by the number of liked events in the history; `cuvee tune` holds out an "
-        "earlier event, and adds new users withheld from the models, so its segments hold other users"
-    )
+    note = "segments: each user is in one, by the number of liked events in the history that the list is made from"
     assert " ".join(done.out.split()).count(note) == apart
     assert html.read_text(encoding="utf-8").count(f"<li>{note}</li>") == apart
 

@@ -220,6 +220,7 @@ def test_nothing_is_a_per_cent_of_nothing(run: Run, shop: Path, monkeypatch: pyt
 
 def test_the_table_says_of_whom_each_segment_speaks(run: Run, shop: Path) -> None:
     said = " ".join(run("tune", "shop", "--no-compare", "--config", shop / "cuvee.toml").out.split())
-    assert "cold, new, growing: 64 people as new users warm: 256 people with their whole history" in said
-    assert "as new users: 64 people withheld from every model" in said
-    assert "counts in both, as the weights do" in said
+    assert "known users (events) people" in said
+    assert "new users (events so far) people" in said
+    assert "those of `cuvee evaluate --protocol validation`, less the 64 withheld" in said
+    assert "new users: 64 people withheld from every model" in said

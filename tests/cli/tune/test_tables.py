@@ -9,7 +9,7 @@ from cuvee.evaluation.bootstrap import paired_bootstrap
 from cuvee.product import BlendConfig, Product, SourceUse
 from cuvee.tuning.bench import Recipe
 from cuvee.tuning.objective import Measure
-from cuvee.tuning.results import SegmentTuning, Tuning
+from cuvee.tuning.results import Group, SegmentTuning, Tuning
 
 PRODUCT = Product(
     name="shop",
@@ -21,7 +21,8 @@ PRODUCT = Product(
 
 def tuning(weights: dict[str, float], beside: list[str], *, alone: bool) -> Tuning:
     better = paired_bootstrap(np.array([0.5, 0.75]), np.array([0.25, 0.25]), resamples=20)
-    segment = SegmentTuning("cold", 0, 60, 60, 60, 60, 0, 0.2, 0.3, "popular", better, weights, {}, alone, beside)
+    nobody, known = Group(0, 0, 0.0, 0.0, {}, "", None), Group(60, 60, 0.2, 0.3, {"popular": 0.25}, "popular", better)
+    segment = SegmentTuning("cold", 0, known, nobody, known, weights, {}, alone, beside)
     return Tuning(
         "shop", Measure("ndcg", 10), "validation", 60, 60, 60, Recipe.of(PRODUCT.blend), 0.2, 0.3, {"popular": 0.25},
         "popular", better, better, [segment], [], (), 0.0, {},

@@ -30,6 +30,19 @@ def test_a_new_item_is_recommended_by_every_process_without_a_refit(client: Clie
     assert not answer.degraded
 
 
+def test_a_label_that_a_new_item_brings_is_no_misspelt_value_any_more(client: Client, other: Client, new_id: str):
+    label = f"Genre of {new_id}"
+    declared = profile(interests={"genres": [label, "Noir"]})
+
+    def unknown(process: Client) -> list[str]:
+        return list(process.recommend("news", "reader", profile=declared).unknown_profile_values)
+
+    assert unknown(client) == unknown(other) == [f"interests.genres={label}"]
+    upsert(client, item(new_id, "Tomorrow", genres=[label]))
+    for process in (client, other):
+        soon(lambda process=process: not unknown(process))
+
+
 def asked_in_every_way(client: Client) -> dict[str, list[str]]:
     """The lists that a process gives at this moment, by who asks how."""
     batch = client.batch_recommend("news", [recommendation_pb2.RecommendRequest(user_id="reader", page_size=100)])

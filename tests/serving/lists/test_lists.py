@@ -245,6 +245,40 @@ def test_keys_of_a_profile_that_the_product_does_not_have_are_named(attributes, 
     assert list(checked.unknown_profile_keys) == unknown
 
 
+@pytest.mark.parametrize(
+    ("attributes", "interests", "unknown"),
+    [
+        ({"occupation": "artist"}, {"genres": ["Noir", "Drama"]}, []),
+        ({"occupation": "artis"}, {}, ["attributes.occupation=artis"]),
+        ({"occupation": "Artist"}, {"genres": ["Film-Noire", "Noir", "noir", "Film-Noire"]}, [
+            "attributes.occupation=Artist", "interests.genres=Film-Noire", "interests.genres=noir",
+        ]),
+        # a single letter, a part of a label, an "=" and letters outside ASCII
+        ({}, {"genres": ["N", "Noir, War", "a=b", "Komödie"]}, [
+            "interests.genres=Komödie", "interests.genres=N", "interests.genres=Noir, War", "interests.genres=a=b",
+        ]),
+        # numbers and free texts may be new, an unknown column is named by its key, null and nothing are no values
+        ({"age": 77, "shoe": "x"}, {"title": ["Nosferatu"], "year": ["1922"], "genre": ["Noir"]}, []),
+        ({"occupation": None}, {"genres": []}, []),
+    ],
+)  # fmt: skip
+def test_declared_values_that_nobody_has_are_named(attributes, interests, unknown, client: Client):
+    declared = profile(attributes, interests)
+    for user in ("viewer-003", ""):
+        assert list(client.recommend("toy", user, profile=declared).unknown_profile_values) == unknown
+        assert list(client.rank("toy", ["film-001"], user, profile=declared).unknown_profile_values) == unknown
+    (one, other) = client.batch_recommend(
+        "toy", [pb.RecommendRequest(user_id="x", profile=declared), pb.RecommendRequest(user_id="viewer-003")]
+    )
+    assert list(one.response.unknown_profile_values) == unknown
+    assert list(other.response.unknown_profile_values) == []
+
+
+def test_a_users_stored_profile_is_not_what_he_misspelt(client: Client):
+    """Only the request's own profile is looked at."""
+    assert not client.recommend("toy", "viewer-003").unknown_profile_values
+
+
 def test_rank_gives_all_that_was_listed_and_nothing_else(client: Client, toy: Toy):
     seen = sorted(seen_by(toy, 3))[:3]
     listed = ["film-010", *seen, "nowhere", "film-004", "film-010", "film-009"]

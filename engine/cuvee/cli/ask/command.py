@@ -206,6 +206,10 @@ def _show(answer: Answer, *, as_json: bool, asked: Sequence[str] = ()) -> None:
         kind, _, name = key.partition(".")
         whose, option = ("users", "--attribute") if kind == "attributes" else ("items", "--interest")
         typer.echo(f"warning: {option} {name}: the product's {whose} have no such column; it is ignored", err=True)
+    for pair in getattr(answer, "unknown_profile_values", ()):
+        kind, _, value = pair.partition(".")
+        whose, option = ("user", "--attribute") if kind == "attributes" else ("item", "--interest")
+        typer.echo(f"warning: {option} {value}: no {whose} of the product has this value; it is ignored", err=True)
     if as_json:
         print_json(MessageToDict(answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True))
     else:

@@ -212,8 +212,8 @@ def notes_of(found: Evaluation) -> list[str]:
         notes.append(f"diversity: {METRICS['diversity'].says}, by {', '.join(found.diversity_on)}")
     if any(len(one.segments) > 1 for one in found.rounds):
         notes.append(
-            "segments: each user is in one, by the number of liked events in the history; `cuvee tune` holds out an "
-            "earlier event, and adds new users withheld from the models, so its segments hold other users"
+            "segments: each user is in one, by the number of liked events in the history that the list is made from"
+            + ("; those of `cuvee tune --newcomers 0`" if found.protocol == "validation" else "")
         )
     kept = [name for name, reused in found.reused.items() if reused]
     if kept:

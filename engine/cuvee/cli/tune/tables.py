@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cuvee.product import Product
-    from cuvee.tuning.results import SegmentTuning, Tuning
+    from cuvee.tuning.results import Group, SegmentTuning, Tuning
 
 __all__ = ["patch_of", "show_tuning"]
 
@@ -32,38 +32,17 @@ def lengths(segments: Sequence[SegmentTuning], at: int) -> str:
 
 
 def show_tuning(found: Tuning) -> None:
-    """The segments, the whole, and the other methods that were tried."""
+    """The known users and the new ones by segment, the whole, and the other methods that were tried."""
     console = Console(highlight=False)
-    right = ("people", "before", "learnt", "alone")
-    title = f"{found.product}: {found.measure}"
-    table = plain_table("segment (events)", *right, "best member", "learnt over it", right=right, title=title)
-    for at, one in enumerate(found.segments):
-        against, people = one.against_best, f"{one.people:,}"
-        name = Text.assemble((one.name, "bold"), f" ({lengths(found.segments, at)})")
-        if against is None:
-            table.add_row(name, people, "", "", "", "", "stays as it is")
-            continue
-        over = f"{one.best_member} alone" if one.alone else uplift(against)
-        table.add_row(
-            name,
-            people,
-            f"{one.before:.4f}",
-            f"{one.after:.4f}",
-            f"{against.second:.4f}",
-            Text(one.best_member, "dim"),
-            over if one.weights else "stays as it is",
-        )
-    best = found.against_best
-    table.add_row(
-        Text("all", "bold"),
-        f"{found.people:,}",
-        f"{found.before:.4f}",
-        Text(f"{found.after:.4f}", "bold green"),
-        f"{best.second:.4f}",
-        Text(found.best_member, "dim"),
-        Text(uplift(best), "bold"),
-    )
-    show_table(console, table)
+    say(console, Text(f"{found.product}: {found.measure}", "bold"))
+    known = any(one.known.people for one in found.segments)
+    if known:
+        console.print()
+        show_table(console, _groups("known users (events)", found, [one.known for one in found.segments], whole=True))
+    if any(one.new.people for one in found.segments):
+        console.print()
+        groups = [one.new for one in found.segments]
+        show_table(console, _groups("new users (events so far)", found, groups, whole=not known))
     say(console, f"over the weights before: {uplift(found.against_before)}")
     if found.tried:
         console.print()
@@ -73,6 +52,38 @@ def show_tuning(found: Tuning) -> None:
         say(console, Text(f"calibrators: {tried}", "dim"))
     for note in notes(found):
         say(console, Text(note, "dim"))
+
+
+def _groups(head: str, found: Tuning, groups: Sequence[Group], *, whole: bool) -> Table:
+    """One kind of people by segment, without empty segments; with ``whole`` a last line for all of them."""
+    right = ("people", "before", "learnt", "alone")
+    table = plain_table(head, *right, "best member", "learnt over it", right=right)
+    for at, (one, group) in enumerate(zip(found.segments, groups, strict=True)):
+        against = group.against_best
+        if against is None:
+            continue
+        over = f"{one.judged.best_member} alone" if one.alone else uplift(against)
+        table.add_row(
+            Text.assemble((one.name, "bold"), f" ({lengths(found.segments, at)})"),
+            f"{group.people:,}",
+            f"{group.before:.4f}",
+            f"{group.after:.4f}",
+            f"{against.second:.4f}",
+            Text(group.best_member, "dim"),
+            over if one.weights else "stays as it is",
+        )
+    if whole:
+        best = found.against_best
+        table.add_row(
+            Text("all", "bold"),
+            f"{found.people:,}",
+            f"{found.before:.4f}",
+            Text(f"{found.after:.4f}", "bold green"),
+            f"{best.second:.4f}",
+            Text(found.best_member, "dim"),
+            Text(uplift(best), "bold"),
+        )
+    return table
 
 
 def _tried(found: Tuning) -> Table:
@@ -97,33 +108,35 @@ def _cost(found: Tuning, seconds: float) -> str:
 
 def notes(found: Tuning) -> list[str]:
     """Notes on the meaning of the figures."""
+    from cuvee.tuning.bench import ENOUGH_THERE
+
     lines = [
         f"{found.window} window, {found.n_cases:,} cases; each is measured with weights learnt from other people",
         "intervals: 95 %, paired bootstrap over people",
     ]
-    of: dict[str, list[str]] = {}
-    for one in found.segments:
-        if one.people:
-            of.setdefault(_who(one), []).append(one.name)
-    lines += [f"{', '.join(names)}: {who}" for who, names in of.items()]
+    if found.window == "validation":
+        fewer = f", less the {found.withheld:,} withheld" if found.withheld else ""
+        lines.append(
+            "known users: their event before the last is to be found, with all before it as history; each is in the "
+            f"segment of that history's length: those of `cuvee evaluate --protocol validation`{fewer}"
+        )
+    else:
+        lines.append(
+            "known users: what they liked in a stretch of time is to be found, with all before it as history; each is "
+            "in the segment of that history's length"
+        )
     if found.withheld:
         lines.append(
-            f"as new users: {found.withheld:,} people withheld from every model, evaluated after their first "
-            "events; right are their next 5 items"
+            f"new users: {found.withheld:,} people withheld from every model, asked for after their first events; "
+            "right are their next 5 items. A person counts once for each number of events"
         )
     lines.append(
-        "a user whose number of events lies between the beginnings of two segments counts in both, as the weights do; "
-        "`cuvee evaluate` uses each user's last event and puts each user into one segment"
+        f"the weights of a segment are decided on both together; where there are {ENOUGH_THERE} known users or more, "
+        "on these alone, and its new users are not shown"
     )
+    if empty := [one.name for one in found.segments if not one.known.people and not one.new.people]:
+        lines.append(f"{', '.join(empty)}: nobody has a history of this length; the weights stay as they are")
     return lines
-
-
-def _who(segment: SegmentTuning) -> str:
-    """The people of a segment's figures."""
-    began, whole = segment.people_cut, segment.people_whole
-    if not began:
-        return f"{whole:,} people with their whole history"
-    return f"{began:,} people as new users" + (f" and {whole:,} with their whole history" if whole else "")
 
 
 def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
@@ -145,18 +158,14 @@ def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
     ]
     weights, said = {}, {}
     for at, one in enumerate(found.segments):
-        if not one.weights or one.against_best is None:
+        if not one.weights or not one.judged.people:
             continue
         weights[one.name] = one.weights
-        against = (
-            _alone(one)
-            if one.alone
-            else f"{one.best_member} alone {one.against_best.second:.4f}, over it {uplift(one.against_best)}"
-        )
-        said[one.name] = (
-            f"{lengths(found.segments, at)} events, {one.people:,} people: {found.measure} {one.before:.4f} -> "
-            f"{one.after:.4f}; {against}"
-        )
+        lines = [_line(one.known, "known", alone=one.alone), _line(one.new, "new", alone=one.alone)]
+        figures = "; of ".join(line for line in lines if line)
+        said[one.name] = f"{lengths(found.segments, at)} events: {found.measure} of {figures}"
+        if one.alone:
+            said[one.name] += f"; {_alone(one)}"
     segments = {one.name: one.least for one in found.segments}
     model = blend.options.get("model") if "method" not in settings else None
     file = model or f"{found.product}.learned.json"
@@ -175,9 +184,18 @@ def patch_of(found: Tuning, product: Product, day: str, config: str) -> Patch:
     )
 
 
+def _line(group: Group, kind: str, *, alone: bool) -> str:
+    """The figures of known or of new users, in a line; empty where there are none."""
+    if group.against_best is None:
+        return ""
+    line = f"{group.people:,} {kind} users {group.before:.4f} -> {group.after:.4f}"
+    best = group.against_best
+    return line if alone else f"{line}, {group.best_member} alone {best.second:.4f}, over it {uplift(best)}"
+
+
 def _alone(segment: SegmentTuning) -> str:
     """A note that one source is best, and why others are listed beside it."""
-    said = f"{segment.best_member} alone is best"
+    said = f"{segment.judged.best_member} alone is best"
     if not segment.beside:
         return said
     names, them = " and ".join(segment.beside), "they had" if len(segment.beside) > 1 else "it had"

@@ -107,6 +107,7 @@ def _stamp(row: Row) -> bytes:
             *(_text(0x52, unknown) for unknown in row.unknown_ids),
             b"\x58\x01" if row.user_known else b"",
             *(_text(0x62, unknown) for unknown in row.unknown_keys),
+            *(_text(0x6A, unknown) for unknown in row.unknown_values),
         )
     )
 

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cuvee.data.catalog import Catalog
 from cuvee.data.store.rows import UserRow
 from cuvee.errors import DeadlineExceeded, DegradedReason, InvalidArgument, UnavailableError
 from cuvee.ranking.known_users import profile_of
@@ -36,6 +35,7 @@ from cuvee.serving.fields import (
 )
 from cuvee.serving.lists.histories import NOTHING, Events, from_plugin, stored
 from cuvee.serving.lists.hooks import HistoryFailed, Hooks
+from cuvee.serving.lists.misspelt import unknown_keys, unknown_values
 from cuvee.serving.lists.users import NOBODY, SHARE, Known, StoredUsers, StoreFailed
 from cuvee.serving.live.growth import Growth
 from cuvee.serving.live.products import Served
@@ -72,6 +72,8 @@ class Row:
     unknown_ids: tuple[str, ...] = ()
     unknown_keys: tuple[str, ...] = ()
     """What the request's profile names and the product does not have, as paths in the profile."""
+    unknown_values: tuple[str, ...] = ()
+    """Declared values that no item or user has, as ``path=value``."""
     user_known: bool = False
     history_failed: bool = False
     """The hook that loads histories failed: what the engine has itself was taken."""
@@ -97,6 +99,7 @@ class _Who(NamedTuple):
     """Whether anything is stored about him."""
     unknown_ids: tuple[str, ...]
     unknown_keys: tuple[str, ...]
+    unknown_values: tuple[str, ...]
     history_failed: bool
     store_failed: StoreFailed | None
 
@@ -164,6 +167,7 @@ class Edge:
             eligible=await self._mask(sql, who.served, deadline) if sql else None,
             unknown_ids=_each_once(who.unknown_ids, unknown),
             unknown_keys=who.unknown_keys,
+            unknown_values=who.unknown_values,
             user_known=who.known,
             history_failed=who.history_failed,
             store_failed=who.store_failed,
@@ -184,6 +188,7 @@ class Edge:
             listed=listed,
             unknown_ids=_each_once(unknown, who.unknown_ids),
             unknown_keys=who.unknown_keys,
+            unknown_values=who.unknown_values,
             user_known=who.known,
             history_failed=who.history_failed,
             store_failed=who.store_failed,
@@ -220,14 +225,15 @@ class Edge:
         user_id = check_id("user_id", request.user_id)
         context = check_ids("context_item_ids", request.context_item_ids, MOST_CONTEXT)
         told, nulls = NO_PROFILE, NO_NULLS
-        unknown_keys: tuple[str, ...] = ()
+        keys: tuple[str, ...] = ()
         if request.HasField("profile"):
             told, nulls = declared(request.profile, served.snapshot.data.catalog.users.schema)
-            unknown_keys = _unknown_keys(request.profile, served.snapshot.data.catalog)
+            keys = unknown_keys(request.profile, served.snapshot.data.catalog)
         if not (user_id or context or request.profile.attributes or request.profile.interests):
             raise InvalidArgument("user_id", "is empty, and neither context_item_ids nor profile says who is asking")
         served, known, store_failed = await self._now(served, user_id, deadline)
         catalog = served.snapshot.data.catalog
+        values = await unknown_values(told, catalog, self._compiling, deadline) if told else ()
         user = catalog.users.position(user_id) if user_id and not known.forgotten else -1
         profile = profile_of(catalog, user) if known.profile is None else _stored_profile(known.profile)
         if told or nulls:
@@ -248,7 +254,8 @@ class Edge:
             profile,
             user >= 0 or loaded is not None or known.stamp is not None,
             unknown_ids,
-            unknown_keys,
+            keys,
+            values,
             history_failed,
             store_failed,
         )
@@ -309,15 +316,6 @@ def _placed(served: Served, ids: Sequence[str]) -> tuple[Ints, tuple[str, ...]]:
 def _each_once(first: tuple[str, ...], then: tuple[str, ...]) -> tuple[str, ...]:
     """Ids each once, in order of first mention."""
     return tuple(dict.fromkeys(first + then)) if first or then else ()
-
-
-def _unknown_keys(profile: pb.UserProfile, catalog: Catalog) -> tuple[str, ...]:
-    """Paths of what is declared under names that are no columns of the product, sorted."""
-    if not (profile.attributes or profile.interests):
-        return ()
-    attributes = [f"attributes.{name}" for name in profile.attributes if name not in catalog.users.roles]
-    interests = [f"interests.{name}" for name in profile.interests if name not in catalog.items.roles]
-    return tuple(sorted(attributes + interests))
 
 
 def _basic(view: pb.AttributionView.ValueType) -> bool:

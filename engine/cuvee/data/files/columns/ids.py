@@ -9,7 +9,7 @@ import polars as pl
 from cuvee.data.files.raw import Rows
 from cuvee.errors import DataError
 
-__all__ = ["NO_IDS", "as_ids", "as_text", "meeting", "text_of", "without_point"]
+__all__ = ["NO_IDS", "as_ids", "as_text", "masked", "meeting", "text_of", "without_point"]
 
 NO_IDS = ("nan", "none", "null", "<na>", "n/a", "#n/a", "nat", "undefined")
 """Words, in small letters, that other programs write where there is no id."""
@@ -85,18 +85,14 @@ def without_point(rows: Rows, name: str) -> Rows:
         return rows
     cut = pl.col(name).str.replace(r"\.0+$", "")
     rows = replace(rows, frame=rows.frame.with_columns(cut.alias(name)))
-    return rows.tell(
-        f"every {name} is a whole number with '.0' behind it: {given[0]!r} is read as {cut_of(given[0])!r}"
-    )
-
-
-def cut_of(text: str) -> str:
-    """``"1.0"`` as ``"1"``."""
-    return text.partition(".")[0]
+    # an example of our own: a user's id must not appear in what is printed
+    return rows.tell(f"every {name} is a whole number with '.0' behind it; that is left out: '1.0' is read as '1'")
 
 
 def meeting(who: str, named: pl.Series, listed: pl.Series) -> str | None:
     """A warning where few ids of the interactions occur in the users or items file, or differ only in spelling.
+
+    It shows an item's id as it is, and of a user's id only the form (:func:`masked`).
 
     Args:
         who: ``"user"`` or ``"item"``.
@@ -106,6 +102,7 @@ def meeting(who: str, named: pl.Series, listed: pl.Series) -> str | None:
     alone = named.filter(~named.is_in(listed.implode()))
     if not len(alone) or not len(listed):
         return None
+    shown = repr if who == "item" else masked
     loosely = pl.DataFrame({"loose": _loose(listed), "there": listed}).unique(
         "loose", keep="first", maintain_order=True
     )
@@ -113,15 +110,31 @@ def meeting(who: str, named: pl.Series, listed: pl.Series) -> str | None:
     if len(near):
         here, there = near.row(0, named=True)["here"], near.row(0, named=True)["there"]
         return (
-            f"{len(near):,} {who} ids differ only in how they are written, such as {here!r} among the interactions "
-            f"and {there!r} among the {who}s; ids are compared letter by letter, so these do not match"
+            f"{len(near):,} {who} ids differ only in how they are written, such as {shown(here)} among the "
+            f"interactions and {shown(there)} among the {who}s; ids are compared letter by letter, so these differ"
         )
     if len(alone) * 2 <= len(named):
         return None
     return (
         f"only {len(named) - len(alone):,} of {len(named):,} {who} ids of the interactions have a row among the "
-        f"{who}s; the others are written like {alone[0]!r}, those of the {who}s like {listed[0]!r}"
+        f"{who}s; the others are written like {shown(alone[0])}, those of the {who}s like {shown(listed[0])}"
     )
+
+
+def masked(text: str) -> str:
+    """The form of an id in quotes, without the id: ``9`` for a digit, ``a`` and ``A`` for a letter.
+
+    ``ä`` stands for a letter or digit outside ASCII. Other characters stay, and invisible ones are escaped.
+    """
+    return repr("".join(_form(c) for c in text)).replace("\\\\", "\\")
+
+
+def _form(character: str) -> str:
+    if character.isascii():
+        return "9" if character.isdigit() else "A" if character.isupper() else "a" if character.islower() else character
+    if character.isalnum():
+        return "ä"
+    return character.encode("ascii", "backslashreplace").decode()
 
 
 def _loose(ids: pl.Series) -> pl.Series:
