@@ -109,13 +109,20 @@ class _Loading:
     """Loads and probes products; one that cannot be served does not affect the others, and is tried again."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, products: Products, health: Health, stored: StoreServices
+        self,
+        settings: Settings,
+        registry: Registry,
+        products: Products,
+        health: Health,
+        stored: StoreServices,
+        worker: Worker | None,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._products = products
         self._health = health
         self._stored = stored
+        self._marks = worker.marks if worker else None
         self._threads = Threads("load", 1)
         self._failed: dict[str, Exception] = {}
 
@@ -165,7 +172,7 @@ class _Loading:
         try:
             served = await self._stored.begin(Served.of(snapshot, self._settings.revision))
             snapshot = served.snapshot
-            await probe(self._settings, self._registry, served)
+            await probe(self._settings, self._registry, served, self._marks)
         except BaseException:
             snapshot.close()
             raise
@@ -201,15 +208,16 @@ class _Parts:
 
 
 async def _assembled(
-    settings: Settings, registry: Registry, products: Products, *, reuse_port: bool, once: bool
+    settings: Settings, registry: Registry, products: Products, *, reuse_port: bool, worker: Worker | None
 ) -> _Parts:
-    """All services on one server. ``once``: this process does what only one of several workers does."""
+    """All services on one server."""
     config = settings.server
     figures = Figures()
     guard = Guard(config.limits.deadline, settings.privacy.pseudonyms, figures)
     server = grpc.aio.server(options=_options(config, reuse_port=reuse_port))
-    stored = StoreServices(settings, registry, products, guard.leaving, prunes=once)
-    lists = RecommendationServicer(settings, registry, products, stored.users, stored.exposures, stored.growth)
+    stored = StoreServices(settings, registry, products, guard.leaving, prunes=worker is None or worker.first)
+    marks = worker.marks if worker else None
+    lists = RecommendationServicer(settings, registry, products, stored.users, stored.exposures, stored.growth, marks)
     guarded = guard.around(server)
     stored.attach(guarded)
     rpc.add_RecommendationServiceServicer_to_server(lists, guarded)
@@ -261,8 +269,7 @@ async def serve(
     """
     config = settings.server
     products = Products(settings.products)
-    once = worker is None or worker.first
-    parts = await _assembled(settings, registry, products, reuse_port=reuse_port, once=once)
+    parts = await _assembled(settings, registry, products, reuse_port=reuse_port, worker=worker)
     server, guard, stored, state = parts.server, parts.guard, parts.stored, parts.health
     where = listen or config.listen
 
@@ -277,7 +284,7 @@ async def serve(
     living = asyncio.ensure_future(worker.live(stop)) if worker is not None else None
     ends = time.monotonic()
     stopping = asyncio.ensure_future(stop.wait())
-    loading = _Loading(settings, registry, products, state, stored)
+    loading = _Loading(settings, registry, products, state, stored, worker)
     preparing = asyncio.ensure_future(loading.all())
     following = asyncio.ensure_future(stored.run(state))
     try:

@@ -9,11 +9,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cuvee.client
 import grpc
 from cuvee.client import Client
 from cuvee.v1 import recommendation_pb2 as pb
 
-__all__ = ["Call", "Callers", "Summary"]
+__all__ = ["Call", "Callers", "Summary", "apart"]
+
+
+def apart() -> None:
+    """From now on each client of this process has connections of its own: gRPC shares them unless it is told not to."""
+    own = ("grpc.use_local_subchannel_pool", 1)
+    if own not in cuvee.client._OPTIONS:
+        cuvee.client._OPTIONS.append(own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cuvee.client
 import pytest
 from cuvee.testing.server import RunningServer, run_server
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from reliability.asking import World
+from reliability.callers import apart
 from reliability.place import ENVIRONMENT, RULED, fitted
 
 SEED = 7
@@ -38,6 +40,13 @@ def world(ruled_server: RunningServer) -> World:
     found = World.of_toy()
     found.write(ruled_server.client, random.Random(SEED), 4)
     return found
+
+
+@pytest.fixture(autouse=True)
+def each_client_has_connections_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that callers spread over workers."""
+    monkeypatch.setattr(cuvee.client, "_OPTIONS", [*cuvee.client._OPTIONS])
+    apart()
 
 
 @pytest.fixture(scope="session")

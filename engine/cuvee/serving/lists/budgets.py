@@ -12,9 +12,11 @@ and from then on the source is asked in threads of its own, like one that waits.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -26,6 +28,7 @@ from cuvee.serving.deadline import left_until
 from cuvee.serving.lists.breaker import Breaker, Pass
 from cuvee.serving.lists.core import Core, Hold, Offer
 from cuvee.serving.threads import AllTaken, Threads
+from cuvee.serving.workers.suspects import Marks
 
 __all__ = ["Budget", "BudgetedAsk"]
 
@@ -54,8 +57,33 @@ class _Lane:
 
     threads: Threads
     breaker: Breaker
+    marks: Marks
+    key: str
+    """Its product and name, under which its calls are marked."""
+    slot: int
     apart: bool = False
     quick: int = 0
+    _going: dict[int, float] = field(default_factory=dict)
+    """The threads inside of it -> the processor seconds that each had used when it went in."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def marked(self) -> Iterator[None]:
+        """Around a call in this thread: the supervisor of this process can see it, and so can :meth:`computes`."""
+        self.marks.enter(self.slot)
+        self._going[threading.get_ident()] = time.thread_time()
+        try:
+            yield
+        finally:
+            with self._lock:  # while it is held, the threads that are named are alive
+                del self._going[threading.get_ident()]
+            self.marks.leave(self.slot)
+
+    def computes(self) -> bool:
+        """Whether a call that lost its place goes on computing: one more would take more of the processor from all."""
+        with self._lock:
+            clocks = [(time.pthread_getcpuclockid(thread), before) for thread, before in self._going.items()]
+            return any(time.clock_gettime(clock) - before > PATIENCE for clock, before in clocks)
 
 
 @dataclass(slots=True)
@@ -91,7 +119,9 @@ class Budget:
     def lane(self, source: str) -> _Lane:
         """The source's own, made when first asked for."""
         if source not in self._lanes:
-            self._lanes[source] = _Lane(Threads(f"{self.product}-{source}", self.slots), self._breaker())
+            marks, key = self.core.marks, f"{self.product} {source}"
+            threads = Threads(f"{self.product}-{source}", self.slots)
+            self._lanes[source] = _Lane(threads, self._breaker(), marks, key, marks.slot(key))
         return self._lanes[source]
 
     def ask(self, deadline: float, loop: asyncio.AbstractEventLoop) -> BudgetedAsk:
@@ -163,8 +193,11 @@ class BudgetedAsk:
     def _refused(self, call: Call[T]) -> Reply[T] | None:
         """Why a source is not asked; None where it is."""
         name = call.source.name
+        lane = self._budget.lane(name)
+        if lane.marks.suspected(lane.key):
+            return _failed(call, DegradedReason.CIRCUIT_OPEN, "a process hung or crashed in it; left alone for a while")
         if name not in self._passes:
-            given = self._budget.lane(name).breaker.admit()
+            given = lane.breaker.admit()
             if given is None:
                 return _failed(call, DegradedReason.CIRCUIT_OPEN, "failed too often lately; left alone for a while")
             self._passes[name] = given
@@ -190,7 +223,10 @@ class BudgetedAsk:
                 lane.threads.take()
                 future = asyncio.run_coroutine_threadsafe(_held(lane, method, call.args), self._loop)
             else:
-                future = lane.threads.start(method, *call.args)
+                if lane.computes():
+                    turn.replies[at] = _failed(call, DegradedReason.OVERLOADED, "an earlier call still computes")
+                    return
+                future = lane.threads.start(_marked, lane, method, call.args)
         except AllTaken:
             detail = f"all of its {lane.threads.size} slots are taken by earlier calls"
             turn.replies[at] = _failed(call, DegradedReason.OVERLOADED, detail)
@@ -228,7 +264,7 @@ class BudgetedAsk:
         outcome: Callable[[], Any]
         try:
             with self._core.watched(hold, min(granted, PATIENCE), overdue):
-                outcome = _outcome(method, call.args)
+                outcome = _outcome(lane, method, call.args)
         finally:
             if hold.lost:
                 if taken:
@@ -297,6 +333,7 @@ def _nothing(_hold: Hold) -> None:
 
 async def _held(lane: _Lane, method: Callable[..., Any], args: Sequence[Any]) -> Any:
     """The call's value; its slot is given back when it ends, not when it is given up."""
+    lane.marks.enter(lane.slot)
     try:
         return await method(*args)
     except (Exception, asyncio.CancelledError):
@@ -304,13 +341,19 @@ async def _held(lane: _Lane, method: Callable[..., Any], args: Sequence[Any]) ->
     except BaseException as raised:  # noqa: BLE001 - a plugin's sys.exit() would end the event loop
         raise RuntimeError(f"raised {type(raised).__name__}") from None
     finally:
+        lane.marks.leave(lane.slot)
         lane.threads.release()
 
 
-def _outcome(method: Callable[..., Any], args: Sequence[Any]) -> Callable[[], Any]:
+def _marked(lane: _Lane, method: Callable[..., Any], args: Sequence[Any]) -> Any:
+    with lane.marked():
+        return method(*args)
+
+
+def _outcome(lane: _Lane, method: Callable[..., Any], args: Sequence[Any]) -> Callable[[], Any]:
     """What the method returned, or raises what it raised, when it is called."""
     try:
-        value = method(*args)
+        value = _marked(lane, method, args)
     except Exception as raised:  # noqa: BLE001 - a plugin may raise anything; it is handed on
         problem: BaseException = raised
     except BaseException as raised:  # noqa: BLE001 - a plugin's sys.exit() must not end the server

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 
 import structlog
 
+from cuvee.serving.workers.suspects import Board, Marks
+
 __all__ = ["Core", "Hold", "Lost", "Offer"]
 
 log = structlog.get_logger(__name__)
@@ -68,7 +70,9 @@ Offer = Callable[[Hold], None]
 class Core:
     """A lock on this process's computing, with the threads that take it in turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Marks | None = None) -> None:
+        self.marks = marks or Board().marks()
+        """Where calls of sources are marked, for the supervisor of this process, if it has one."""
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._back = threading.Condition(self._lock)

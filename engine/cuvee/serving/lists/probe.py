@@ -18,6 +18,7 @@ from cuvee.errors import ArtifactError, CuveeError
 from cuvee.registry import Registry
 from cuvee.serving.lists.service import RecommendationServicer
 from cuvee.serving.live.products import Products, Served
+from cuvee.serving.workers.suspects import Marks
 from cuvee.v1 import recommendation_pb2 as pb
 
 __all__ = ["probe"]
@@ -41,10 +42,10 @@ def _sample(served: Served) -> Iterator[pb.RecommendRequest]:
     yield pb.RecommendRequest(product=name, context_item_ids=["\0nothing has this id"])
 
 
-async def probe(settings: Settings, registry: Registry, served: Served) -> None:
+async def probe(settings: Settings, registry: Registry, served: Served, marks: Marks | None = None) -> None:
     """Ask a snapshot, with slots and circuits of its own, so that nothing of it is held against a source.
 
-    Sources that fail are logged, not refused: others answer in their place.
+    ``marks`` are those of this worker. Sources that fail are logged, not refused: others answer in their place.
 
     Raises:
         ArtifactError: the snapshot cannot answer.
@@ -52,7 +53,7 @@ async def probe(settings: Settings, registry: Registry, served: Served) -> None:
     snapshot = served.snapshot
     products = Products([snapshot.product.name])
     products.put(served)
-    trial = RecommendationServicer(settings, registry, products)
+    trial = RecommendationServicer(settings, registry, products, marks=marks)
     degraded: set[str] = set()
     items = 0
     try:

@@ -26,6 +26,7 @@ from cuvee.serving.lists.users import StoredUsers
 from cuvee.serving.live.growth import Growth
 from cuvee.serving.live.products import Products, Served
 from cuvee.serving.status import problem_of
+from cuvee.serving.workers.suspects import Marks
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
 
@@ -43,10 +44,11 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         stored: StoredUsers | None = None,
         exposures: Exposures | None = None,
         growth: Growth | None = None,
+        marks: Marks | None = None,
     ) -> None:
         """Without ``stored`` and ``growth`` users and items are as they were imported.
 
-        Without ``exposures`` nothing that is shown is kept.
+        Without ``exposures`` nothing that is shown is kept. ``marks`` are those of a worker with a supervisor.
         """
         limits = settings.server.limits
         self._products = products
@@ -54,7 +56,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         self._exposures = exposures
         self._hooks = Hooks(registry, limits.threads)
         self._edge = Edge(self._hooks, limits.threads, stored, growth)
-        self._core = Core()
+        self._core = Core(marks)
         self._runs: Mapping[str, Runs] = {name: Runs(name, limits, self._hooks, self._core) for name in products.served}
 
     def _current(self, product: str) -> Served:

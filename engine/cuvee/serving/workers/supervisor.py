@@ -15,13 +15,16 @@ import select
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import structlog
 
+from cuvee.serving.workers.suspects import Board
 from cuvee.serving.workers.worker import READY, Worker
 
 __all__ = ["supervise"]
@@ -30,6 +33,13 @@ log = structlog.get_logger(__name__)
 
 HUNG = 10.0
 """Seconds without a heartbeat after which a worker is killed."""
+INSIDE = 3.0
+"""The same for one that has been inside of a source for so long: that one keeps the interpreter's lock."""
+STOPPED = 1.5
+"""The same for one that the kernel holds stopped (SIGSTOP), and that does nothing until somebody continues it."""
+CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})
+SUSPECTED, LONGEST_SUSPECTED = 60.0, 3600.0
+"""Seconds for which a source is left alone inside of which a worker hung or crashed; doubled with each time."""
 LATE = 2.0
 """If this process's own check is late by so many seconds, it was stopped itself, and kills no worker for that."""
 SETTLED = 60.0
@@ -86,6 +96,9 @@ class _Supervisor:
         self._began = False
         """All were ready once."""
         self._stopping = False
+        self._board = Board(n)
+        self._suspected: Counter[str] = Counter()
+        """How often a worker hung or crashed inside of a source."""
         self._code = 0
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
@@ -144,9 +157,10 @@ class _Supervisor:
         os.set_blocking(says, False)
         sys.stdout.flush()
         sys.stderr.flush()
+        marks = self._board.marks(number)
         pid = os.fork()
         if pid == 0:
-            self._become(Worker(number, hears, supervisor), says, keeps)
+            self._become(Worker(number, hears, supervisor, marks), says, keeps)
         os.close(hears)
         os.close(supervisor)
         now = time.monotonic()
@@ -219,6 +233,8 @@ class _Supervisor:
             self._code = code if code > 0 else 1
             self._stopping = True
             return
+        if -code in CRASHES or code > 0:
+            self._suspect(running, 0.0)
         lived = time.monotonic() - running.since
         short = self._short[running.number] = 0 if lived > SETTLED else self._short[running.number] + 1
         pause = min(FIRST_PAUSE * 2 ** max(short - 1, 0), LONGEST_PAUSE)
@@ -234,10 +250,45 @@ class _Supervisor:
 
     def _kill_hung(self, now: float) -> None:
         for running in self._running.values():
-            if now - running.beat > HUNG:
-                log.warning("worker hangs, and is killed", worker=running.number, pid=running.pid, silent=HUNG)
-                running.beat = now  # until its exit is noticed
-                os.kill(running.pid, signal.SIGKILL)
+            silent = now - running.beat
+            if silent > HUNG:
+                why = "no sign of life"
+            elif silent > STOPPED and _is_stopped(running.pid):
+                why = "stopped"
+            elif running.ready and silent > INSIDE and self._inside(running, INSIDE):
+                why = "inside of a source that keeps the interpreter's lock"
+            else:
+                continue
+            log.warning("worker hangs, and is killed", worker=running.number, pid=running.pid, silent=round(silent, 1),
+                        why=why)  # fmt: skip
+            running.beat = now  # until its exit is noticed
+            if why != "stopped":
+                self._suspect(running, INSIDE)
+            os.kill(running.pid, signal.SIGKILL)
+
+    def _inside(self, running: _Running, seconds: float) -> str | None:
+        """The source that a worker has been inside of for so long, if there is one."""
+        found = self._board.inside(running.number)
+        return found.source if found and time.monotonic() - found.since > seconds else None
+
+    def _suspect(self, running: _Running, seconds: float) -> None:
+        """Have all workers leave the source alone that this one has been inside of for so long."""
+        found = self._inside(running, seconds)
+        if found is None:
+            return
+        self._suspected[found] += 1
+        pause = min(SUSPECTED * 2 ** (self._suspected[found] - 1), LONGEST_SUSPECTED)
+        self._board.suspect(found, pause)
+        product, _, source = found.partition(" ")
+        log.error("source is left alone", product=product, source=source, seconds=pause, worker=running.number,
+                  hint="a worker hung or crashed inside of it")  # fmt: skip
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
 
 
 def _in_words(code: int) -> str:

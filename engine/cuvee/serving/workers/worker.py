@@ -6,6 +6,8 @@ import asyncio
 import os
 from dataclasses import dataclass
 
+from cuvee.serving.workers.suspects import Marks
+
 __all__ = ["BEAT", "BEAT_EVERY", "READY", "Worker"]
 
 READY, BEAT = b"r", b"."
@@ -23,6 +25,8 @@ class Worker:
     """A non-blocking pipe to the supervisor."""
     supervisor: int
     """A pipe that closes when the supervisor ends."""
+    marks: Marks
+    """Where it marks which sources it is inside of."""
 
     @property
     def first(self) -> bool:
