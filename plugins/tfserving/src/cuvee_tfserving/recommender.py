@@ -17,6 +17,7 @@ from typing import Self, TypeVar
 
 import numpy as np
 from cuvee import Catalog, Dataset, Entities
+from cuvee.kernels import take
 from cuvee.recommender import (
     Candidates,
     DegradedReason,
@@ -51,11 +52,13 @@ MOST_SCORED = 20_000
 """Up to this many items a model without vectors scores all to propose some; beyond, it only scores."""
 ROWS = 64
 """The number of rows that the deadline is for, the engine's largest online batch; more rows get more time."""
+MOST_KEPT = 1 << 23
+"""How many scores of a batch are kept from its candidates to its scores, 32 MiB; beyond, they are computed again."""
 LOOP_FLOPS = 1 << 23
 """How many multiplications are done on the event loop, about a millisecond; more are done in a thread."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Said:
     """The model's answer for a batch."""
 
@@ -64,7 +67,7 @@ class _Said:
     vectors: Floats | None
     """float32[b, d]: the users' vectors."""
     scores: Floats | None
-    """float32[b, n]: the scores of every item, from a model without vectors."""
+    """float32[b, n]: the scores of every item; with vectors made when candidates are asked for."""
     model: Artefact
 
 
@@ -145,33 +148,34 @@ class TfServing(Recommender[TfServingConfig]):
     async def candidates(self, queries: Queries, k: int) -> Candidates:
         """The items with the largest products, exactly; one Predict."""
         said = await self._said(queries)
-        if said.vectors is not None and said.model.vectors is not None:
+        scores = said.scores
+        if scores is None and said.vectors is not None and said.model.vectors is not None:
             vectors, items = said.vectors, said.model.vectors
-
-            def best() -> Candidates:
-                return Candidates.top(scored_all(vectors, items), k, queries, said.rows)
-
-            return await _computed(best, vectors.size * len(items))
-        if said.scores is None:
+            scores = await _computed(lambda: scored_all(vectors, items), vectors.size * len(items))
+            if scores.size <= MOST_KEPT:
+                said.scores = scores
+        if scores is None:
             return Candidates.empty(len(queries), min(k, len(self._items)))
-        return Candidates.top(said.scores.copy(), k, queries, said.rows)
+        return Candidates.top(scores, k, queries, None if len(said.rows) == len(queries) else said.rows)
 
     async def score(self, queries: Queries, items: Ints) -> Floats:
         """Products with the given items' vectors; no Predict after :meth:`candidates` of the same queries."""
         said = await self._said(queries, items)
-        scores = np.full(items.shape, np.nan, np.float32)
-        if not len(said.rows) or not items.shape[1]:
-            return scores
-        wanted = items[said.rows]
-        if said.vectors is not None and said.model.vectors is not None:
-            vectors, known = said.vectors, said.model.vectors
-            scores[said.rows] = await _computed(lambda: gathered(vectors, known, wanted), wanted.size * known.shape[1])
+        everyone = len(said.rows) == len(queries)
+        wanted = items if everyone else items[said.rows]
+        if not wanted.size:
+            found = np.full(wanted.shape, np.nan, np.float32)
         elif said.scores is not None:
-            there = (wanted >= 0) & (wanted < said.scores.shape[1])
-            found = np.take_along_axis(said.scores, np.where(there, wanted, 0), axis=1)
-            scores[said.rows] = np.where(there, found, np.float32(np.nan))
+            found = take(said.scores, wanted)
+        elif said.vectors is not None and said.model.vectors is not None:
+            vectors, known = said.vectors, said.model.vectors
+            found = await _computed(lambda: gathered(vectors, known, wanted), wanted.size * known.shape[1])
         else:
-            scores[said.rows] = await self._score(queries, said, wanted)
+            found = await self._score(queries, said, wanted)
+        if everyone:
+            return found
+        scores = np.full(items.shape, np.nan, np.float32)
+        scores[said.rows] = found
         return scores
 
     def item_vectors(self) -> Floats | None:

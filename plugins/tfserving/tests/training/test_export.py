@@ -12,6 +12,7 @@ import tensorflow as tf
 from cuvee.testing.toys import chain, two_tribes
 from cuvee_tfserving.training import export, fit
 from cuvee_tfserving.training.__main__ import main
+from cuvee_tfserving.training.architectures import build
 from cuvee_tfserving.training.config import Architecture, TrainingConfig
 from cuvee_tfserving.training.features import ItemFeatures
 from cuvee_tfserving.training.sequences import token_rows
@@ -136,3 +137,25 @@ def test_data_that_cannot_be_learnt_from_is_refused(tmp_path: Path, capsys: pyte
     data.where(data.events.ages == 0).save(tmp_path / "data")
     assert main(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 2
     assert "no next item" in capsys.readouterr().err
+
+
+def test_the_newest_place_alone_has_the_state_that_the_whole_sequence_gives() -> None:
+    """For every length of history, alone and beside longer ones."""
+    config = TrainingConfig.model_validate(SMALL | {"architecture": "transformer", "layers": 3, "max_history": 9})
+    data = two_tribes().data
+    features = ItemFeatures.learn(data.catalog.items, 8, 50).matrix(data.catalog.items)
+    network = build(config, features, data.events)
+    rng = np.random.default_rng(5)
+    for variable in network.trainable_variables:  # a tower and biases that begin as zeros would hide mistakes
+        variable.assign(variable + rng.normal(size=variable.shape).astype(np.float32) * 0.3)
+    history = rng.integers(1, data.n_items + 1, (10, 9)).astype(np.int32)
+    for row in range(10):
+        history[row, : 9 - row] = 0
+    tokens = tf.constant(history)
+    whole = np.array(network.encode(tokens, tf.gather(network.table(), tokens)))[:, -1]
+    whole[0] = 0  # an empty history
+    assert np.abs(whole[1:]).max() > 0.5
+    served = tf.function(network.user_vectors, input_signature=[tf.TensorSpec((None, 9), tf.int32)])
+    np.testing.assert_allclose(served(tokens), whole, atol=1e-5)
+    for row in range(10):
+        np.testing.assert_allclose(served(tokens[row : row + 1])[0], whole[row], atol=1e-5)

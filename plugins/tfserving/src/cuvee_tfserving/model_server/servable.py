@@ -1,13 +1,16 @@
-"""One version of a model: a SavedModel in TensorFlow's own runtime."""
+"""One version of a model: a SavedModel in TensorFlow's own runtime.
+
+It runs in a session, as in the genuine server: the whole signature is one prepared graph that takes numpy
+arrays and gives numpy arrays. Calling the loaded functions from Python takes twice the processor's time for one row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import grpc
-import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
@@ -27,13 +30,13 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 class Servable:
     """A loaded version. Threads may run it at the same time."""
 
-    def __init__(self, name: str, version: int, definitions: Mapping[str, Any], loaded: Any) -> None:
+    def __init__(self, name: str, version: int, definitions: Mapping[str, Any], session: Any) -> None:
         self.name = name
         self.version = version
         self.definitions = definitions
         """Signature name -> SignatureDef."""
-        self._loaded = loaded  # keeps the model's variables alive
-        self._functions: dict[str, Any] = dict(loaded.signatures)
+        self._session = session  # ends with this object
+        self._functions = {key: _function(session, one) for key, one in definitions.items() if one.inputs}
 
     @classmethod
     def load(cls, path: Path, name: str, version: int) -> Self:
@@ -44,7 +47,11 @@ class Servable:
                 warm-up request that fails.
         """
         definitions = _definitions(path)
-        servable = cls(name, version, definitions, tf.saved_model.load(str(path), tags=["serve"]))
+        graph = tf.Graph()
+        session = tf.compat.v1.Session(graph=graph)
+        with graph.as_default():
+            tf.compat.v1.saved_model.load(session, ["serve"], str(path))
+        servable = cls(name, version, definitions, session)
         for request in _warm_up_requests(path / WARM_UP):
             signature = servable.signature(request.model_spec.signature_name)
             inputs = servable.inputs(signature, request.inputs)
@@ -107,12 +114,25 @@ class Servable:
             Refused: with the code of what TensorFlow raised.
         """
         try:
-            found = self._functions[signature](**{name: tf.constant(array) for name, array in inputs.items()})
+            return self._functions[signature](inputs)
         except tf.errors.OpError as problem:
             raise Refused(CODES.get(problem.error_code, grpc.StatusCode.UNKNOWN), str(problem.message)) from problem
         except (TypeError, ValueError) as problem:
             raise invalid(f"the inputs do not fit signature {signature!r}: {problem}") from problem
-        return {name: np.asarray(tensor.numpy()) for name, tensor in found.items()}
+
+
+def _function(session: Any, definition: Any) -> Callable[[Arrays], Arrays]:
+    """A signature, prepared: all inputs to all outputs."""
+    takes, gives = list(definition.inputs), list(definition.outputs)
+    run = session.make_callable(
+        [definition.outputs[name].name for name in gives],
+        [session.graph.get_tensor_by_name(definition.inputs[name].name) for name in takes],
+    )
+
+    def call(inputs: Arrays) -> Arrays:
+        return dict(zip(gives, run(*(inputs[name] for name in takes)), strict=True))
+
+    return call
 
 
 def _definitions(path: Path) -> Mapping[str, Any]:

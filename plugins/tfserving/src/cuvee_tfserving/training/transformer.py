@@ -58,15 +58,28 @@ class Block(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
             layer.build((None, None, width))
         self.built = True
 
-    def call(self, x: Tensor, bias: Tensor, training: bool = False) -> Tensor:
-        """float32[B, L, d] and what is added to attention, float32[B, 1, L, L], to float32[B, L, d]."""
-        length, d = x.shape[1], self.heads * self.size
-        mixed = ops.reshape(self.projection(self.before(x)), (-1, length, 3, self.heads, self.size))
-        query, key, value = (ops.transpose(mixed[:, :, n], (0, 2, 1, 3)) for n in range(3))
+    def call(self, x: Tensor, bias: Tensor, training: bool = False, newest: bool = False) -> Tensor:
+        """float32[B, L, d] and what is added to attention, float32[B, 1, L, L], to float32[B, L, d].
+
+        With ``newest`` only for the last place, float32[B, 1, d]: the others are read, and not computed.
+        """
+        d, before = self.heads * self.size, self.before(x)
+        if newest:
+            kernel = self.projection.kernel  # query, key and value lie side by side
+            (query,) = self._split(ops.matmul(before[:, -1:], kernel[:, :d]), 1)
+            key, value = self._split(ops.matmul(before, kernel[:, d:]), 2)
+            x, bias = x[:, -1:], bias[:, :, -1:]
+        else:
+            query, key, value = self._split(self.projection(before), 3)
         weights = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / math.sqrt(self.size) + bias)
-        seen = ops.reshape(ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3)), (-1, length, d))
-        x = x + self.drop(self.out(seen), training=training)
+        seen = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
+        x = x + self.drop(self.out(ops.reshape(seen, (-1, ops.shape(x)[1], d))), training=training)
         return x + self.drop(self.narrow(self.wide(self.between(x))), training=training)
+
+    def _split(self, mixed: Tensor, parts: int) -> list[Tensor]:
+        """float32[B, L, parts * d] to as many float32[B, heads, L, size]."""
+        apart = ops.reshape(mixed, (-1, ops.shape(mixed)[1], parts, self.heads, self.size))
+        return [ops.transpose(apart[:, :, n], (0, 2, 1, 3)) for n in range(parts)]
 
 
 class Transformer(Network):
@@ -134,23 +147,32 @@ class Transformer(Network):
         ids = self.embedding * (self.trained if known is None else known)[:, None]
         return ids + self.tower_vectors(self.features)
 
-    def encode(self, tokens: Tensor, x: Tensor, training: bool = False) -> Tensor:
-        """Tokens int32[B, L] with their vectors float32[B, L, d] -> a state after each, float32[B, L, d]."""
+    def encode(self, tokens: Tensor, x: Tensor, training: bool = False, newest: bool = False) -> Tensor:
+        """Tokens int32[B, L] with their vectors float32[B, L, d] -> a state after each, float32[B, L, d].
+
+        With ``newest`` the state after the last alone, float32[B, 1, d].
+        """
         there = ops.cast(tokens > 0, "float32")
-        bias = self.future + (1 - there[:, None, None, :]) * -1e9
+        length = ops.shape(tokens)[1]
+        bias = self.future[:, :, :length, :length] + (1 - there[:, None, None, :]) * -1e9
         # places are counted from the first event on: a new user's few events, though they are at the
         # right, look as the beginnings of histories did in training
         places = ops.cast(ops.maximum(ops.cumsum(there, axis=1) - 1, 0), "int32")
         x = (x + ops.take(self.places, places, axis=0)) * math.sqrt(self.config.dimensions)
         x = self.drop(x * there[..., None], training=training)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x, bias, training=training)
-        return self.last(x)
+        return self.last(self.blocks[-1](x, bias, training=training, newest=newest))
 
     def user_vectors(self, history: Tensor) -> Tensor:
-        """The state after the newest event; zeros where the history is empty."""
-        state = self.encode(history, ops.take(self.table(), history, axis=0))[:, -1]
-        return state * ops.cast(ops.max(history, axis=1, keepdims=True) > 0, "float32")
+        """The state after the newest event; zeros where the history is empty.
+
+        Columns that are padding in all rows are cut off: few histories are as long as the model can read.
+        """
+        there = ops.cast(history > 0, "int32")
+        tokens = history[:, ops.argmax(ops.max(there, axis=0)) :]
+        state = self.encode(tokens, ops.take(self.table(), tokens, axis=0), newest=True)[:, -1]
+        return state * ops.cast(ops.max(there, axis=1, keepdims=True), "float32")
 
     def item_vectors(self) -> Tensor:
         """Id embedding and tower of each item; only the tower for items without events."""
