@@ -75,7 +75,7 @@ async def of_requests(config: Path) -> None:
     registry = Registry.load()
     settings = load_settings(config, registry)
     products = Products(settings.products)
-    services = StoreServices(settings, registry, products, asyncio.Event())
+    services = StoreServices(settings, registry, products, asyncio.Event(), Figures())
     served = await services.begin(Served.of(load_snapshot(settings, registry, "shop"), settings.revision))
     products.put(served)
     services.begun("shop")

@@ -16,6 +16,8 @@ from cuvee.errors import CuveeError, OperatorError
 if TYPE_CHECKING:
     from cuvee.config import Settings
     from cuvee.registry import Registry
+    from cuvee.serving.telemetry.board import Slot
+    from cuvee.serving.telemetry.export import Export
     from cuvee.serving.workers.worker import Worker
 
 __all__ = ["register"]
@@ -69,6 +71,7 @@ def serve(
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _one_blas_thread()
     from cuvee.serving import log
+    from cuvee.serving.telemetry.export import Export
     from cuvee.serving.workers.cores import available_cores
 
     settings, registry = open_settings(config)
@@ -76,46 +79,64 @@ def serve(
     where = listen or settings.server.listen
     # where processes cannot share a port, there can be only one
     n = workers or (available_cores() if sys.platform == "linux" and not where.startswith("unix") else 1)
-    if n == 1:
-        _run(settings, registry, where, reuse_port=reuse_port)
-        return
-    if sys.platform != "linux":
+    if n > 1 and sys.platform != "linux":
         raise OperatorError("several workers need Linux; give `--workers 1`")
-    _supervise(n, settings, registry, where, reuse_port=reuse_port)
+    export = Export(settings.server.metrics.listen, n) if settings.server.metrics.listen else None
+    if n > 1:
+        _supervise(n, settings, registry, where, export, reuse_port=reuse_port)
+        return
+    if export is not None:
+        export.start()
+    _run(settings, registry, where, None if export is None else export.board.slots[0], reuse_port=reuse_port)
 
 
-def _supervise(n: int, settings: Settings, registry: Registry, listen: str, *, reuse_port: bool) -> None:
+def _supervise(
+    n: int, settings: Settings, registry: Registry, listen: str, export: Export | None, *, reuse_port: bool
+) -> None:
     """Run workers, and exit with their exit code."""
     import cuvee.serving.server  # noqa: F401 - what is imported before the fork is shared
     from cuvee.serving import log
     from cuvee.serving.workers.port import share
     from cuvee.serving.workers.supervisor import supervise
+    from cuvee.serving.workers.worker import ASIDE
 
     port = share(listen, others=reuse_port)
 
     def work(worker: Worker) -> int:
         log.configure(worker.number)
+        slot = None
+        if export is not None:
+            if worker.number == ASIDE:
+                return export.run(worker)
+            export.close()
+            slot = export.board.slots[worker.number - 1]
         try:
-            _run(settings, registry, port.address, reuse_port=True, worker=worker)
+            _run(settings, registry, port.address, slot, reuse_port=True, worker=worker)
         except CuveeError as problem:
             show(problem)
             return exit_code(problem)
         return 0
 
-    code = supervise(n, work, port.address, settings.server.shutdown_grace)
+    code = supervise(n, work, port.address, settings.server.shutdown_grace, aside=export is not None)
     if code:
         raise typer.Exit(code)
 
 
 def _run(
-    settings: Settings, registry: Registry, listen: str, *, reuse_port: bool, worker: Worker | None = None
+    settings: Settings,
+    registry: Registry,
+    listen: str,
+    slot: Slot | None,
+    *,
+    reuse_port: bool,
+    worker: Worker | None = None,
 ) -> None:
     """Serve in this process."""
     import asyncio
 
     from cuvee.serving.server import serve as serve_grpc
 
-    serving = serve_grpc(settings, registry, listen=listen, reuse_port=reuse_port, worker=worker)
+    serving = serve_grpc(settings, registry, listen=listen, reuse_port=reuse_port, worker=worker, slot=slot)
     if sys.platform == "win32":
         asyncio.run(serving)
     else:

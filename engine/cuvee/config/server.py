@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from cuvee.config.telemetry import Metrics, Traces
 from cuvee.product import Duration, Table
 
 __all__ = ["Limits", "ServerConfig", "Tls"]
@@ -37,3 +38,5 @@ class ServerConfig(Table):
     tls: Tls | None = None
     limits: Limits = Limits()
     shutdown_grace: Duration = 10.0
+    metrics: Metrics = Metrics()
+    traces: Traces = Traces()

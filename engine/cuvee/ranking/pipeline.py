@@ -75,6 +75,8 @@ class Answer:
     served: Bools
     """bool[p, B]: whether a source was asked about a query. A report is the batch's: of a query that
     is not served here it says nothing."""
+    opinions: Floats
+    """float32[p, B, M]: what each source said of all candidates, NaN = no opinion."""
 
     @property
     def degraded(self) -> bool:
@@ -118,8 +120,9 @@ def _answer(
 ) -> Answer:
     segments, reports = plan.segment_of(found.lengths), (*found.reports, *more)
     return Answer(
-        shown, explored, found.configured, found.weights, segments, filled, reports, found.proposed, found.served
-    )
+        shown, explored, found.configured, found.weights, segments, filled, reports, found.proposed, found.served,
+        found.raw,
+    )  # fmt: skip
 
 
 def _arrange(scored: Scored, found: Gathered, k: int) -> tuple[Scored, Bools]:

@@ -2,43 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 
 import grpc.aio
+import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from cuvee.serving.telemetry.figures import Figures, Readings
 from cuvee.v1 import recommendation_pb2 as pb
 
-__all__ = ["SERVICE", "Health"]
+__all__ = ["LOADING", "SERVICE", "Health"]
+
+log = structlog.get_logger(__name__)
 
 SERVICE: str = pb.DESCRIPTOR.services_by_name["RecommendationService"].full_name
 """cuvee.v1.RecommendationService"""
+WHOLE = "server"
+"""The name of the whole server in figures; gRPC's own is empty."""
+LOADING, STOPPING, NO_SOURCE = "LOADING", "STOPPING", "NO_SOURCE"
+LOOK = 0.5
+"""Seconds between two looks at which products no source answers for."""
 
 
 class Health:
-    """NOT_SERVING until told otherwise, which gRPC's own servicer is not."""
+    """NOT_SERVING until told otherwise, which gRPC's own servicer is not; and why."""
 
-    def __init__(self, products: Iterable[str]) -> None:
+    def __init__(self, products: Iterable[str], figures: Figures) -> None:
         self._servicer = health.aio.HealthServicer()
-        self._names = ("", SERVICE, *products)
+        self._reasons: dict[str, str] = dict.fromkeys(("", SERVICE, *products), LOADING)
+        """By name; empty for what is SERVING."""
+        figures.watch("cuvee_serving", lambda: {(name or WHOLE,): not why for name, why in self._reasons.items()})
+        figures.watch("cuvee_not_serving", self._not_serving)
+
+    def _not_serving(self) -> Readings:
+        return {(name or WHOLE, why): 1 for name, why in self._reasons.items() if why}
 
     async def attach(self, server: grpc.aio.Server) -> None:
         """Answer on a server that was not started yet."""
-        for name in self._names:
+        for name in self._reasons:
             await self._servicer.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
     async def serving(self, *names: str) -> None:
-        """Set these services to SERVING."""
+        """Set these to SERVING."""
         for name in names:
+            self._reasons[name] = ""
             await self._servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
 
-    async def say(self, *names: str, serving: bool) -> None:
-        """Set the state of these services."""
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+    async def not_serving(self, *names: str, why: str) -> None:
+        """Set these to NOT_SERVING; ``why`` is one of few words, which figures show."""
         for name in names:
-            await self._servicer.set(name, status)
+            self._reasons[name] = why
+            await self._servicer.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    async def follow(self, silent: Callable[[], Mapping[str, bool]]) -> None:
+        """Until cancelled, say NOT_SERVING of products of which no source answers at present.
+
+        Their callers still get what the fallback chain and the catalogue have, and the server itself goes on SERVING.
+        """
+        while True:
+            await asyncio.sleep(LOOK)
+            for product, is_silent in silent().items():
+                why = self._reasons[product]
+                if is_silent and not why:
+                    log.error("product not serving", product=product, problem="none of its sources answers")
+                    await self.not_serving(product, why=NO_SOURCE)
+                elif why == NO_SOURCE and not is_silent:
+                    log.info("product serving again", product=product)
+                    await self.serving(product)
 
     async def leaving(self) -> None:
         """NOT_SERVING, for good."""
+        self._reasons = dict.fromkeys(self._reasons, STOPPING)
         await self._servicer.enter_graceful_shutdown()

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from cuvee.errors import UnavailableError
+from cuvee.serving.telemetry.figures import Figures
+from cuvee.serving.telemetry.store import StoreTimes
 from cuvee.serving.threads import AllTaken, Threads
 
 __all__ = ["StoreCalls"]
@@ -16,9 +18,10 @@ T = TypeVar("T")
 class StoreCalls:
     """The threads in which services call the store; reads for recommendations have others."""
 
-    def __init__(self, slots: int, seconds: float) -> None:
+    def __init__(self, slots: int, seconds: float, figures: Figures) -> None:
         """``seconds`` that a call may wait for its turn and take; the database has limits of its own."""
         self._threads = Threads("store", slots)
+        self._timed = StoreTimes(figures, "call")
         self._seconds = seconds
 
     async def ask(self, call: Callable[[], T]) -> T:
@@ -28,7 +31,8 @@ class StoreCalls:
             UnavailableError: the store does not answer in time.
         """
         try:
-            return await self._threads.in_turn(self._seconds, call)
+            with self._timed.started():
+                return await self._threads.in_turn(self._seconds, call)
         except (TimeoutError, AllTaken):
             raise UnavailableError("the store does not answer in time; try again") from None
 

@@ -26,7 +26,11 @@ from cuvee.serving.lists.probe import probe
 from cuvee.serving.lists.service import RecommendationServicer
 from cuvee.serving.live.products import Products, Served
 from cuvee.serving.status import code_of
+from cuvee.serving.telemetry.board import Slot
 from cuvee.serving.telemetry.figures import Figures
+from cuvee.serving.telemetry.models import watch_products
+from cuvee.serving.telemetry.process import watch_process
+from cuvee.serving.telemetry.publishing import publish
 from cuvee.serving.threads import Threads
 from cuvee.serving.with_store import StoreServices
 from cuvee.serving.workers.worker import Worker
@@ -156,7 +160,9 @@ class _Loading:
             version, problems = await self._load(name)
         except Exception as problem:  # noqa: BLE001 - a plugin may raise anything; the others are served
             self._failed[name] = problem
-            self._products.fail(name, code_of(problem)[1])
+            why = code_of(problem)[1]
+            self._products.fail(name, why)
+            await self._health.not_serving(name, why=why)
             return
         self._failed.pop(name, None)
         await self._health.serving(name)
@@ -201,6 +207,7 @@ class _Parts:
     """A server that was not started yet, and its parts."""
 
     server: grpc.aio.Server
+    figures: Figures
     guard: Guard
     stored: StoreServices
     lists: RecommendationServicer
@@ -213,21 +220,26 @@ async def _assembled(
     """All services on one server."""
     config = settings.server
     figures = Figures()
+    watch_process(figures)
+    watch_products(figures, products)
     guard = Guard(config.limits.deadline, settings.privacy.pseudonyms, figures)
     server = grpc.aio.server(options=_options(config, reuse_port=reuse_port))
-    stored = StoreServices(settings, registry, products, guard.leaving, prunes=worker is None or worker.first)
+    once = worker is None or worker.first
+    stored = StoreServices(settings, registry, products, guard.leaving, figures, prunes=once)
     marks = worker.marks if worker else None
-    lists = RecommendationServicer(settings, registry, products, stored.users, stored.exposures, stored.growth, marks)
+    lists = RecommendationServicer(
+        settings, registry, products, stored.users, stored.exposures, stored.growth, marks, figures
+    )
     guarded = guard.around(server)
     stored.attach(guarded)
     rpc.add_RecommendationServiceServicer_to_server(lists, guarded)
-    state = Health([*settings.products, *stored.names])
+    state = Health([*settings.products, *stored.names], figures)
     await state.attach(server)
     if config.reflection:
         reflection.enable_server_reflection(
             [SERVICE, *stored.names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
         )
-    return _Parts(server, guard, stored, lists, state)
+    return _Parts(server, figures, guard, stored, lists, state)
 
 
 def _leave_alone() -> None:
@@ -251,6 +263,7 @@ async def serve(
     reuse_port: bool = False,
     ready: Callable[[Ready], None] | None = None,
     worker: Worker | None = None,
+    slot: Slot | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish running calls.
 
@@ -263,6 +276,7 @@ async def serve(
         ready: called when every product is loaded and probed, except those that cannot be served now.
         worker: set where this process is one of several on one port. It listens only when it is ready, since
             the kernel spreads callers over all listeners.
+        slot: where this process leaves its figures; without it they are counted for nobody.
 
     Raises:
         OperatorError: the port is taken, or no product can be loaded.
@@ -286,7 +300,7 @@ async def serve(
     stopping = asyncio.ensure_future(stop.wait())
     loading = _Loading(settings, registry, products, state, stored, worker)
     preparing = asyncio.ensure_future(loading.all())
-    following = asyncio.ensure_future(stored.run(state))
+    following = asyncio.gather(stored.run(state), state.follow(parts.lists.silent), publish(parts.figures, slot))
     try:
         await asyncio.wait([preparing, stopping], return_when=asyncio.FIRST_COMPLETED)
         if preparing.done():

@@ -19,6 +19,7 @@ from cuvee.serving.lists.users import StoredUsers
 from cuvee.serving.live.growth import Growth, without_hidden
 from cuvee.serving.live.products import Products, Served
 from cuvee.serving.off_loop import StoreCalls
+from cuvee.serving.telemetry.figures import Figures
 from cuvee.v1 import catalog_pb2, catalog_pb2_grpc, events_pb2, events_pb2_grpc
 
 __all__ = ["StoreServices"]
@@ -45,6 +46,7 @@ class StoreServices:
         registry: Registry,
         products: Products,
         leaving: asyncio.Event,
+        figures: Figures,
         *,
         prunes: bool = True,
     ) -> None:
@@ -64,13 +66,15 @@ class StoreServices:
         self._configured = settings.products
         self._prunes = prunes
         self._store = open_store(settings)
+        self._reached = False
         if self._store is None:
             return
         slots = min(settings.store.pool, settings.server.limits.threads)
-        self.users = StoredUsers(self._store, slots)
-        self.exposures = Exposures(self._store)
-        self._calls = StoreCalls(slots, 2 * settings.store.timeout)
-        self._events = EventServicer(self._store, products, self._calls, leaving)
+        figures.watch("cuvee_store_up", lambda: {(): self._reached})
+        self.users = StoredUsers(self._store, slots, figures)
+        self.exposures = Exposures(self._store, figures)
+        self._calls = StoreCalls(slots, 2 * settings.store.timeout, figures)
+        self._events = EventServicer(self._store, products, self._calls, leaving, figures)
         self.growth = Growth(self._store, settings, registry, products, self._calls)
         self._catalog = CatalogServicer(settings, self._store, products, self._calls, self.growth, self.users)
         self.names = (
@@ -120,8 +124,11 @@ class StoreServices:
                 if before is not False:
                     log.error("the store cannot be asked", problem=repr(problem))  # noqa: TRY400
             if there != before:
-                await health.say(*self.names, serving=there)
-            before = there
+                if there:
+                    await health.serving(*self.names)
+                else:
+                    await health.not_serving(*self.names, why="STORE_UNREACHABLE")
+            self._reached = before = there
             await asyncio.sleep(LOOK)
 
     async def _keep_pruning(self) -> None:

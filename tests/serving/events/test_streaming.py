@@ -12,6 +12,7 @@ from cuvee.data.store.rows import EventRow, now
 from cuvee.errors import UnavailableError
 from cuvee.serving.events.streaming import WINDOW, EventStream
 from cuvee.serving.events.writing import EventWriter
+from cuvee.serving.telemetry.figures import Figures
 from cuvee.v1 import events_pb2 as pb
 
 
@@ -54,7 +55,7 @@ async def answers_of(stream: EventStream, sender: Sender) -> list[int]:
 
 def run(store: SlowStore, sender: Sender, leaving: asyncio.Event | None = None) -> Any:
     async def main() -> tuple[int, list[int]]:
-        writer = EventWriter(store)  # type: ignore[arg-type]
+        writer = EventWriter(store, Figures())  # type: ignore[arg-type]
         stream = EventStream(writer, row, leaving or asyncio.Event())
         going = asyncio.ensure_future(answers_of(stream, sender))
         before = -1
@@ -95,7 +96,7 @@ def test_a_server_that_leaves_answers_nothing_it_does_not_have():
     async def main() -> None:
         leaving = asyncio.Event()
         leaving.set()
-        writer = EventWriter(SlowStore())  # type: ignore[arg-type]
+        writer = EventWriter(SlowStore(), Figures())  # type: ignore[arg-type]
         with pytest.raises(UnavailableError, match="send again"):
             await answers_of(EventStream(writer, row, leaving), Sender(10))
         writer.close()

@@ -17,6 +17,7 @@ from cuvee.data.store.database import located
 from cuvee.data.store.rows import EventRow, UserRow, UserState
 from cuvee.errors import DegradedReason, UnavailableError
 from cuvee.serving.lists.users import StoredUsers, StoreFailed
+from cuvee.serving.telemetry.figures import Figures
 from cuvee.testing.server import RunningServer
 from cuvee.v1 import events_pb2
 
@@ -75,7 +76,7 @@ def test_who_comes_together_is_read_by_one_statement(store: Watched) -> None:
     store.write_events([event("ann"), event("bob"), event("bob", 1)])
 
     async def work() -> None:
-        users = StoredUsers(store, 4)
+        users = StoredUsers(store, 4, Figures())
         names = ["ann", "bob", "nobody", "", "ann", "nul\0nul"]
         found = await asyncio.gather(*(users.read("films", name, soon()) for name in names))
         assert store.asked == [["", "ann", "bob", "nobody"]]
@@ -93,7 +94,7 @@ def test_who_comes_together_is_read_by_one_statement(store: Watched) -> None:
 
 def test_who_comes_while_a_statement_runs_is_read_by_a_later_one(store: Watched) -> None:
     async def work() -> None:
-        users = StoredUsers(store, 4)
+        users = StoredUsers(store, 4, Figures())
         store.gate.clear()
         first = asyncio.ensure_future(users.read("films", "ann", soon()))
         await until(lambda: len(store.asked) == 1)
@@ -112,7 +113,7 @@ def test_who_comes_while_a_statement_runs_is_read_by_a_later_one(store: Watched)
 
 def test_a_statement_that_hangs_holds_up_nobody_else(store: Watched) -> None:
     async def work() -> None:
-        users = StoredUsers(store, 4)
+        users = StoredUsers(store, 4, Figures())
         store.gate.clear()
         stuck = asyncio.ensure_future(users.read("films", "ann", soon()))
         await until(lambda: len(store.asked) == 1)
@@ -130,7 +131,7 @@ def test_a_statement_that_hangs_holds_up_nobody_else(store: Watched) -> None:
 
 def test_each_waits_no_longer_than_his_own_deadline_allows(store: Watched) -> None:
     async def work() -> None:
-        users = StoredUsers(store, 1)
+        users = StoredUsers(store, 1, Figures())
         store.gate.clear()
         patient = asyncio.ensure_future(users.read("films", "ann", soon()))
         hasty = asyncio.ensure_future(users.read("films", "bob", time.monotonic() + 0.2))
@@ -155,7 +156,7 @@ def test_a_failure_is_told_to_all_and_costs_nobody_what_was_read_last(
     store.write_events([event("ann")])
 
     async def work() -> None:
-        users = StoredUsers(store, 4)
+        users = StoredUsers(store, 4, Figures())
         await users.read("films", "ann", soon())
         store.problem = problem
         for _ in range(6):
@@ -177,7 +178,7 @@ def test_a_caller_who_goes_away_takes_nobody_along(store: Watched) -> None:
     store.write_events([event("ann")])
 
     async def work() -> None:
-        users = StoredUsers(store, 4)
+        users = StoredUsers(store, 4, Figures())
         store.gate.clear()
         both = [asyncio.ensure_future(users.read("films", "ann", soon())) for _ in range(2)]
         await until(lambda: len(store.asked) == 1)
@@ -196,7 +197,7 @@ def test_who_was_forgotten_is_nobody_to_the_very_next_read(store: Watched) -> No
     store.write_users("films", [("ann", lambda _: UserRow("ann", {"age": 3.0}))])
 
     async def work() -> None:
-        users = StoredUsers(store, 4)
+        users = StoredUsers(store, 4, Figures())
         known, _ = await users.read("films", "ann", soon())
         assert known.profile is not None
         assert users.held("films", "ann") == 1

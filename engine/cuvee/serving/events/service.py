@@ -17,6 +17,7 @@ from cuvee.serving.guard import Context, Malformed, incident_of
 from cuvee.serving.live.products import Products
 from cuvee.serving.off_loop import StoreCalls
 from cuvee.serving.status import problem_of
+from cuvee.serving.telemetry.figures import Figures
 from cuvee.v1 import events_pb2 as pb
 from cuvee.v1 import events_pb2_grpc as rpc
 
@@ -30,13 +31,15 @@ Result = pb.EventResult
 class EventServicer(rpc.EventServiceServicer):
     """Receives events."""
 
-    def __init__(self, store: Store, products: Products, calls: StoreCalls, leaving: asyncio.Event) -> None:
+    def __init__(
+        self, store: Store, products: Products, calls: StoreCalls, leaving: asyncio.Event, figures: Figures
+    ) -> None:
         """``leaving`` is set when the server is to stop; streams then end."""
         self._store = store
         self._products = products
         self._calls = calls
         self._leaving = leaving
-        self._writer = EventWriter(store)
+        self._writer = EventWriter(store, figures)
         self._clock = Clock()
 
     def _check(self, event: pb.Event, result: Result, method: str) -> EventRow | None:

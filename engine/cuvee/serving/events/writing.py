@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cuvee.data.store import Store
 from cuvee.data.store.rows import EventRow
 from cuvee.errors import UnavailableError
+from cuvee.serving.telemetry.figures import Figures
+from cuvee.serving.telemetry.store import StoreTimes
 from cuvee.serving.threads import Threads
 
 __all__ = ["EventWriter", "Waiting"]
@@ -38,8 +40,10 @@ class Waiting:
 class EventWriter:
     """Writes events for all callers of a process, one transaction at a time."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, figures: Figures) -> None:
         self._store = store
+        self._figures = figures
+        self._timed = StoreTimes(figures, "write_events")
         self._threads = Threads("store-writing", 1)
         self._waiting: deque[Waiting] = deque()
         self._going: asyncio.Task[None] | None = None
@@ -70,7 +74,8 @@ class EventWriter:
         """Store a group at once; where that fails although the store can be reached, store each part alone."""
         rows = [row for one in group for row in one.rows]
         try:
-            stored = await self._threads.submit(self._store.write_events, rows) if rows else []
+            with self._timed.started():
+                stored = await self._threads.submit(self._store.write_events, rows) if rows else []
         except Exception as problem:  # noqa: BLE001 - it is raised in the waiting callers
             if len(group) > 1 and not isinstance(problem, UnavailableError):
                 for one in group:
@@ -81,6 +86,8 @@ class EventWriter:
                     one.stored.set_exception(problem)
                     one.stored.exception()  # its caller may have been cancelled
             return
+        for product, count in Counter(row.product for row, new in zip(rows, stored, strict=True) if new).items():
+            self._figures.count("cuvee_events_written_total", product, by=count)
         at = 0
         for one in group:
             if not one.stored.done():

@@ -128,6 +128,10 @@ class Budget:
         """The way to ask for one run of the pipeline, which has until ``deadline`` (monotonic)."""
         return BudgetedAsk(self, deadline, loop)
 
+    def open(self) -> dict[str, bool]:
+        """By source, whether its circuit is open."""
+        return {name: not lane.breaker.closed for name, lane in list(self._lanes.items())}
+
     def close(self) -> None:
         """Let idle threads go."""
         for lane in self._lanes.values():

@@ -11,6 +11,8 @@ import structlog
 from cuvee.data.store import Store
 from cuvee.data.store.rows import ExposureRow, now
 from cuvee.serving.lists.answers import Made
+from cuvee.serving.telemetry.figures import Figures
+from cuvee.serving.telemetry.store import StoreTimes
 from cuvee.serving.threads import Threads
 from cuvee.v1 import recommendation_pb2 as pb
 
@@ -27,8 +29,9 @@ GROUP = 1000
 class Exposures:
     """Keeps what was shown."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, figures: Figures) -> None:
         self._store = store
+        self._timed = StoreTimes(figures, "write_exposures")
         self._threads = Threads("exposures", 1)
         self._waiting: deque[list[ExposureRow]] = deque()
         self._rows = 0
@@ -58,7 +61,8 @@ class Exposures:
             while self._waiting and len(group) < GROUP:
                 group += self._waiting.popleft()
             try:
-                await self._threads.submit(self._store.write_exposures, group)
+                with self._timed.started():
+                    await self._threads.submit(self._store.write_exposures, group)
             except Exception as problem:  # noqa: BLE001 - a list that was shown needs no log to have been good
                 log.warning("exposures left out", count=len(group), problem=type(problem).__name__)
             self._rows -= len(group)

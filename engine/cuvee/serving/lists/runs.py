@@ -20,6 +20,8 @@ from cuvee.serving.lists.core import Core, Hold, Lost, Offer
 from cuvee.serving.lists.edge import Row, assemble
 from cuvee.serving.lists.hooks import Hooks
 from cuvee.serving.lists.reasons import explain
+from cuvee.serving.telemetry.figures import Figures
+from cuvee.serving.telemetry.shown import Shown
 
 __all__ = ["Runs"]
 
@@ -36,12 +38,20 @@ class Runs:
     that they cannot keep the core from single ones.
     """
 
-    def __init__(self, product: str, limits: Limits, hooks: Hooks, core: Core) -> None:
+    def __init__(self, product: str, limits: Limits, hooks: Hooks, core: Core, figures: Figures) -> None:
         self.budget = Budget(product, core, limits.threads, patience=limits.deadline / 4)
+        self._shown = Shown(figures, product)
+        figures.watch("cuvee_circuit_open", lambda: {(product, name): up for name, up in self.budget.open().items()})
+        figures.watch("cuvee_queue_rows", lambda: {(product,): self._rows.waiting})
         self._hooks = hooks
         self._limit = limits.deadline
         self._bulk = asyncio.Semaphore(max(1, limits.threads // 4))
         self._rows: Batcher[Row, Made] = Batcher(core, self._begin)
+
+    @property
+    def silent(self) -> bool:
+        """Whether no source has answered of late, though some were asked."""
+        return self._shown.silent
 
     async def ask(self, row: Row, deadline: float) -> Made:
         """One row's list, made together with whatever else waits."""
@@ -55,7 +65,7 @@ class Runs:
             return await self._rows.ask_many(rows, min(deadline, time.monotonic() + BULK_PATIENCE * self._limit))
 
     def _begin(self, rows: Sequence[Row], deadline: float, loop: asyncio.AbstractEventLoop) -> _Run:
-        return _Run(self.budget, self._hooks, rows, deadline, loop)
+        return _Run(self.budget, self._hooks, self._shown, rows, deadline, loop)
 
     def close(self) -> None:
         """Let idle threads go."""
@@ -69,11 +79,13 @@ class _Run:
         self,
         budget: Budget,
         hooks: Hooks,
+        shown: Shown,
         rows: Sequence[Row],
         deadline: float,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._budget, self._hooks, self._deadline, self._loop = budget, hooks, deadline, loop
+        self._shown = shown
         self._parts = [_Part(rows, budget.ask(deadline, loop))]
         self._made: list[Made | Exception] = []
 
@@ -120,6 +132,9 @@ class _Run:
                 _log(plan.product, report)
         if self._hooks.observes:
             self._loop.call_soon_threadsafe(self._hooks.observe, question.queries, answer)
+        troubled = [row.history_failed or row.store_failed is not None for row in part.rows]
+        shows, usual = question.listed is None, question.segment is None
+        self._shown.note(part.rows[0].served.snapshot, answer, troubled, shows=shows, usual=usual)
         return answers_of(part.rows, answer, reasons)
 
 

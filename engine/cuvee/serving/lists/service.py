@@ -26,6 +26,7 @@ from cuvee.serving.lists.users import StoredUsers
 from cuvee.serving.live.growth import Growth
 from cuvee.serving.live.products import Products, Served
 from cuvee.serving.status import problem_of
+from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.workers.suspects import Marks
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
@@ -45,6 +46,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         exposures: Exposures | None = None,
         growth: Growth | None = None,
         marks: Marks | None = None,
+        figures: Figures | None = None,
     ) -> None:
         """Without ``stored`` and ``growth`` users and items are as they were imported.
 
@@ -57,7 +59,10 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         self._hooks = Hooks(registry, limits.threads)
         self._edge = Edge(self._hooks, limits.threads, stored, growth)
         self._core = Core(marks)
-        self._runs: Mapping[str, Runs] = {name: Runs(name, limits, self._hooks, self._core) for name in products.served}
+        figures = figures or Figures()
+        self._runs: Mapping[str, Runs] = {
+            name: Runs(name, limits, self._hooks, self._core, figures) for name in products.served
+        }
 
     def _current(self, product: str) -> Served:
         return self._products.current(check_id("product", product, required=True))
@@ -161,6 +166,10 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
     ) -> pb.RecommendUsersResponse:
         """Not built yet."""
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "RecommendUsers is not offered by this server")
+
+    def silent(self) -> Mapping[str, bool]:
+        """By product, whether none of its sources has answered of late, though they were asked."""
+        return {name: runs.silent for name, runs in self._runs.items()}
 
     def close(self) -> None:
         """Let idle threads go."""

@@ -20,6 +20,8 @@ from cuvee.data.store.rows import History, UserRow, UserState
 from cuvee.errors import DegradedReason, UnavailableError
 from cuvee.serving.deadline import left_until
 from cuvee.serving.lists.breaker import Breaker
+from cuvee.serving.telemetry.figures import Figures
+from cuvee.serving.telemetry.store import StoreTimes
 from cuvee.serving.threads import AllTaken, Threads
 
 if TYPE_CHECKING:
@@ -113,8 +115,9 @@ class _Line:
 class StoredUsers:
     """Reads users for requests, in threads of its own and behind a circuit breaker."""
 
-    def __init__(self, store: Store, slots: int) -> None:
+    def __init__(self, store: Store, slots: int, figures: Figures) -> None:
         self._store = store
+        self._timed = StoreTimes(figures, "read_users")
         self._threads = Threads("store-reading", slots)
         self._breaker = Breaker()
         self._kept: OrderedDict[tuple[str, str], Known] = OrderedDict()
@@ -244,7 +247,8 @@ class StoredUsers:
             return
         longest = max(one.until for one in batch) - asyncio.get_running_loop().time()
         try:
-            deliver = await self._threads.in_turn(longest, work)
+            with self._timed.started():
+                deliver = await self._threads.in_turn(longest, work)
         except TimeoutError:
             self._breaker.failed(leave)
             _fail(batch, _too_late())

@@ -77,6 +77,7 @@ class Figures:
         self._counters: dict[str, dict[Labels, Counter]] = {}
         self._histograms: dict[str, dict[Labels, Histogram]] = {}
         self._read: dict[str, list[Callable[[], Readings]]] = {}
+        self._before: list[Callable[[], None]] = []
 
     def count(self, name: str, *labels: str, by: float = 1.0) -> None:
         """Add to a counter, from any thread.
@@ -118,8 +119,17 @@ class Figures:
         with self._lock:
             self._read.setdefault(name, []).append(read)
 
+    def before(self, call: Callable[[], None]) -> None:
+        """Have this called, on the event loop, before anything is read: what was put aside is counted then."""
+        self._before.append(call)
+
     def samples(self) -> Iterator[Sample]:
         """Everything at this moment; on the event loop."""
+        for call in list(self._before):
+            try:
+                call()
+            except Exception:
+                log.exception("figures cannot be counted")
         with self._lock:
             counters = {name: list(series.items()) for name, series in self._counters.items()}
             histograms = {name: list(series.items()) for name, series in self._histograms.items()}

@@ -84,7 +84,8 @@ NAMED: Mapping[str, Named] = {
     "cuvee_snapshot_created_timestamp_seconds": _gauge("When the models in use were fitted.", "product"),
     "cuvee_snapshot_info": _gauge("1 for the models in use and the configuration.", "product", "version", "revision"),
     "cuvee_model_info": _gauge(
-        "1 for the version that a source's newest answer named.", "product", "source", "version"
+        "1 for a source's model in use, with its plugin and version; 0 where it could not be loaded.",
+        "product", "source", "plugin", "plugin_version", "version",
     ),
     "cuvee_catalogue_items": _gauge("Items that may be asked for, new ones included.", "product"),
     # store
@@ -97,7 +98,8 @@ NAMED: Mapping[str, Named] = {
     # health
     "cuvee_serving": _gauge("1 while grpc.health.v1 says SERVING of a service or product.", "service"),
     "cuvee_not_serving": _gauge("1 for a service or product that is NOT_SERVING, and why.", "service", "reason"),
-    # the process
+    # the processes
+    "cuvee_worker_up": _gauge("1 while a worker tells its figures; 0: it hangs, or is gone."),
     "cuvee_build_info": _gauge("1 for the version of Cuvée.", "version"),
     "cuvee_process_start_timestamp_seconds": _gauge("When this process began."),
     "cuvee_process_cpu_seconds_total": _counter("Seconds of processor time of this process."),

@@ -25,7 +25,7 @@ from types import FrameType
 import structlog
 
 from cuvee.serving.workers.suspects import Board
-from cuvee.serving.workers.worker import READY, Worker
+from cuvee.serving.workers.worker import ASIDE, READY, Worker
 
 __all__ = ["supervise"]
 
@@ -67,7 +67,7 @@ class _Running:
     ready: bool = False
 
 
-def supervise(n: int, work: Callable[[Worker], int], address: str, grace: float) -> int:
+def supervise(n: int, work: Callable[[Worker], int], address: str, grace: float, *, aside: bool = False) -> int:
     """Run workers until SIGTERM or SIGINT, then let each finish its running calls.
 
     Args:
@@ -75,22 +75,25 @@ def supervise(n: int, work: Callable[[Worker], int], address: str, grace: float)
         work: what a worker does in its own process; its exit code.
         address: what they listen on, for the log.
         grace: seconds that they take to end at most.
+        aside: run one process more, with the number 0, that exports the figures of the others.
 
     Returns:
         The exit code: 0, or that of a worker that could not start at all.
     """
     gc.collect()
     gc.freeze()  # objects that the collector ignores are not written to, so their pages stay shared
-    return _Supervisor(n, work, address, grace).run()
+    return _Supervisor(n, work, address, grace, aside=aside).run()
 
 
 class _Supervisor:
-    def __init__(self, n: int, work: Callable[[Worker], int], address: str, grace: float) -> None:
+    def __init__(self, n: int, work: Callable[[Worker], int], address: str, grace: float, *, aside: bool) -> None:
         self._work, self._address, self._grace = work, address, grace
         self._running: dict[int, _Running] = {}
         self._due = {1: 0.0, **dict.fromkeys(range(2, n + 1), math.inf)}
         """When stopped workers are to be started. The others wait for the first one, so that a load error is
         reported once, and files that it has read are cached."""
+        if aside:
+            self._due[ASIDE] = 0.0
         self._short = dict.fromkeys(self._due, 0)
         """How many short-lived workers there were in a row."""
         self._began = False
@@ -114,7 +117,7 @@ class _Supervisor:
         while self._running or not self._stopping:
             now = time.monotonic()
             if self._stopping and not sent:
-                log.info("stopping", workers=len(self._running), grace=self._grace)
+                log.info("stopping", workers=len(self._running.keys() - {ASIDE}), grace=self._grace)
                 sent, ends = True, now + self._grace + KILL_AFTER
                 self._send(signal.SIGTERM)
             if sent and not killed and now > ends:
@@ -157,7 +160,8 @@ class _Supervisor:
         os.set_blocking(says, False)
         sys.stdout.flush()
         sys.stderr.flush()
-        marks = self._board.marks(number)
+        # what exports figures asks no source
+        marks = Board().marks() if number == ASIDE else self._board.marks(number)
         pid = os.fork()
         if pid == 0:
             self._become(Worker(number, hears, supervisor, marks), says, keeps)
@@ -214,10 +218,11 @@ class _Supervisor:
         running.ready = True
         seconds = round(time.monotonic() - running.since, 3)
         log.info("worker ready", worker=running.number, pid=running.pid, seconds=seconds)
-        self._due = {number: 0.0 if due == math.inf else due for number, due in self._due.items()}
+        if running.number != ASIDE:
+            self._due = {number: 0.0 if due == math.inf else due for number, due in self._due.items()}
         if not self._began and not self._due and all(one.ready for one in self._running.values()):
             self._began = True
-            log.info("workers ready", address=self._address, workers=len(self._running))
+            log.info("workers ready", address=self._address, workers=len(self._running.keys() - {ASIDE}))
 
     def _bury(self, running: _Running) -> None:
         _, status = os.waitpid(running.pid, 0)
@@ -268,7 +273,7 @@ class _Supervisor:
 
     def _inside(self, running: _Running, seconds: float) -> str | None:
         """The source that a worker has been inside of for so long, if there is one."""
-        found = self._board.inside(running.number)
+        found = None if running.number == ASIDE else self._board.inside(running.number)
         return found.source if found and time.monotonic() - found.since > seconds else None
 
     def _suspect(self, running: _Running, seconds: float) -> None:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from cuvee.serving.workers.suspects import Marks
 
-__all__ = ["BEAT", "BEAT_EVERY", "READY", "Worker"]
+__all__ = ["ASIDE", "BEAT", "BEAT_EVERY", "READY", "Worker"]
+
+ASIDE = 0
+"""The number of the process that answers no callers: it exports the workers' figures."""
 
 READY, BEAT = b"r", b"."
 BEAT_EVERY = 1.0
@@ -37,13 +40,17 @@ class Worker:
         """Report that it is ready."""
         self._say(READY)
 
+    def beat(self) -> None:
+        """Give a sign of life."""
+        self._say(BEAT)
+
     async def live(self, stop: asyncio.Event) -> None:
         """Send heartbeats until cancelled; set ``stop`` when the supervisor is gone."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self.supervisor, stop.set)
         try:
             while not stop.is_set():
-                self._say(BEAT)
+                self.beat()
                 await asyncio.sleep(BEAT_EVERY)
         finally:
             loop.remove_reader(self.supervisor)
