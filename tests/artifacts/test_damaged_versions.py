@@ -10,17 +10,15 @@ from typing import Any
 
 import pytest
 from cuvee.artifacts.snapshot import load_snapshot
-from cuvee.artifacts.versions import ArtifactRoot
+from cuvee.artifacts.versions import ArtifactRoot, digest_of
 from cuvee.cli import main
 from cuvee.config import load_settings
 from cuvee.errors import ArtifactError
 from cuvee.registry import Registry
-from cuvee.testing import two_tribes
 from fsspec.implementations.memory import MemoryFileSystem
 
 from .test_versions import publish
 
-TESTS = Path(__file__).parents[1]
 HOSTILE = ["../../outside.npy", "/tmp/cuvee-outside.npy", "a/../../x.npy", "..", "./weights.npy", "a//b.npy", "",
            "..\\outside.npy", "weights.npy/", "we\0ights.npy"]  # fmt: skip
 
@@ -28,6 +26,7 @@ HOSTILE = ["../../outside.npy", "/tmp/cuvee-outside.npy", "a/../../x.npy", "..",
 def changed(text: bytes | str, change: Callable[[dict[str, Any]], None]) -> bytes:
     found = json.loads(text)
     change(found)
+    found["digest"] = digest_of(found)
     return json.dumps(found).encode()
 
 
@@ -143,20 +142,6 @@ def one_array_flipped(folder: Path) -> None:
 
 DAMAGES = [no_json, no_text, empty, a_list, a_folder, foreign, arrays_cut, arrays_flipped, arrays_gone,
            one_array_flipped]  # fmt: skip
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A configuration with its data, fitted twice."""
-    monkeypatch.syspath_prepend(str(TESTS / "toyplugin"))
-    shutil.copytree(TESTS / "cli/good", tmp_path, dirs_exist_ok=True)
-    (tmp_path / "data").mkdir()
-    two_tribes().data.save(tmp_path / "data" / "toys")
-    for _ in range(2):
-        with pytest.raises(SystemExit) as ended:
-            main(["fit", "--config", str(tmp_path / "cuvee.toml"), "--json"])
-        assert not ended.value.code
-    return tmp_path
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

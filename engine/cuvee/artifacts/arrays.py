@@ -34,7 +34,8 @@ def _mapped(path: Path) -> npt.NDArray[Any]:
     key = (str(path), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
     mapped = _MAPPED.get(key)
     if mapped is None:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        # this reads npy alone: np.load would open archives as well
+        mapped = np.lib.format.open_memmap(path, mode="r")
         _MAPPED[key] = mapped
     return mapped
 
@@ -51,8 +52,9 @@ def load_arrays(directory: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
         path = directory / f"{name}.npy"
         try:
             mapped = _mapped(path)
-        except (OSError, ValueError) as problem:
-            raise ArtifactError(f"cannot read {path} ({problem}); run `cuvee fit` again") from problem
+        except Exception as problem:  # numpy's parser of headers raises whatever it meets
+            why = str(problem) or type(problem).__name__
+            raise ArtifactError(f"cannot read {path} ({why}); run `cuvee fit` again") from problem
         # a plain view: every small operation on the memmap subclass is slower
         loaded[name] = mapped.view(np.ndarray)
     return loaded

@@ -8,6 +8,7 @@ a remote version is fetched once into a local cache, so that arrays can be memor
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -15,14 +16,14 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import fsspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from cuvee.errors import ArtifactError
 
-__all__ = ["CATALOG", "ArtifactRoot", "FileEntry", "Manifest", "ModelEntry"]
+__all__ = ["CATALOG", "ArtifactRoot", "FileEntry", "Manifest", "ModelEntry", "digest_of"]
 
 _VERSION = re.compile(r"\d{8}T\d{6}\d{3}Z")
 MANIFEST = "manifest.json"
@@ -113,6 +114,12 @@ class Manifest(_Entry):
     """Files of the fitted catalogue, where it differs from the imported one."""
 
 
+def digest_of(manifest: Mapping[str, Any]) -> str:
+    """The sha256 of a manifest as read from JSON, without its own ``digest``: a flipped bit may leave valid JSON."""
+    rest = {name: value for name, value in manifest.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -174,7 +181,8 @@ class ArtifactRoot:
 
     def publish(self, workspace: Path, manifest: Manifest) -> None:
         """Publish the folder ``workspace`` as the version that ``manifest`` describes, in one step."""
-        (workspace / MANIFEST).write_text(manifest.model_dump_json(indent=1))
+        told = json.loads(manifest.model_dump_json())
+        (workspace / MANIFEST).write_text(json.dumps(told | {"digest": digest_of(told)}, indent=1))
         target = self._join(manifest.product, manifest.version)
         if self._local:
             workspace.chmod(0o755)
@@ -209,9 +217,15 @@ class ArtifactRoot:
             there = ", ".join(self.versions(product)) or "none"
             raise ArtifactError(f"product {product!r} has no version {version!r}; there are: {there}")
         try:
-            found = Manifest.model_validate_json(text)
+            told = json.loads(text)
+            if not isinstance(told, dict) or told.pop("digest", "") != digest_of(told):
+                why = "is damaged, or of an older Cuvée: its digest differs"
+                raise ArtifactError(f"{path} {why}; run `cuvee fit` again")
+            found = Manifest.model_validate_json(json.dumps(told))
         except ValidationError as problem:
             raise ArtifactError(f"{path} is damaged: {problem.errors()[0]['msg']}; run `cuvee fit` again") from problem
+        except (ValueError, RecursionError) as problem:
+            raise ArtifactError(f"{path} is damaged: it is no JSON; run `cuvee fit` again") from problem
         if (found.product, found.version) != (product, version):
             raise ArtifactError(
                 f"{path} is of version {found.version} of product {found.product!r}, and lies where another should; "
