@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from cuvee.cli.ask.calling import ask
+from cuvee.cli.ask.calling import Server, ask
 from cuvee.cli.ask.render import show_answer
 from cuvee.cli.terminal.tables import plain_table, show_table
 from cuvee.v1 import recommendation_pb2 as pb
@@ -61,7 +61,7 @@ def outage_and_swap(place: Place, models: subprocess.Popen[bytes], running: Exit
 
 
 def _asked(place: Place) -> pb.RecommendResponse:
-    return ask(place.address, lambda c: c.recommend(PRODUCT, context_item_ids=STAR_WARS, page_size=5))
+    return ask(Server(place.address), lambda c: c.recommend(PRODUCT, context_item_ids=STAR_WARS, page_size=5))
 
 
 def _show(place: Place) -> None:

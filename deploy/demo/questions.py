@@ -6,7 +6,7 @@ import csv
 import sys
 from pathlib import Path
 
-from cuvee.cli.ask.calling import ask
+from cuvee.cli.ask.calling import Server, ask
 from cuvee.cli.ask.render import show_answer
 from cuvee.client import profile
 from cuvee.v1 import events_pb2
@@ -30,7 +30,7 @@ def new_user() -> pb.UserProfile:
 
 def answers(place: Place) -> None:
     """Ask, and show."""
-    address = place.address
+    server = Server(place.address)
     heading("Answer 1: A user with a long history: 196")
     run("recommend", PRODUCT, "--user", "196", "--explain", environment=place.environment)
 
@@ -38,31 +38,31 @@ def answers(place: Place) -> None:
         "Answer 2: A brand-new user: 24 years old, an artist, fond of Film-Noir and Mystery; all of it in the request"
     )
     say("No history, so the weights of the segment 'cold' count, and who needs a history is not asked.")
-    show_answer(ask(address, lambda c: c.recommend(PRODUCT, "newcomer", profile=new_user(), page_size=10)), console)
+    show_answer(ask(server, lambda c: c.recommend(PRODUCT, "newcomer", profile=new_user(), page_size=10)), console)
 
     heading("Answer 3: An unknown user after three clicks: Star Wars, The Empire Strikes Back, Return of the Jedi")
     say("The clicks travel in the request (context_item_ids); nothing is stored, yet they change the answer.")
-    show_answer(ask(address, lambda c: c.recommend(PRODUCT, context_item_ids=STAR_WARS, page_size=10)), console)
+    show_answer(ask(server, lambda c: c.recommend(PRODUCT, context_item_ids=STAR_WARS, page_size=10)), console)
 
     with NEW_FILM.open() as file:
         film = next(csv.DictReader(file))
     heading(f"Answer 4: The new film: {film['title']}, {film['genres'].replace('|', ', ')}; rated by nobody")
     say("For the same new user, whose taste it meets. Who learns from events alone can have no opinion of it.")
-    answer = ask(address, lambda c: c.recommend(PRODUCT, profile=new_user(), page_size=20))
+    answer = ask(server, lambda c: c.recommend(PRODUCT, profile=new_user(), page_size=20))
     show_answer(answer, console, mark=lambda item: item == film["id"])
     tell_where(answer, film["id"], film["title"])
 
     heading("Answer 5: Rank: the caller's own list, in order for user 196")
     listed = ["1", "50", "98", "100", "181", film["id"]]
-    show_answer(ask(address, lambda c: c.rank(PRODUCT, listed, "196")), console, mark=lambda item: item == film["id"])
+    show_answer(ask(server, lambda c: c.rank(PRODUCT, listed, "196")), console, mark=lambda item: item == film["id"])
 
     heading("Answer 6: An event is written, and the next list knows it: somebody new clicks on Star Wars")
     click = events_pb2.Event(
         product=PRODUCT, user_id="clicker", item_id=STAR_WARS[0], type=events_pb2.EVENT_TYPE_CLICK, event_id="1"
     )
-    ask(address, lambda c: c.events.WriteEvents(events_pb2.WriteEventsRequest(events=[click]), timeout=2))
+    ask(server, lambda c: c.events.WriteEvents(events_pb2.WriteEventsRequest(events=[click]), timeout=2))
     say("The click is in the store, which every server process reads; no model was fitted.")
-    show_answer(ask(address, lambda c: c.recommend(PRODUCT, "clicker", page_size=5)), console)
+    show_answer(ask(server, lambda c: c.recommend(PRODUCT, "clicker", page_size=5)), console)
 
 
 def tell_where(answer: pb.RecommendResponse, item: str, name: str) -> None:

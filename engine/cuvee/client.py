@@ -13,6 +13,9 @@
         event = Event(product="movies", user_id="196", item_id="50", type=EVENT_TYPE_VIEW, event_id="a1")
         cuvee.events.WriteEvents(WriteEventsRequest(events=[event]), timeout=2)
 
+    with Client("cuvee.example:50051", tls="ca.pem", token=os.environ["CUVEE_TOKEN"]) as cuvee:
+        ...
+
 ``events`` and ``catalog`` are the generated stubs of those services. Methods return the messages of
 ``cuvee.v1`` and raise ``grpc.RpcError``; :func:`failure_of` reads what such an error says.
 """
@@ -31,11 +34,12 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from cuvee.channels import Tls, TlsFiles, channel, channel_aio
 from cuvee.v1 import catalog_pb2_grpc, events_pb2_grpc
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
 
-__all__ = ["AsyncClient", "Client", "Failure", "failure_of", "profile"]
+__all__ = ["AsyncClient", "Client", "Failure", "TlsFiles", "failure_of", "profile"]
 
 Attribute: TypeAlias = str | float | bool | Sequence[str] | None
 
@@ -243,13 +247,9 @@ class Client(
 ):
     """Calls that wait for the answer. May be used by many threads at once."""
 
-    def __init__(self, target: str, credentials: grpc.ChannelCredentials | None = None) -> None:
-        """``target`` is host:port; without ``credentials`` nothing is encrypted."""
-        self.channel = (
-            grpc.secure_channel(target, credentials, _OPTIONS)
-            if credentials
-            else grpc.insecure_channel(target, _OPTIONS)
-        )
+    def __init__(self, target: str, tls: Tls | None = None, *, token: str | None = None) -> None:
+        """``target`` is host:port; ``tls``, without which nothing is encrypted, is True or the PEM file of a CA."""
+        self.channel = channel(target, _OPTIONS, token, tls)
         self._stub = rpc.RecommendationServiceStub(self.channel)
         self._health = health_pb2_grpc.HealthStub(self.channel)
         self.events = events_pb2_grpc.EventServiceStub(self.channel)
@@ -279,13 +279,9 @@ class AsyncClient(
 ):
     """Calls that are awaited, on the running loop."""
 
-    def __init__(self, target: str, credentials: grpc.ChannelCredentials | None = None) -> None:
-        """``target`` is host:port; without ``credentials`` nothing is encrypted."""
-        self.channel = (
-            grpc.aio.secure_channel(target, credentials, _OPTIONS)
-            if credentials
-            else grpc.aio.insecure_channel(target, _OPTIONS)
-        )
+    def __init__(self, target: str, tls: Tls | None = None, *, token: str | None = None) -> None:
+        """As :class:`Client`'s."""
+        self.channel = channel_aio(target, _OPTIONS, token, tls)
         self._stub = rpc.RecommendationServiceStub(self.channel)
         self._health = health_pb2_grpc.HealthStub(self.channel)
         self.events: events_pb2_grpc.EventServiceAsyncStub = events_pb2_grpc.EventServiceStub(self.channel)

@@ -83,6 +83,7 @@ def _checked(config: Path) -> tuple[Settings, Registry]:
     from cuvee.config import read_settings
     from cuvee.data.imported import imported_data
     from cuvee.errors import ConfigError, CuveeError, Mistake
+    from cuvee.serving.access.access import access_mistakes
 
     registry = open_registry()
     settings, mistakes = read_settings(config, registry)
@@ -98,6 +99,8 @@ def _checked(config: Path) -> tuple[Settings, Registry]:
                 mistakes += [Mistake(file, f"rules.{at}", m.message) for m in problem.mistakes]
             except (CuveeError, ValidationError):  # there is no catalogue, or the mistake is reported already
                 continue
+    if settings is not None:
+        mistakes += access_mistakes(settings)
     if mistakes or settings is None:
         raise ConfigError(mistakes)
     return settings, registry
@@ -114,7 +117,9 @@ def warnings_of(settings: Settings, registry: Registry) -> Iterator[str]:
     from cuvee.artifacts.snapshot import load_snapshot
     from cuvee.data.imported import imported_data, time_warnings
     from cuvee.errors import ConfigError, CuveeError
+    from cuvee.serving.access.access import access_warnings
 
+    yield from access_warnings(settings, settings.server.listen)
     used = {name for product in settings.products.values() for name in product.recommenders}
     for name in settings.recommenders:
         if name not in used:

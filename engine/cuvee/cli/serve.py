@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cuvee.registry import Registry
     from cuvee.serving.telemetry.board import Slot
     from cuvee.serving.telemetry.export import Export
+    from cuvee.serving.workers.port import SharedPort
     from cuvee.serving.workers.worker import Worker
 
 __all__ = ["register"]
@@ -64,8 +65,10 @@ def serve(
 ) -> None:
     """Load and probe every product, then answer over gRPC until SIGTERM or Ctrl-C.
 
-    Running calls are finished before the processes end. SIGHUP changes
-    nothing. The log goes to stderr: JSON lines, or plain ones on a terminal.
+    Running calls are finished before the processes end. SIGHUP reads
+    certificates, tokens and keys again; servers also see for themselves when
+    these files change. The log goes to stderr: JSON lines, or plain ones on a
+    terminal.
     """
     if hasattr(signal, "SIGHUP"):  # until the server handles it, the signal would end the process
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -96,11 +99,14 @@ def _supervise(
     """Run workers, and exit with their exit code."""
     import cuvee.serving.server  # noqa: F401 - what is imported before the fork is shared
     from cuvee.serving import log
+    from cuvee.serving.access.exposure import check_exposure
     from cuvee.serving.workers.port import share
     from cuvee.serving.workers.supervisor import supervise
     from cuvee.serving.workers.worker import ASIDE
 
+    check_exposure(settings, listen)
     port = share(listen, others=reuse_port)
+    steered = share(settings.server.admin.listen, others=reuse_port) if settings.server.admin is not None else None
 
     def work(worker: Worker) -> int:
         log.configure(worker.number)
@@ -111,7 +117,7 @@ def _supervise(
             export.close()
             slot = export.board.slots[worker.number - 1]
         try:
-            _run(settings, registry, port.address, slot, reuse_port=True, worker=worker)
+            _run(settings, registry, port.address, slot, reuse_port=True, worker=worker, admin=steered)
         except CuveeError as problem:
             show(problem)
             return exit_code(problem)
@@ -130,13 +136,17 @@ def _run(
     *,
     reuse_port: bool,
     worker: Worker | None = None,
+    admin: SharedPort | None = None,
 ) -> None:
     """Serve in this process."""
     import asyncio
 
     from cuvee.serving.server import serve as serve_grpc
 
-    serving = serve_grpc(settings, registry, listen=listen, reuse_port=reuse_port, worker=worker, slot=slot)
+    where = admin.address if admin is not None else None
+    serving = serve_grpc(
+        settings, registry, listen=listen, reuse_port=reuse_port, worker=worker, slot=slot, admin=where
+    )
     if sys.platform == "win32":
         asyncio.run(serving)
     else:

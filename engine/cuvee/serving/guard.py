@@ -31,7 +31,7 @@ from cuvee.serving.status import code_of, status_of
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.rpcs import Rpc
 
-__all__ = ["Guard", "Malformed", "deadline_of", "incident_of"]
+__all__ = ["Guard", "Malformed", "deadline_of", "incident_of", "outcome_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -144,7 +144,7 @@ class Guard:
     def wrapped(self, handler: grpc.RpcMethodHandler[Any, Any], method: str) -> grpc.RpcMethodHandler[Any, Any]:
         """The handler of ``/package.Service/Method`` behind this guard.
 
-        Methods without an ``async`` handler stay as generated, and answer UNIMPLEMENTED.
+        Methods without an ``async`` handler answer UNIMPLEMENTED to callers who may call them.
         """
         read = _reader(handler.request_deserializer, method, self._pseudonyms)
         write = _writer(handler.response_serializer)
@@ -156,7 +156,7 @@ class Guard:
         if handler.stream_stream and inspect.isasyncgenfunction(handler.stream_stream):
             # single messages may be malformed: the handler is told so and continues
             return grpc.stream_stream_rpc_method_handler(self._both_ways(handler.stream_stream, method), read, write)
-        return handler
+        return grpc.unary_unary_rpc_method_handler(self._unary(_not_offered, method), read, write)
 
     def _unary(self, answer: Callable[[Any, Any], Awaitable[Any]], method: str) -> Any:
         door = self._gate.door(method)
@@ -166,28 +166,34 @@ class Guard:
             began = time.perf_counter()
             clock = self._clocks.start(deadline_of(context, self._longest))
             self._going += 1
+            problem: BaseException | None = None
             try:
                 caller = self._enter(request, context, door)
                 door.check(caller, request)
                 found = await answer(request, context)
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as cancelled:
+                problem = cancelled
                 if not clock.rang:
                     rpc.left()
                     raise
-                late = DeadlineExceeded("no answer within the deadline; allow more time or ask for less")
-                rpc.failed(late)
-                await _abort(context, late, method)
-            except grpc.aio.AbortError:
-                raise
-            except Exception as problem:  # noqa: BLE001 - unexpected errors are caught, logged and hidden here
+                problem = DeadlineExceeded("no answer within the deadline; allow more time or ask for less")
                 rpc.failed(problem)
                 await _abort(context, problem, method)
+            except grpc.aio.AbortError as aborted:
+                problem = aborted
+                raise
+            except Exception as unexpected:  # noqa: BLE001 - unexpected errors are caught, logged and hidden here
+                problem = unexpected
+                rpc.failed(unexpected)
+                await _abort(context, unexpected, method)
             else:
                 rpc.answered(began)
                 return found
             finally:
                 self._clocks.stop(clock)
                 self._going -= 1
+                if door.audited:
+                    door.note(request, context, outcome_of(problem))
 
         return guarded
 
@@ -199,7 +205,7 @@ class Guard:
             door.check(caller, request)
             return answer(request, context)
 
-        return self._stream(begin, method)
+        return self._stream(begin, method, door)
 
     def _both_ways(self, answer: Callable[[Any, Any], AsyncIterator[Any]], method: str) -> Any:
         door = self._gate.door(method)
@@ -208,29 +214,52 @@ class Guard:
             caller = self._enter(requests, context, door)
             return answer(door.each(requests, caller, context, Malformed), context)
 
-        return self._stream(begin, method)
+        return self._stream(begin, method, door)
 
-    def _stream(self, begin: Callable[[Any, Context], AsyncIterator[Any]], method: str) -> Any:
+    def _stream(self, begin: Callable[[Any, Context], AsyncIterator[Any]], method: str, door: Door) -> Any:
         rpc = Rpc(self._figures, method)
 
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
             self._going += 1
+            problem: BaseException | None = None
             try:
                 async for one in begin(request, context):
                     yield one
                 rpc.ended()
-            except (asyncio.CancelledError, GeneratorExit):
+            except (asyncio.CancelledError, GeneratorExit) as left:
+                problem = left
                 rpc.left()
                 raise
-            except grpc.aio.AbortError:
+            except grpc.aio.AbortError as aborted:
+                problem = aborted
                 raise
-            except Exception as problem:  # noqa: BLE001 - as above
-                rpc.failed(problem)
-                await _abort(context, problem, method)
+            except Exception as unexpected:  # noqa: BLE001 - as above
+                problem = unexpected
+                rpc.failed(unexpected)
+                await _abort(context, unexpected, method)
             finally:
                 self._going -= 1
+                if door.audited:
+                    door.note(request, context, outcome_of(problem))
 
         return guarded
+
+
+async def _not_offered(_request: Any, context: Context) -> NoReturn:
+    """Stands for a method that was not built yet."""
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server does not offer that")
+    raise AssertionError("abort raises")
+
+
+def outcome_of(problem: BaseException | None) -> str:
+    """The name of the gRPC code that a call ends with."""
+    if problem is None:
+        return "OK"
+    if isinstance(problem, asyncio.CancelledError | GeneratorExit):
+        return "CANCELLED"
+    if isinstance(problem, grpc.aio.AbortError):
+        return "UNIMPLEMENTED"  # servicers raise errors of the tree; they abort for nothing else
+    return str(code_pb2.Code.Name(code_of(problem)[0]))
 
 
 class _Guarded:

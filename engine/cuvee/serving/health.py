@@ -10,17 +10,22 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from cuvee.serving.telemetry.figures import Figures, Readings
+from cuvee.v1 import admin_pb2
 from cuvee.v1 import recommendation_pb2 as pb
 
-__all__ = ["LOADING", "SERVICE", "Health"]
+__all__ = ["ADMIN_SERVICE", "CERTIFICATE", "EXPIRED", "LOADING", "SERVICE", "Health"]
 
 log = structlog.get_logger(__name__)
 
 SERVICE: str = pb.DESCRIPTOR.services_by_name["RecommendationService"].full_name
 """cuvee.v1.RecommendationService"""
+ADMIN_SERVICE: str = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
+"""cuvee.v1.AdminService"""
+CERTIFICATE = "server.tls"
+"""NOT_SERVING where the server's own certificate has expired; no product can have this name."""
 WHOLE = "server"
 """The name of the whole server in figures; gRPC's own is empty."""
-LOADING, STOPPING, NO_SOURCE = "LOADING", "STOPPING", "NO_SOURCE"
+LOADING, STOPPING, NO_SOURCE, EXPIRED = "LOADING", "STOPPING", "NO_SOURCE", "EXPIRED"
 LOOK = 0.5
 """Seconds between two looks at which products no source answers for."""
 

@@ -8,20 +8,21 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 import grpc.aio
 import structlog
 from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection_pb2_grpc as reflection_grpc
 
 from cuvee.artifacts.snapshot import Snapshot, load_snapshot
 from cuvee.config import ServerConfig, Settings
-from cuvee.errors import ConfigError, CuveeError, Mistake, OperatorError
+from cuvee.errors import CuveeError, OperatorError
 from cuvee.registry import Registry
+from cuvee.serving.access.access import Access
 from cuvee.serving.guard import Guard
-from cuvee.serving.health import SERVICE, Health
+from cuvee.serving.health import ADMIN_SERVICE, CERTIFICATE, SERVICE, Health
 from cuvee.serving.lists.probe import probe
 from cuvee.serving.lists.service import RecommendationServicer
 from cuvee.serving.live.products import Products, Served
@@ -34,6 +35,7 @@ from cuvee.serving.telemetry.publishing import publish
 from cuvee.serving.threads import Threads
 from cuvee.serving.with_store import StoreServices
 from cuvee.serving.workers.worker import Worker
+from cuvee.v1 import admin_pb2_grpc
 from cuvee.v1 import recommendation_pb2_grpc as rpc
 
 __all__ = ["Ready", "serve"]
@@ -68,37 +70,13 @@ def _options(config: ServerConfig, *, reuse_port: bool) -> list[tuple[str, int]]
     ]
 
 
-def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    tls = settings.server.tls
-    if tls is None:
-        return None
-    mistakes: list[Mistake] = []
-
-    def read(key: str, path: Path) -> bytes:
-        try:
-            return (settings.root / path).read_bytes()
-        except OSError as problem:
-            mistakes.append(
-                Mistake(str(settings.root / "cuvee.toml"), f"server.tls.{key}", f"cannot be read: {problem}")
-            )
-            return b""
-
-    private, certificate = read("key", tls.key), read("certificate", tls.certificate)
-    clients = read("client_ca", tls.client_ca) if tls.client_ca else None
-    if mistakes:
-        raise ConfigError(mistakes)
-    return grpc.ssl_server_credentials([(private, certificate)], clients, require_client_auth=clients is not None)
-
-
-def _bind(server: grpc.aio.Server, listen: str, settings: Settings) -> str:
+def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> str:
     """Listen; returns the address with the actual port."""
-    credentials = _credentials(settings)
     try:
         port = server.add_secure_port(listen, credentials) if credentials else server.add_insecure_port(listen)
     except RuntimeError:
-        what = " with the certificate and key of [server.tls]" if credentials else ""
         raise OperatorError(
-            f"cannot listen on {listen}{what}: is another server there already? Stop it, or give another --listen"
+            f"cannot listen on {listen}: is another server there already? Stop it, or give another address"
         ) from None
     host, colon, _ = listen.rpartition(":")
     return listen if listen.startswith("unix") else f"{host}{colon}{port}"
@@ -187,43 +165,58 @@ class _Loading:
         return snapshot.version, snapshot.problems
 
 
-def _stop_on_signals() -> asyncio.Event:
+def _stop_on_signals(hung_up: Callable[[], None]) -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if hasattr(signal, "SIGHUP"):  # there is none on Windows
-        loop.add_signal_handler(signal.SIGHUP, _hung_up)
+        loop.add_signal_handler(signal.SIGHUP, hung_up)
     return stop
-
-
-def _hung_up() -> None:
-    """Log that SIGHUP changes nothing: many servers would read their configuration again."""
-    log.warning("SIGHUP ignored", hint="a new configuration or model is served after a restart: stop it by SIGTERM")
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """A server that was not started yet, and its parts."""
 
+    access: Access
     server: grpc.aio.Server
+    admin: grpc.aio.Server | None
+    """The server of ``[server.admin]``."""
     figures: Figures
     guard: Guard
     stored: StoreServices
     lists: RecommendationServicer
     health: Health
 
+    async def begin(self, listen: str, admin: str) -> str:
+        """Listen and answer; returns the address with the actual port."""
+        credentials = self.access.credentials()
+        address = _bind(self.server, listen, credentials)
+        if self.admin is not None:
+            log.info("listening for AdminService", address=_bind(self.admin, admin, credentials))
+            await self.admin.start()
+        await self.server.start()
+        log.info("listening", address=address)
+        return address
+
+    async def stop(self, seconds: float) -> None:
+        """Take no more calls, and wait for running ones, at most so long."""
+        servers = [self.server, *([self.admin] if self.admin is not None else [])]
+        await asyncio.gather(*(one.stop(max(seconds, 0.0)) for one in servers))
+
 
 async def _assembled(
-    settings: Settings, registry: Registry, products: Products, *, reuse_port: bool, worker: Worker | None
+    settings: Settings, registry: Registry, products: Products, listen: str, *, reuse_port: bool, worker: Worker | None
 ) -> _Parts:
-    """All services on one server."""
+    """All services on their servers."""
     config = settings.server
-    figures = Figures()
+    figures, access = Figures(), Access(settings, listen)
     watch_process(figures)
     watch_products(figures, products)
-    guard = Guard(config.limits.deadline, settings.privacy.pseudonyms, figures)
+    guard = Guard(config.limits.deadline, settings.privacy.pseudonyms, figures, access.gate)
     server = grpc.aio.server(options=_options(config, reuse_port=reuse_port))
+    admin = grpc.aio.server(options=_options(config, reuse_port=reuse_port)) if config.admin is not None else None
     once = worker is None or worker.first
     stored = StoreServices(settings, registry, products, guard.leaving, figures, prunes=once)
     marks = worker.marks if worker else None
@@ -233,13 +226,22 @@ async def _assembled(
     guarded = guard.around(server)
     stored.attach(guarded)
     rpc.add_RecommendationServiceServicer_to_server(lists, guarded)
-    state = Health([*settings.products, *stored.names], figures)
+    steered = guard.around(admin) if admin is not None else guarded
+    unbuilt = admin_pb2_grpc.AdminServiceServicer()  # type: ignore[abstract] # it answers UNIMPLEMENTED
+    admin_pb2_grpc.add_AdminServiceServicer_to_server(unbuilt, steered)
+    certificate = [CERTIFICATE] if config.tls is not None else []
+    state = Health([*settings.products, *stored.names, *certificate], figures)
     await state.attach(server)
+    if admin is not None:
+        await state.attach(admin)
     if config.reflection:
-        reflection.enable_server_reflection(
-            [SERVICE, *stored.names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
-        )
-    return _Parts(server, figures, guard, stored, lists, state)
+        named = [SERVICE, *stored.names, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        told = {guarded: named, **({steered: [ADMIN_SERVICE]} if admin is not None else {})}
+        if admin is None:
+            named.append(ADMIN_SERVICE)
+        for where, names in told.items():
+            reflection_grpc.add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), where)
+    return _Parts(access, server, admin, figures, guard, stored, lists, state)
 
 
 def _leave_alone() -> None:
@@ -263,6 +265,7 @@ async def serve(
     reuse_port: bool = False,
     ready: Callable[[Ready], None] | None = None,
     worker: Worker | None = None,
+    admin: str | None = None,
     slot: Slot | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish running calls.
@@ -276,26 +279,23 @@ async def serve(
         ready: called when every product is loaded and probed, except those that cannot be served now.
         worker: set where this process is one of several on one port. It listens only when it is ready, since
             the kernel spreads callers over all listeners.
+        admin: where, instead of ``server.admin.listen``.
         slot: where this process leaves its figures; without it they are counted for nobody.
 
     Raises:
-        OperatorError: the port is taken, or no product can be loaded.
+        OperatorError: the port is taken, no product can be loaded, or strangers could reach a server that asks
+            for no credentials.
     """
     config = settings.server
     products = Products(settings.products)
-    parts = await _assembled(settings, registry, products, reuse_port=reuse_port, worker=worker)
-    server, guard, stored, state = parts.server, parts.guard, parts.stored, parts.health
     where = listen or config.listen
-
-    async def begin() -> str:
-        address = _bind(server, where, settings)
-        await server.start()
-        log.info("listening", address=address)
-        return address
-
-    stop = _stop_on_signals()
-    address = await begin() if worker is None else where
+    parts = await _assembled(settings, registry, products, where, reuse_port=reuse_port, worker=worker)
+    access, guard, stored, state = parts.access, parts.guard, parts.stored, parts.health
+    steered = admin or (config.admin.listen if config.admin is not None else "")
+    stop = _stop_on_signals(access.again)
+    address = await parts.begin(where, steered) if worker is None else where
     living = asyncio.ensure_future(worker.live(stop)) if worker is not None else None
+    watching = asyncio.ensure_future(access.run(state))
     ends = time.monotonic()
     stopping = asyncio.ensure_future(stop.wait())
     loading = _Loading(settings, registry, products, state, stored, worker)
@@ -307,7 +307,7 @@ async def serve(
             preparing.result()
             await state.serving("", SERVICE)
             if worker is not None:
-                address = await begin()
+                address = await parts.begin(where, steered)
                 worker.ready()
             _leave_alone()
             _tell(Ready(address, products.ready), settings, ready)
@@ -322,12 +322,14 @@ async def serve(
         preparing.cancel()
         following.cancel()
         stopping.cancel()
+        watching.cancel()
         if living is not None:
             living.cancel()
-        await server.stop(max(ends - time.monotonic(), 0))
+        await parts.stop(ends - time.monotonic())
         await stored.drain(min(config.shutdown_grace, 2.0))
         parts.lists.close()
         stored.close()
+        access.close()
         for served in products.served.values():
             if served is not None:
                 served.snapshot.close()

@@ -191,6 +191,6 @@ def test_a_hangup_ends_nobody(tmp_path: Path, number: signal.Signals):
     with supervised(tmp_path, "lives on") as running:
         until(lambda: running.events("workers ready"))
         running.process.send_signal(number)
-        until(lambda: running.events("SIGHUP ignored"))
+        until(lambda: running.events("SIGHUP: read again"))
         assert alive(running.process.pid)
         assert not running.events("worker ended", "worker ended, and is replaced")

@@ -201,12 +201,13 @@ def test_a_hangup_ends_nobody(few: Path, two: RunningServer):
     with run_server(few, environment=ENVIRONMENT) as one:
         for server in (one, two):
             server.process.send_signal(signal.SIGHUP)
-            until(lambda server=server: server.events("SIGHUP ignored"))
+            said = 1 + len(workers(server))
+            until(lambda server=server, said=said: len(server.events("SIGHUP: read again")) == said)
             assert len(server.client.recommend("toy", "viewer-001").items) == 5
         assert not workers(one), "one worker is the process itself"
     for pid in workers(two):
         os.kill(pid, signal.SIGHUP)
-    until(lambda: len(two.events("SIGHUP ignored")) == 3)
+    until(lambda: len(two.events("SIGHUP: read again")) == 5)
     assert len(workers(two)) == 2
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import grpc
 
-from cuvee.client import Client, failure_of
-from cuvee.errors import CuveeError, RequestError, UnavailableError
+from cuvee.client import Client, TlsFiles, failure_of
+from cuvee.errors import CuveeError, OperatorError, RequestError, UnavailableError
 
-__all__ = ["ask"]
+__all__ = ["Server", "ask"]
 
 A = TypeVar("A")
 
@@ -19,24 +22,52 @@ TO_BE_CHANGED = {
     grpc.StatusCode.NOT_FOUND: "not found",
     grpc.StatusCode.FAILED_PRECONDITION: "something on the server must change first",
     grpc.StatusCode.UNIMPLEMENTED: "this server does not offer that",
-    grpc.StatusCode.UNAUTHENTICATED: "the server wants credentials",
+    grpc.StatusCode.UNAUTHENTICATED: "the server wants other credentials (--token-file, CUVEE_TOKEN)",
     grpc.StatusCode.PERMISSION_DENIED: "these credentials do not allow that",
 }
 """Codes after which the same call would fail again."""
 
 
-def ask(address: str, call: Callable[[Client], A]) -> A:
+@dataclass(frozen=True)
+class Server:
+    """Where a server is, and how it is asked."""
+
+    address: str
+    token_file: Path | None = None
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    tls: bool = False
+
+    def client(self) -> Client:
+        """A client of it. Without ``token_file`` the token is that of the environment's CUVEE_TOKEN, if any.
+
+        Raises:
+            OperatorError: a file cannot be read.
+        """
+        encrypted = self.tls or self.ca is not None or self.certificate is not None
+        try:
+            token = self.token_file.read_text(encoding="utf-8") if self.token_file else os.environ.get("CUVEE_TOKEN")
+            tls = TlsFiles(self.ca, self.certificate, self.key) if encrypted else None
+            return Client(self.address, tls, token=(token or "").strip() or None)
+        except (OSError, UnicodeDecodeError) as problem:
+            said = problem.strerror if isinstance(problem, OSError) else "is no text"
+            raise OperatorError(f"a file with credentials cannot be read: {said}") from None
+
+
+def ask(server: Server, call: Callable[[Client], A]) -> A:
     """Make one call.
 
     Raises:
         RequestError: the caller must change something; names the field.
         UnavailableError: no server answers there, or it cannot answer now.
+        OperatorError: a file with credentials cannot be read.
     """
-    with Client(address) as client:
+    with server.client() as client:
         try:
             return call(client)
         except grpc.RpcError as problem:
-            raise _in_words(problem, address) from problem
+            raise _in_words(problem, server.address) from problem
 
 
 def _in_words(problem: grpc.RpcError, address: str) -> CuveeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,24 @@ DEFAULT_ADDRESS = "127.0.0.1:50051"
 AddressOption = Annotated[
     str, typer.Option("--address", envvar="CUVEE_ADDRESS", help="Where the server listens: host:port.")
 ]
+TokenOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        envvar="CUVEE_TOKEN_FILE",
+        help="A file with the token; otherwise the environment's CUVEE_TOKEN.",
+        show_default=False,
+    ),
+]
+TlsOption = Annotated[bool, typer.Option("--tls", help="Encrypt; the server's certificate is of a public authority.")]
+CaOption = Annotated[
+    Path | None,
+    typer.Option("--ca", envvar="CUVEE_CA", help="Encrypt; PEM of the server's authority.", show_default=False),
+]
+CertificateOption = Annotated[
+    Path | None, typer.Option("--certificate", help="PEM of a client certificate.", show_default=False)
+]
+KeyOption = Annotated[Path | None, typer.Option("--key", help="PEM of its key.", show_default=False)]
 TimeoutOption = Annotated[float, typer.Option(min=0.001, help="Seconds to wait for the answer.")]
 UserOption = Annotated[str, typer.Option("--user", "-u", help="The user's id.")]
 ContextOption = Annotated[
@@ -53,6 +72,7 @@ def register(app: typer.Typer) -> None:
             "cuvee recommend movies -a age=24 -a occupation=artist -i genres=Film-Noir,Crime",
             "cuvee recommend movies -u 196 --filter \"year < 1960 AND 'Film-Noir' IN genres\"",
             "cuvee recommend movies -u 196 --json",
+            "cuvee recommend movies -u 196 --address cuvee.example:50051 --ca ca.pem --token-file token",
         )
     )(recommend)
     app.command(epilog=examples("cuvee similar movies 50", "cuvee similar movies 50 181 --page-size 5"))(similar)
@@ -70,6 +90,11 @@ def recommend(
     page_size: PageSizeOption = 10,
     explain: ExplainOption = True,
     address: AddressOption = DEFAULT_ADDRESS,
+    token_file: TokenOption = None,
+    tls: TlsOption = False,
+    ca: CaOption = None,
+    certificate: CertificateOption = None,
+    key: KeyOption = None,
     timeout: TimeoutOption = 10.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -77,10 +102,10 @@ def recommend(
 
     The user is an id, a session of items just touched, a declared profile, or any mixture.
     """
-    from cuvee.cli.ask.calling import ask
+    from cuvee.cli.ask.calling import Server, ask
 
     answer = ask(
-        address,
+        Server(address, token_file, ca, certificate, key, tls),
         lambda client: client.recommend(
             product,
             user,
@@ -104,14 +129,19 @@ def similar(
     page_size: PageSizeOption = 10,
     explain: ExplainOption = True,
     address: AddressOption = DEFAULT_ADDRESS,
+    token_file: TokenOption = None,
+    tls: TlsOption = False,
+    ca: CaOption = None,
+    certificate: CertificateOption = None,
+    key: KeyOption = None,
     timeout: TimeoutOption = 10.0,
     as_json: JsonOption = False,
 ) -> None:
     """Ask for items that go with the given ones."""
-    from cuvee.cli.ask.calling import ask
+    from cuvee.cli.ask.calling import Server, ask
 
     answer = ask(
-        address,
+        Server(address, token_file, ca, certificate, key, tls),
         lambda client: client.similar_items(
             product,
             items,
@@ -134,14 +164,19 @@ def rank(
     interest: InterestOption = None,
     explain: ExplainOption = True,
     address: AddressOption = DEFAULT_ADDRESS,
+    token_file: TokenOption = None,
+    tls: TlsOption = False,
+    ca: CaOption = None,
+    certificate: CertificateOption = None,
+    key: KeyOption = None,
     timeout: TimeoutOption = 10.0,
     as_json: JsonOption = False,
 ) -> None:
     """Put your own items in order for one user. Nothing is added or left out."""
-    from cuvee.cli.ask.calling import ask
+    from cuvee.cli.ask.calling import Server, ask
 
     answer = ask(
-        address,
+        Server(address, token_file, ca, certificate, key, tls),
         lambda client: client.rank(
             product,
             items,

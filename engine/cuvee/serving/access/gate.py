@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
+import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 import grpc.aio
+import structlog
 
-from cuvee.errors import PermissionDenied
+from cuvee.config import Scope
+from cuvee.errors import PermissionDenied, Unauthenticated
+from cuvee.serving.access.audit import Audit
 from cuvee.serving.access.caller import ANYBODY, Caller
-from cuvee.serving.access.rules import EVERY_PRODUCT, RULES, Rule
+from cuvee.serving.access.rules import EVERY_PRODUCT, RULES
 
 __all__ = ["Door", "Gate", "Who"]
 
+log = structlog.get_logger(__name__)
+
+AUDITED = frozenset({Scope.ADMIN, Scope.PRIVACY})
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+"""What of a caller's ``x-request-id`` is written down."""
 Context = grpc.aio.ServicerContext[Any, Any]
 Who = Callable[[Context], Caller]
 """Finds the caller behind a call, or raises Unauthenticated."""
@@ -24,25 +35,35 @@ def _anybody(_context: Context) -> Caller:
 
 
 class Gate:
-    """Of one server."""
+    """Of one server process."""
 
-    def __init__(self, who: Who = _anybody) -> None:
+    def __init__(self, who: Who = _anybody, audit: Audit | None = None) -> None:
         """Without ``who`` everybody may do everything."""
         self._who = who
+        self._audit = audit
+        self._refused: Counter[str] = Counter()
 
     def door(self, method: str) -> Door:
         """The check of ``/package.Service/Method``; one without a rule, such as reflection, takes any known caller."""
-        return Door(method, RULES.get(method), self._who, is_open=self._who is _anybody)
+        return Door(method, self._who, self._audit, self._refused, is_open=self._who is _anybody)
+
+    def tell_refused(self) -> None:
+        """Log how many callers were refused since the last time, by why."""
+        if self._refused:
+            log.warning("callers refused", **self._refused)
+            self._refused.clear()
 
 
 class Door:
     """The check of one rpc."""
 
-    def __init__(self, method: str, rule: Rule | None, who: Who, *, is_open: bool) -> None:
+    def __init__(self, method: str, who: Who, audit: Audit | None, refused: Counter[str], *, is_open: bool) -> None:
         self._name = method.rpartition("/")[2]
-        self._rule = rule
+        self._rule = RULES.get(method)
         self._who = who
         self._open = is_open
+        self._audit = audit if self._rule is not None and self._rule.scope in AUDITED else None
+        self._refused = refused
 
     def caller(self, context: Context) -> Caller:
         """Who makes the call.
@@ -51,12 +72,32 @@ class Door:
             Unauthenticated: there are no credentials, or none that are accepted.
             PermissionDenied: they do not have the rpc's scope.
         """
-        caller = self._who(context)
+        try:
+            caller = self._who(context)
+        except Unauthenticated:
+            self._refused["unauthenticated"] += 1
+            raise
         if self._rule is not None and self._rule.scope not in caller.scopes:
+            self._refused["denied"] += 1
             raise PermissionDenied(
                 f"{self._name} needs the scope {self._rule.scope!s}; these credentials do not have it"
             )
         return caller
+
+    @property
+    def audited(self) -> bool:
+        """Whether each call is to be noted."""
+        return self._audit is not None
+
+    def note(self, request: Any, context: Context, outcome: str) -> None:
+        """Write the call into the audit log. ``outcome``: the name of the gRPC code that it ended with."""
+        if self._audit is None:
+            return
+        try:
+            caller = self._who(context)
+        except Unauthenticated:
+            caller = None
+        self._audit.note(caller, self._name, request, outcome, _request_id(context), context.peer())
 
     def check(self, caller: Caller, request: Any) -> None:
         """Compare what a request is about with the caller's products.
@@ -68,6 +109,7 @@ class Door:
             return
         for product in self._rule.products(request):
             if product and product not in caller.products:
+                self._refused["denied"] += 1
                 what = "all products" if product == EVERY_PRODUCT else f"the product {product!r}"
                 raise PermissionDenied(f"these credentials are not for {what}")
 
@@ -79,3 +121,11 @@ class Door:
             if not isinstance(request, skip):
                 self.check(caller, request)
             yield request
+
+
+def _request_id(context: Context) -> str:
+    """The caller's own ``x-request-id``, or one that is made here."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "x-request-id" and isinstance(value, str) and REQUEST_ID.fullmatch(value):
+            return value
+    return uuid.uuid4().hex[:16]

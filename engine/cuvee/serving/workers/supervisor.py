@@ -48,7 +48,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
 """Seconds before a worker is replaced; doubled with each short-lived one in a row."""
 KILL_AFTER = 5.0
 """Seconds after the grace period before workers are killed."""
-HANGUP = "a new configuration or model is served after a restart: stop it by SIGTERM"
 
 
 @dataclass
@@ -111,7 +110,7 @@ class _Supervisor:
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._told_to_stop)
-        signal.signal(signal.SIGHUP, lambda *_: log.warning("SIGHUP ignored", hint=HANGUP))
+        signal.signal(signal.SIGHUP, self._told_to_read)
         sent = killed = False
         ends = looked = time.monotonic()
         while self._running or not self._stopping:
@@ -139,6 +138,11 @@ class _Supervisor:
 
     def _told_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
+
+    def _told_to_read(self, _number: int, _frame: FrameType | None) -> None:
+        """Workers read certificates, tokens and keys again; those that are not ready yet ignore the signal."""
+        log.info("SIGHUP: read again", workers=sorted(self._running))
+        self._send(signal.SIGHUP)
 
     def _send(self, number: signal.Signals) -> None:
         for running in self._running.values():
