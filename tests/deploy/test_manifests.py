@@ -86,7 +86,14 @@ def test_the_model_server_serves_the_models_that_are_asked_for(settings: Setting
 
 
 def test_every_variable_that_is_set_is_one_that_something_reads() -> None:
-    read = NAMED | {"CUVEE_CONFIG", "CUVEE_DATA_DIR", "CUVEE_ADDRESS", "CUVEE_WORKERS", "PGPASSWORD"}
+    read = NAMED | {
+        "CUVEE_CONFIG",
+        "CUVEE_DATA_DIR",
+        "CUVEE_ADDRESS",
+        "CUVEE_WORKERS",
+        "CUVEE_TOKEN_FILE",
+        "PGPASSWORD",
+    }
     given = {n for n in IMAGE_ENVIRONMENT if n.startswith("CUVEE_")}
     given |= {n for s in SERVICES.values() for n in s.get("environment", {}) if n.startswith("CUVEE_")}
     given |= {e["name"] for _, c in containers() for e in c.get("env", [])}
@@ -147,6 +154,7 @@ def test_what_pods_refer_to_exists() -> None:
         mounted = {m["name"] for m in container["volumeMounts"]}
         assert mounted <= {v["name"] for v in spec["volumes"]}
         secrets = {e["valueFrom"]["secretKeyRef"]["name"] for e in container.get("env", []) if "valueFrom" in e}
+        secrets |= {v["secret"]["secretName"] for v in spec["volumes"] if "secret" in v}
         assert all(f"secret generic {s}" in (DEPLOY / "kustomization.yaml").read_text() for s in secrets)
 
 

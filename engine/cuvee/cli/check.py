@@ -99,7 +99,7 @@ def _checked(config: Path) -> tuple[Settings, Registry]:
                 mistakes += [Mistake(file, f"rules.{at}", m.message) for m in problem.mistakes]
             except (CuveeError, ValidationError):  # there is no catalogue, or the mistake is reported already
                 continue
-    if settings is not None:
+    if settings is not None and not any(mistake.path.startswith("server") for mistake in mistakes):
         mistakes += access_mistakes(settings)
     if mistakes or settings is None:
         raise ConfigError(mistakes)
