@@ -15,9 +15,9 @@ import typer
 from cuvee import __version__
 from cuvee.cli import ask, check, evaluate, fit, importing, plugins, report, serve, store, token, tune
 from cuvee.cli.extensions import add_commands
+from cuvee.cli.terminal import options
 from cuvee.cli.terminal.failures import exit_code, show
 from cuvee.cli.terminal.help import literal
-from cuvee.cli.terminal.options import examples
 from cuvee.errors import CuveeError
 
 __all__ = ["main", "program"]
@@ -51,7 +51,7 @@ def program(arguments: Sequence[str] = ()) -> typer.Typer:
         no_args_is_help=True,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
-        epilog=examples(
+        epilog=options.examples(
             "cuvee dataset ml-100k                fetch MovieLens 100k",
             "cuvee fit movies                     learn every recommender of products/movies.toml",
             "cuvee serve                          answer over gRPC",

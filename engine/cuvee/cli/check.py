@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cuvee.cli.terminal.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    JsonOption,
-    examples,
-    open_registry,
-    product_file,
-)
+from cuvee.cli.terminal import options
 
 if TYPE_CHECKING:
     from cuvee.config import Settings
@@ -28,7 +21,7 @@ __all__ = ["as_toml", "register", "warnings_of"]
 def register(app: typer.Typer) -> None:
     """Add ``check``."""
     app.command(
-        epilog=examples(
+        epilog=options.examples(
             "cuvee check                               ./cuvee.toml and ./products/*.toml",
             "cuvee check --config deploy/cuvee.toml    another one",
             "cuvee check > effective.toml              with every default filled in",
@@ -36,7 +29,7 @@ def register(app: typer.Typer) -> None:
     )(check)
 
 
-def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def check(config: options.Config = options.DEFAULT_CONFIG, as_json: options.Json = False) -> None:
     """Validate the configuration and print it with all defaults filled in.
 
     Every mistake of every file is reported at once, with its path, also
@@ -85,7 +78,7 @@ def _checked(config: Path) -> tuple[Settings, Registry]:
     from cuvee.errors import ConfigError, CuveeError, Mistake
     from cuvee.serving.access.access import access_mistakes
 
-    registry = open_registry()
+    registry = options.open_registry()
     settings, mistakes = read_settings(config, registry)
     for name, product in settings.products.items() if settings is not None else ():
         for at, use in enumerate(product.rules):
@@ -95,7 +88,7 @@ def _checked(config: Path) -> tuple[Settings, Registry]:
             try:
                 rules_of(alone, registry, imported_data(settings, name).catalog)
             except ConfigError as problem:
-                file = str(product_file(config, name))
+                file = str(options.product_file(config, name))
                 mistakes += [Mistake(file, f"rules.{at}", m.message) for m in problem.mistakes]
             except (CuveeError, ValidationError):  # there is no catalogue, or the mistake is reported already
                 continue

@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from cuvee.cli.terminal import options
 from cuvee.cli.terminal.failures import warn
-from cuvee.cli.terminal.options import DEFAULT_CONFIG, ConfigOption, JsonOption, check_product, examples, open_settings
 from cuvee.cli.terminal.tables import plain_table, print_json, say, show_table, size, span
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     """Add ``fit``."""
     app.command(
-        epilog=examples(
+        epilog=options.examples(
             "cuvee fit                  every product",
             "cuvee fit movies           one product",
             "cuvee fit movies --json    what was fitted, for programs",
@@ -34,8 +34,8 @@ def fit(
     products: Annotated[
         list[str] | None, typer.Argument(help="Products to fit; all of them by default.", metavar="PRODUCT")
     ] = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    as_json: JsonOption = False,
+    config: options.Config = options.DEFAULT_CONFIG,
+    as_json: options.Json = False,
 ) -> None:
     """Fit every recommender of a product and publish them as one version.
 
@@ -48,8 +48,8 @@ def fit(
     from cuvee.errors import CuveeError, OperatorError
     from cuvee.training.fit import fit_product
 
-    settings, registry = open_settings(config)
-    names = [check_product(settings, p) for p in products or settings.products]
+    settings, registry = options.open_settings(config)
+    names = [options.check_product(settings, p) for p in products or settings.products]
     manifests = []
     failed: dict[str, CuveeError] = {}
     for name in names:

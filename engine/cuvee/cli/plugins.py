@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from cuvee.cli.terminal.options import JsonOption, examples
+from cuvee.cli.terminal import options
 from cuvee.cli.terminal.tables import plain_table, print_json, show_table
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ def components(registry: Registry) -> list[Component]:
 def register(app: typer.Typer) -> None:
     """Add ``plugins``."""
     app.command(
-        epilog=examples(
+        epilog=options.examples(
             "cuvee plugins           what is installed, and what is broken",
             "cuvee plugins --json    the same, for programs",
         )
     )(plugins)
 
 
-def plugins(as_json: JsonOption = False) -> None:
+def plugins(as_json: options.Json = False) -> None:
     """List what the installed plugins bring, and those that cannot be loaded."""
     from cuvee.registry import Registry
 

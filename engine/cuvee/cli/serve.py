@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cuvee.cli.terminal import options
 from cuvee.cli.terminal.failures import exit_code, show
-from cuvee.cli.terminal.options import DEFAULT_CONFIG, ConfigOption, examples, open_settings
 from cuvee.errors import CuveeError, OperatorError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 def register(app: typer.Typer) -> None:
     """Add ``serve``."""
     app.command(
-        epilog=examples(
+        epilog=options.examples(
             "cuvee serve                                      ./cuvee.toml, where it says",
             "cuvee serve --config deploy/cuvee.toml",
             "cuvee serve --workers 4                          four processes on one port, looked after by a fifth",
@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: options.Config = options.DEFAULT_CONFIG,
     listen: Annotated[
         str | None,
         typer.Option(
@@ -77,7 +77,7 @@ def serve(
     from cuvee.serving.telemetry.export import Export
     from cuvee.serving.workers.cores import available_cores
 
-    settings, registry = open_settings(config)
+    settings, registry = options.open_settings(config)
     log.configure()
     where = listen or settings.server.listen
     # where processes cannot share a port, there can be only one

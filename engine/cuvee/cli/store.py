@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cuvee.cli.terminal.options import DEFAULT_CONFIG, ConfigOption, examples, open_settings
+from cuvee.cli.terminal import options
 
 __all__ = ["register"]
 
@@ -14,21 +14,21 @@ def register(app: typer.Typer) -> None:
     store = typer.Typer(
         no_args_is_help=True,
         help="Look after the store of events and of the catalogue.",
-        epilog=examples("cuvee store migrate    make its tables, or bring them up to date"),
+        epilog=options.examples("cuvee store migrate    make its tables, or bring them up to date"),
     )
     store.command(
-        epilog=examples(
+        epilog=options.examples(
             "cuvee store migrate                               after each update of cuvee, before its servers start",
             "cuvee store migrate --config deploy/cuvee.toml    of another configuration",
         )
     )(migrate)
     store.command(
-        epilog=examples("cuvee store prune    what servers do once an hour, at once and where no server runs")
+        epilog=options.examples("cuvee store prune    what servers do once an hour, at once and where no server runs")
     )(prune)
     app.add_typer(store, name="store")
 
 
-def migrate(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def migrate(config: options.Config = options.DEFAULT_CONFIG) -> None:
     """Create the store's tables, or update them; does nothing where they are up to date.
 
     A server does this itself for SQLite. For PostgreSQL only this command does.
@@ -39,7 +39,7 @@ def migrate(config: ConfigOption = DEFAULT_CONFIG) -> None:
     from cuvee.data.store.opening import migrate as migrate_tables
     from cuvee.data.store.opening import open_database, schema_of
 
-    settings, _ = open_settings(config)
+    settings, _ = options.open_settings(config)
     database = open_database(settings)
     try:
         before = schema_of(database)
@@ -52,7 +52,7 @@ def migrate(config: ConfigOption = DEFAULT_CONFIG) -> None:
     Console(highlight=False).print(Text.assemble((where, "bold"), f": its tables {said}"), soft_wrap=True)
 
 
-def prune(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def prune(config: options.Config = options.DEFAULT_CONFIG) -> None:
     """Delete the events that are older than `retention_days` of their product."""
     from collections import Counter
 
@@ -61,7 +61,7 @@ def prune(config: ConfigOption = DEFAULT_CONFIG) -> None:
     from cuvee.data.store.opening import existing_store
     from cuvee.data.store.retention import prune as prune_events
 
-    settings, _ = open_settings(config)
+    settings, _ = options.open_settings(config)
     counts: Counter[str] = Counter()
     store = existing_store(settings)
     if store is not None:

@@ -43,7 +43,7 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_RATING: _EventType.ValueType  # 5
     """Rated the item; `value` holds the rating."""
     EVENT_TYPE_DISMISS: _EventType.ValueType  # 6
-    """Waved the item away: the one negative signal. The item is not recommended to
+    """Dismissed the item: the one negative signal. The item is not recommended to
     this user again where the product excludes seen items.
     """
 
@@ -63,7 +63,7 @@ EVENT_TYPE_PURCHASE: EventType.ValueType  # 4
 EVENT_TYPE_RATING: EventType.ValueType  # 5
 """Rated the item; `value` holds the rating."""
 EVENT_TYPE_DISMISS: EventType.ValueType  # 6
-"""Waved the item away: the one negative signal. The item is not recommended to
+"""Dismissed the item: the one negative signal. The item is not recommended to
 this user again where the product excludes seen items.
 """
 Global___EventType: _TypeAlias = EventType  # noqa: Y015
@@ -297,8 +297,8 @@ class StreamEventsRequest(_message.Message):
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """Several events, each on its own as in `WriteEvents`. At most 1,000; not
-        together with `event`. Messages cost more than events: who has many waiting
-        sends them together.
+        together with `event`. One message with many events is cheaper than one
+        message for each.
         """
 
     def __init__(

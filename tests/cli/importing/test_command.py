@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 from click.testing import Result
-from cuvee.cli.importing import command as data
+from cuvee.cli import importing as data
 from cuvee.data.dataset import Dataset
 from cuvee.errors import CuveeError, DataError, InvalidArgument, NotFound
 from typer.testing import CliRunner

@@ -51,4 +51,9 @@ def test_report_tells_what_came_of_what_was_shown(run: Run, place: Path) -> None
     (warm,) = json.loads(run("report", "toys", "--by", "segment", "--json", "--config", config).out)
     assert (warm["segment"], warm["shown"], warm["clicked"]) == ("warm", 40, 5)
     assert warm["click_through"]["rate"] == 0.125
+    places = run("report", "toys", "--by", "position", "--html", place / "report.html", "--config", config)
+    assert [line.split()[0] for line in places.out.splitlines()[:2]] == ["place", "1"], "people count from 1"
+    assert "1 is the top" in (place / "report.html").read_text(encoding="utf-8")
+    (first,) = json.loads(run("report", "toys", "--by", "position", "--json", "--config", config).out)
+    assert first["position"] == "0", "programs find the position of the API"
     assert run("report", "shoes", "--config", config).code == 2

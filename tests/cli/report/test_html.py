@@ -70,7 +70,8 @@ def test_the_page_says_what_the_table_says_and_draws_it(by: str, run: Run, place
     assert done.code == 0, done.err
     assert done.out == f"{printed.out}report: {html}\n"
     page = read(html)
-    assert page.titles == [f"Taken up, by {by}", "All figures", "What the figures say", "How it was measured"]
+    what = "place" if by == "position" else by
+    assert page.titles == [f"Taken up, by {what}", "All figures", "What the figures say", "How it was measured"]
     check_pictures(page, 2)
     check_nothing_is_fetched(html)
     check_tables_fit(html)

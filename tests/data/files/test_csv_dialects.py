@@ -7,6 +7,7 @@ import io
 import lzma
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -261,6 +262,97 @@ def test_one_word_among_many_numbers_costs_its_row(tmp_path: Path) -> None:
     (tmp_path / "i.csv").write_text("id,price\n" + "".join(f"i{at},{at}.5\n" for at in range(6)) + "i6,call us\n")
     raw = gather(items=tmp_path / "i.csv")
     assert raw.malformed.select("line", "reason").rows() == [(8, "price 'call us' is not a number")]
+
+
+@pytest.mark.parametrize("label", ["5+", "5 +", "> 4", "<=1", "5-9", "5 \u2013 9", "5 or more", "under 1", "Over 4"])
+def test_a_class_beside_numbers_is_no_bad_number(label: str, tmp_path: Path) -> None:
+    """The last class of a household's size stands beside 1, 2, 3 and 4: a category, and no row is lost."""
+    values = ["1", "2", "3", "4"] * 10 + [label] * 5
+    (tmp_path / "u.csv").write_text("id,size\n" + "".join(f"u{at},{value}\n" for at, value in enumerate(values)))
+    raw = gather(users=tmp_path / "u.csv")
+    assert raw.users is not None
+    assert raw.users.roles["size"] == Role.CATEGORY
+    assert raw.users.frame["size"].to_list() == values
+    assert not len(raw.malformed)
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "unit"),
+    [
+        (["$1,000.50", "$2", "-$3.5"], [1000.5, 2.0, -3.5], "$"),
+        (["0,90 €", "12,5 €", ""], [0.9, 12.5, None], "€"),
+        (["3%", "45 %", "n/a"], [3, 45, None], "%"),
+        (["EUR 12.5", "12.75 EUR", "1"], [12.5, 12.75, 1.0], "EUR"),
+    ],
+)
+def test_a_unit_is_no_part_of_a_number(written: list[str], read: list[float | None], unit: str, tmp_path: Path) -> None:
+    rows = "".join(f'i{at},"{one}"\n' for at, one in enumerate(written * 5))
+    (tmp_path / "i.csv").write_text(f"id,price\n{rows}")
+    raw = gather(items=tmp_path / "i.csv")
+    assert raw.items is not None
+    assert raw.items.roles["price"] == Role.NUMBER
+    assert raw.items.frame["price"].to_list() == read * 5
+    assert any(f"price: {unit!r} is left out of its numbers" in note for note in raw.notes)
+    assert not len(raw.malformed)
+
+
+@pytest.mark.parametrize("written", [["$1", "€2"], ["SKU 1", "SKU 2"], ["1 kg", "2 g"]])
+def test_amounts_in_several_units_and_codes_are_no_numbers(written: list[str], tmp_path: Path) -> None:
+    rows = "".join(f"i{at},{one}\n" for at, one in enumerate(written * 5))
+    (tmp_path / "i.csv").write_text(f"id,price\n{rows}")
+    raw = gather(items=tmp_path / "i.csv")
+    assert raw.items is not None
+    assert raw.items.roles["price"] in {Role.TEXT, Role.CATEGORY}
+    assert raw.items.frame["price"].to_list() == written * 5
+
+
+LISTS = [
+    (["['a', 'b']", "[]", "['c']"], Role.CATEGORIES, [["a", "b"], [], ["c"]]),
+    (['["x, y", "z"]', '["it\'s"]', ""], Role.CATEGORIES, [["x, y", "z"], ["it's"], None]),
+    (["['it\\'s', None]", "{'a'}", "('b', 'c')"], Role.CATEGORIES, [["it's"], ["a"], ["b", "c"]]),
+    (["[1, 2]", "[3]", "[]"], Role.CATEGORIES, [["1", "2"], ["3"], []]),
+    (["[0.5, 1]", "[2.0, -1e-1]", "[1.5, 3]"], Role.VECTOR, [[0.5, 1.0], [2.0, -0.1], [1.5, 3.0]]),
+    (["[draft] a", "b", "c [x]"], Role.TEXT, ["[draft] a", "b", "c [x]"]),
+]
+
+
+@pytest.mark.parametrize(("written", "role", "read"), LISTS)
+def test_lists_that_a_program_wrote_as_texts(written: list[str], role: Role, read: list[Any], tmp_path: Path) -> None:
+    """A column of lists, as pandas writes it into CSV."""
+    frame = pl.DataFrame({"id": [f"i{at}" for at in range(len(written))], "genres": written})
+    frame.write_csv(tmp_path / "i.csv")
+    raw = gather(items=tmp_path / "i.csv")
+    assert raw.items is not None
+    assert raw.items.roles["genres"] == role
+    found = raw.items.frame["genres"].to_list()
+    assert [one if one is None or isinstance(one, str) else list(one) for one in found] == (
+        read if role != Role.VECTOR else [pytest.approx(one) for one in read]
+    )
+
+
+def test_ids_as_floats_beside_nan_are_small_numbers_all_the_same(tmp_path: Path) -> None:
+    events = {"user": [1.0, 2.0, float("nan")], "item": ["a", "b", "c"], "time": [1.7e9] * 3}
+    pl.DataFrame(events).write_parquet(tmp_path / "e.parquet")
+    raw = gather(tmp_path / "e.parquet")
+    assert not any("too large" in note for note in raw.notes)
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1e3, "ms"), (1e6, "us"), (1e9, "ns")])
+def test_a_time_in_another_unit_is_told_with_the_right_one(scale: float, unit: str, tmp_path: Path) -> None:
+    rows = "".join(f"u{at},i,{int((1.7e9 + at) * scale)}\n" for at in range(3))
+    (tmp_path / "e.csv").write_text("user,item,time\n" + rows)
+    _, report = clean(gather(tmp_path / "e.csv"))
+    assert [dropped.reason.endswith(f"--time-unit {unit})") for dropped in report.dropped] == [True]
+
+
+@pytest.mark.parametrize("word", ["5+", "call us", "12 EUR"])
+def test_one_word_among_many_different_numbers_is_a_bad_cell(word: str, tmp_path: Path) -> None:
+    rows = "".join(f"i{at},{at}.5\n" for at in range(60))
+    (tmp_path / "i.csv").write_text(f"id,price\n{rows}i60,{word}\ni61,{word}\n")
+    raw = gather(items=tmp_path / "i.csv")
+    assert raw.items is not None
+    assert raw.items.roles["price"] == Role.NUMBER
+    assert len(raw.malformed) == 2
 
 
 FORMS = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cuvee.cli.terminal.options import JsonOption, ProductArgument, examples
+from cuvee.cli.terminal import options
 
 if TYPE_CHECKING:
     from cuvee.cli.ask.render import Answer
@@ -66,7 +66,7 @@ ExplainOption = Annotated[bool, typer.Option("--explain/--no-explain", help="Sho
 def register(app: typer.Typer) -> None:
     """Add ``recommend``, ``similar`` and ``rank``."""
     app.command(
-        epilog=examples(
+        epilog=options.examples(
             "cuvee recommend movies --user 196",
             "cuvee recommend movies --context 50 --context 181 --context 172",
             "cuvee recommend movies -a age=24 -a occupation=artist -i genres=Film-Noir,Crime",
@@ -75,12 +75,14 @@ def register(app: typer.Typer) -> None:
             "cuvee recommend movies -u 196 --address cuvee.example:50051 --ca ca.pem --token-file token",
         )
     )(recommend)
-    app.command(epilog=examples("cuvee similar movies 50", "cuvee similar movies 50 181 --page-size 5"))(similar)
-    app.command(epilog=examples("cuvee rank movies --user 196 50 181 172 1 302"))(rank)
+    app.command(epilog=options.examples("cuvee similar movies 50", "cuvee similar movies 50 181 --page-size 5"))(
+        similar
+    )
+    app.command(epilog=options.examples("cuvee rank movies --user 196 50 181 172 1 302"))(rank)
 
 
 def recommend(
-    product: ProductArgument,
+    product: options.Product,
     user: UserOption = "",
     context: ContextOption = None,
     attribute: AttributeOption = None,
@@ -96,7 +98,7 @@ def recommend(
     certificate: CertificateOption = None,
     key: KeyOption = None,
     timeout: TimeoutOption = 10.0,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Ask for a list, and show what each source contributed to it.
 
@@ -122,7 +124,7 @@ def recommend(
 
 
 def similar(
-    product: ProductArgument,
+    product: options.Product,
     items: Annotated[list[str], typer.Argument(help="Items whose like is wanted.", metavar="ITEM...")],
     where: FilterOption = "",
     exclude: ExcludeOption = None,
@@ -135,7 +137,7 @@ def similar(
     certificate: CertificateOption = None,
     key: KeyOption = None,
     timeout: TimeoutOption = 10.0,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Ask for items that go with the given ones."""
     from cuvee.cli.ask.calling import Server, ask
@@ -156,7 +158,7 @@ def similar(
 
 
 def rank(
-    product: ProductArgument,
+    product: options.Product,
     items: Annotated[list[str], typer.Argument(help="The items to put in order.", metavar="ITEM...")],
     user: UserOption = "",
     context: ContextOption = None,
@@ -170,7 +172,7 @@ def rank(
     certificate: CertificateOption = None,
     key: KeyOption = None,
     timeout: TimeoutOption = 10.0,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Put your own items in order for one user. Nothing is added or left out."""
     from cuvee.cli.ask.calling import Server, ask

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cuvee.cli.terminal.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    JsonOption,
-    ProductArgument,
-    check_product,
-    examples,
-    open_settings,
-)
+from cuvee.cli.terminal import options
 from cuvee.evaluation.holding_out import Protocol
 
 if TYPE_CHECKING:
-    from cuvee.evaluation.results import Evaluation
+    pass
 
 __all__ = ["register"]
 
@@ -28,7 +18,7 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     """Add ``evaluate``."""
     app.command(
-        epilog=examples(
+        epilog=options.examples(
             "cuvee evaluate movies                              each user's last event is held out",
             "cuvee evaluate movies --html report.html           and a report with plots",
             "cuvee evaluate movies --protocol global-time       what happened after a point of time",
@@ -41,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    product: ProductArgument,
+    product: options.Product,
     protocol: Annotated[
         Protocol,
         typer.Option(
@@ -61,16 +51,10 @@ def evaluate(
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of samples, random protocols and intervals.")] = 0,
     ablation: Annotated[bool, typer.Option(help="List the blend without each of its sources, too.")] = True,
     every_metric: Annotated[bool, typer.Option("--all-metrics", help="Show every metric, not the few.")] = False,
-    html: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write a report with plots, one file. Needs the extra `reports`."),
-    ] = None,
-    refit: Annotated[
-        list[str] | None,
-        typer.Option(metavar="RECOMMENDER", help="Fit this recommender again, although its fit was kept. Repeatable."),
-    ] = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    as_json: JsonOption = False,
+    html: options.Html = None,
+    refit: options.Refit = None,
+    config: options.Config = options.DEFAULT_CONFIG,
+    as_json: options.Json = False,
 ) -> None:
     """Fit on the past, list through the pipeline that serves, compare with what came next.
 
@@ -96,8 +80,8 @@ def evaluate(
 
     if html is not None:
         require_reports(html)
-    settings, registry = open_settings(config)
-    data = training_data(settings, check_product(settings, product))
+    settings, registry = options.open_settings(config)
+    data = training_data(settings, options.check_product(settings, product))
     trial = carry_out(protocol, data, k, seed, users)
     trial = dataclasses.replace(trial, notes=(*trial.notes, *time_warnings(settings, product, data)))
     with Bars(hidden=as_json) as bars:
@@ -115,22 +99,8 @@ def evaluate(
     if html is not None:
         write_report(found, notes_of(found), html)
     if as_json:
-        print_json(plain(found))
+        print_json(dataclasses.asdict(found))
     else:
         show_evaluation(found, every_metric=every_metric)
         if html is not None:
             typer.echo(f"report: {html}")
-
-
-def plain(found: Evaluation) -> dict[str, object]:
-    """An evaluation as plain values; missing values are null."""
-    from dataclasses import asdict
-
-    def finite(value: object) -> object:
-        if isinstance(value, dict):
-            return {k: finite(v) for k, v in value.items()}
-        if isinstance(value, list | tuple):
-            return [finite(v) for v in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return {k: finite(v) for k, v in asdict(found).items()}

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from cuvee.cli.html.drawing import FAINT, FULL, GREY, HALF, INK, WINE, bare, drawn
+from cuvee.cli.html.drawing import COLOURS, FAINT, FULL, GREY, HALF, INK, MARKERS, WINE, bare, drawn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from cuvee.evaluation.results import Evaluation, RoundFigures, Row
 
 __all__ = ["by_segment", "growth", "known_and_new", "metric_of_rows", "trade_offs", "what_sources_bring"]
-
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6a51a3", "#8c564b", "#505050")
-"""A palette for the colour-blind (Okabe and Ito, with three more colours); the blend is wine red."""
-MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
 
 
 def _look(one: RoundFigures) -> dict[str, tuple[str, str]]:
@@ -125,7 +121,7 @@ def what_sources_bring(one: RoundFigures, label: str) -> str:
         for place, (_, difference) in enumerate(found):
             value = difference.uplift
             sure = difference.difference.low > 0 or difference.difference.high < 0
-            colour = (WINE if value.mean > 0 else "#0072b2") if sure else GREY
+            colour = (WINE if value.mean > 0 else COLOURS[0]) if sure else GREY
             axis.barh(place, 100 * value.mean, height=0.6, color=colour, alpha=0.75)
             error = _error(value)
             if error is not None:

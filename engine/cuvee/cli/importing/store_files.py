@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cuvee.cli.terminal.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    JsonOption,
-    ProductArgument,
-    check_product,
-    examples,
-    open_settings,
-)
+from cuvee.cli.terminal import options
 from cuvee.errors import DataError, InvalidArgument, OperatorError
 
 if TYPE_CHECKING:
@@ -39,7 +31,7 @@ EVENTS, ENTITIES = 50_000, 1_000
 def register(app: typer.Typer) -> None:
     """Add ``export``."""
     app.command(
-        epilog=examples(
+        epilog=options.examples(
             "cuvee export movies ~/movies-export      events, items and users of the store",
             "cuvee import ~/movies-export --product movies --config other/cuvee.toml    and into another one",
         )
@@ -47,10 +39,10 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    product: ProductArgument,
+    product: options.Product,
     folder: Annotated[Path, typer.Argument(help="A folder that is empty, or not there, or of an interrupted export.")],
-    config: ConfigOption = DEFAULT_CONFIG,
-    as_json: JsonOption = False,
+    config: options.Config = options.DEFAULT_CONFIG,
+    as_json: options.Json = False,
 ) -> None:
     """Write a product's stored events, items and users into Parquet files.
 
@@ -64,8 +56,8 @@ def export(
     from cuvee.cli.terminal.tables import print_json
     from cuvee.data.store.transfer.exports import FOLDERS, export_part, export_whole, open_export
 
-    settings, _ = open_settings(config)
-    check_product(settings, product)
+    settings, _ = options.open_settings(config)
+    options.check_product(settings, product)
     store = _store(settings)
     counts: dict[str, int] = {}
     try:
@@ -102,7 +94,7 @@ def import_into_store(
     settings: Settings,
     product: str,
     given: Mapping[Part, Path],
-    options: ReadOptions,
+    reading: ReadOptions,
     kind: EventType | None,
     *,
     strict: bool,
@@ -122,8 +114,8 @@ def import_into_store(
     from cuvee.data.store.transfer.event_files import EVENT_COLUMNS
     from cuvee.data.store.transfer.imports import Imported, digest_of, finish, import_file
 
-    check_product(settings, product)
-    for name in options.columns:
+    options.check_product(settings, product)
+    for name in reading.columns:
         part = part_of(name)
         own = name if part is None else name.partition(".")[2]
         events_alone = part is Part.INTERACTIONS or set(given) == {Part.INTERACTIONS}
@@ -140,9 +132,9 @@ def import_into_store(
         with Bars(hidden=as_json) as bars:
             for part, file in files:
                 into = found.setdefault(part, Imported(part))
-                how = (str(part), repr(options), str(kind))
+                how = (str(part), repr(reading), str(kind))
                 digests.append(digest_of(file, *how))
-                batch, size = _batch(store, settings, product, part, options, kind)
+                batch, size = _batch(store, settings, product, part, reading, kind)
                 told = bars(f"{part} {file.name}")
                 import_file(store.database, product, file, digests[-1], batch, into, told, size=size, strict=strict)
         finish(store.database, product, digests)
@@ -179,7 +171,7 @@ def _files(given: Mapping[Part, Path]) -> Iterator[tuple[Part, Path]]:
 
 
 def _batch(
-    store: Store, settings: Settings, product: str, part: Part, options: ReadOptions, kind: EventType | None
+    store: Store, settings: Settings, product: str, part: Part, reading: ReadOptions, kind: EventType | None
 ) -> tuple[Batch, int]:
     """The function that stores one batch of a part, and the number of rows in a batch."""
     from cuvee.cli.importing.entity_rows import item_batch, user_batch
@@ -194,7 +186,7 @@ def _batch(
         known = _known_items(store, settings, product)
 
         def events(connection: Connection, rows: Rows) -> Stored:
-            checked = as_events(rows, options, pseudonyms, kind, product, now())
+            checked = as_events(rows, reading, pseudonyms, kind, product, now())
             new = insert_events(connection, checked.frame)
             items = checked.frame["item_id"]
             return Stored(new, len(items), checked.malformed, items.filter(~items.is_in(known.implode())))
@@ -202,8 +194,8 @@ def _batch(
         return events, EVENTS
     data = _imported(settings, product)
     if part is Part.ITEMS:
-        return item_batch(store, product, options, data.catalog.items), ENTITIES
-    return user_batch(store, product, options, data.catalog.users, pseudonyms), ENTITIES
+        return item_batch(store, product, reading, data.catalog.items), ENTITIES
+    return user_batch(store, product, reading, data.catalog.users, pseudonyms), ENTITIES
 
 
 def _imported(settings: Settings, product: str) -> Dataset:

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cuvee.cli.report.rates import COLUMNS, figures_of, wilson
-from cuvee.cli.terminal.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    JsonOption,
-    ProductArgument,
-    check_product,
-    examples,
-    open_settings,
-)
+from cuvee.cli.report.rates import COLUMNS, PLACE, figures_of, named, wilson
+from cuvee.cli.terminal import options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +24,7 @@ DAY = 86_400_000_000
 def register(app: typer.Typer) -> None:
     """Add ``report``."""
     app.command(
-        epilog=examples(
+        epilog=options.examples(
             "cuvee report movies                          by the source that contributed most",
             "cuvee report movies --by segment --days 7    of the last week",
             "cuvee report movies --html report.html       and a page with plots",
@@ -43,21 +34,19 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    product: ProductArgument,
+    product: options.Product,
     by: Annotated[
         Literal["source", "segment", "kind", "variant", "position", "version"],
         typer.Option(
             metavar="WHAT",
-            help="What to tell apart: source, segment, kind (blend, fallback or exploration), variant, position or "
-            "version.",
+            help="What to tell apart: source, segment, kind (blend, fallback or exploration), variant, version, or "
+            "position: the place in the list, from 1 on; in JSON it counts from 0, as in the API.",
         ),
     ] = "source",
     days: Annotated[int, typer.Option(min=1, help="Of how many days.")] = 30,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page with plots, one file. Needs the extra `reports`.")
-    ] = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    as_json: JsonOption = False,
+    html: options.Html = None,
+    config: options.Config = options.DEFAULT_CONFIG,
+    as_json: options.Json = False,
 ) -> None:
     """Click-through and conversion of what was shown, by source, segment, variant, place.
 
@@ -76,8 +65,8 @@ def report(
 
     if html is not None:
         require_reports(html)
-    settings, _ = open_settings(config)
-    check_product(settings, product)
+    settings, _ = options.open_settings(config)
+    options.check_product(settings, product)
     store = existing_store(settings)
     found: list[Outcome] = []
     if store is not None:
@@ -108,9 +97,9 @@ def show(console: Console, found: Sequence[Outcome], by: str) -> None:
 
     from cuvee.cli.terminal.tables import plain_table, show_table
 
-    table = plain_table(by, *COLUMNS, right=COLUMNS)
+    table = plain_table(PLACE if by == "position" else by, *COLUMNS, right=COLUMNS)
     for one in found:
-        table.add_row(Text(one.group or "none", "bold"), *figures_of(one))
+        table.add_row(Text(named(by, one.group), "bold"), *figures_of(one))
     show_table(console, table)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cuvee.cli.html.page import Card, Cell, Page, Plot, Section, Table, TableRow, write_page
-from cuvee.cli.report.rates import COLUMNS, figures_of, wilson
+from cuvee.cli.report.rates import COLUMNS, PLACE, figures_of, named, wilson
 
 if TYPE_CHECKING:
     from cuvee.data.store.exposures import Outcome
@@ -19,7 +20,7 @@ WHAT = {
     "segment": "the segment of users who were answered, by the length of their history",
     "kind": "how the item came into the list: by the blend, by fallback, or by exploration",
     "variant": "the variant of an experiment that answered",
-    "position": "the item's place in its list; 0 is the top",
+    PLACE: "the item's place in its list; 1 is the top",
     "version": "the published version that answered",
 }
 GLOSSARY = (
@@ -41,6 +42,8 @@ def write_report(
     ``none`` is what is said where nothing was kept.
     """
     shown = sum(one.shown for one in found)
+    found = [replace(one, group=named(by, one.group)) for one in found]
+    by = PLACE if by == "position" else by
     write_page(
         Page(
             product=product,
@@ -88,13 +91,13 @@ def _section(by: str, found: Sequence[Outcome]) -> Section:
 
 
 def _drawn(by: str, counts: dict[str, tuple[int, int]], label: str) -> str:
-    from cuvee.cli.report.plots import by_group, by_position
+    from cuvee.cli.report.plots import by_group, by_place
 
-    if by == "position":
-        return by_position({int(place): rate for place, rate in counts.items()}, label)
-    return by_group({name or "none": rate for name, rate in counts.items()}, label)
+    if by == PLACE:
+        return by_place({int(place): rate for place, rate in counts.items()}, label)
+    return by_group(counts, label)
 
 
 def _table(by: str, found: Sequence[Outcome]) -> Table:
-    rows = [TableRow(one.group or "none", "", [Cell(figure) for figure in figures_of(one)]) for one in found]
+    rows = [TableRow(one.group, "", [Cell(figure) for figure in figures_of(one)]) for one in found]
     return Table(f"By {by}", COLUMNS, rows)

@@ -11,7 +11,7 @@ from cuvee.cli.report.rates import wilson
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["by_group", "by_position"]
+__all__ = ["by_group", "by_place"]
 
 
 def by_group(counts: Mapping[str, tuple[int, int]], label: str) -> str:
@@ -38,8 +38,8 @@ def by_group(counts: Mapping[str, tuple[int, int]], label: str) -> str:
     return drawn(HALF, 0.34 * len(counts) + 0.75, draw)
 
 
-def by_position(counts: Mapping[int, tuple[int, int]], label: str) -> str:
-    """A line over the position in the list, with its intervals as a band; ``counts`` are successes and trials."""
+def by_place(counts: Mapping[int, tuple[int, int]], label: str) -> str:
+    """A line over the place in the list, with its intervals as a band; ``counts`` are successes and trials."""
 
     def draw(figure: Figure) -> None:
         from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -51,7 +51,7 @@ def by_position(counts: Mapping[int, tuple[int, int]], label: str) -> str:
         lows, highs = [low for low, _ in bounds], [high for _, high in bounds]
         axis.fill_between(places, lows, highs, color=WINE, alpha=0.14, linewidth=0)
         axis.plot(places, rates, color=WINE, marker="o", markersize=5, markeredgecolor="white", linewidth=2)
-        axis.set_xlabel("position in the list; 0 is the top")
+        axis.set_xlabel("place in the list; 1 is the top")
         axis.set_ylabel(label)
         bare(axis, "y")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cuvee.data.store.exposures import Outcome
 
-__all__ = ["COLUMNS", "figures_of", "wilson"]
+__all__ = ["COLUMNS", "PLACE", "figures_of", "named", "wilson"]
 
+PLACE = "place"
+"""What the `position` of an item is called, counted from 1."""
 COLUMNS = ("answers", "items", "clicked", "click-through", "bought", "conversion")
 Z = 1.959964
 """The standard normal quantile of a two-sided 95 % interval."""
@@ -23,6 +25,11 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     middle = (rate + z2 / (2 * trials)) / (1 + z2 / trials)
     half = Z / (1 + z2 / trials) * math.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials * trials))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def named(by: str, group: str) -> str:
+    """A group as people read it: a place in a list counts from 1, as in the lists that are printed."""
+    return str(int(group) + 1) if by == "position" else group or "none"
 
 
 def figures_of(one: Outcome) -> tuple[str, ...]:

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from cuvee.registry import Registry
 
 __all__ = [
-    "ConfigOption",
-    "JsonOption",
-    "ProductArgument",
+    "DEFAULT_CONFIG",
+    "Config",
+    "Html",
+    "Json",
+    "Product",
+    "Refit",
     "check_product",
     "examples",
     "open_registry",
@@ -25,12 +28,23 @@ __all__ = [
     "product_file",
 ]
 
-ConfigOption = Annotated[
+Config = Annotated[
     Path,
     typer.Option("--config", "-c", envvar="CUVEE_CONFIG", help="The configuration; products/*.toml lie beside it."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-ProductArgument = Annotated[str, typer.Argument(help="A product: products/<name>.toml.", metavar="PRODUCT")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Product = Annotated[str, typer.Argument(help="A product: products/<name>.toml.", metavar="PRODUCT")]
+
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write a page with plots, one file. Needs the extra `reports`."),
+]
+Refit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--refit", metavar="RECOMMENDER", help="Fit this recommender again, although its fit was kept. Repeatable."
+    ),
+]
 
 DEFAULT_CONFIG = Path("cuvee.toml")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 
@@ -16,8 +17,16 @@ __all__ = ["plain_table", "print_json", "say", "show_table", "size", "span"]
 
 
 def print_json(value: object) -> None:
-    """Print to stdout as JSON, as is: no wrapping, no colours."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - the command's output
+    """Print to stdout as JSON, as is: no wrapping, no colours. NaN and infinity, which JSON does not have, are null."""
+    print(json.dumps(_finite(value), indent=2, ensure_ascii=False))  # noqa: T201 - the command's output
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class PlainTable(Table):

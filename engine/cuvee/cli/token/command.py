@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cuvee.cli.terminal.options import DEFAULT_CONFIG, ConfigOption, JsonOption, examples
+from cuvee.cli.terminal import options
 from cuvee.config import Scope
 
 if TYPE_CHECKING:
@@ -30,19 +30,19 @@ def register(app: typer.Typer) -> None:
     token = typer.Typer(
         no_args_is_help=True,
         help="Make, list and revoke the tokens by which a server knows its callers.",
-        epilog=examples("cuvee token new shop --scope recommend    make one, and show it once"),
+        epilog=options.examples("cuvee token new shop --scope recommend    make one, and show it once"),
     )
     token.command(
-        epilog=examples(
+        epilog=options.examples(
             "cuvee token new shop --scope recommend --scope write",
             "cuvee token new feed --scope write --product movies    for one product only",
             "cuvee token new lawyer --scope privacy --expires 30d",
             "cuvee token new ops --scope admin --out ops.token      not on the screen",
         )
     )(new)
-    token.command("list", epilog=examples("cuvee token list", "cuvee token list --json"))(list_tokens)
+    token.command("list", epilog=options.examples("cuvee token list", "cuvee token list --json"))(list_tokens)
     token.command(
-        epilog=examples(
+        epilog=options.examples(
             "cuvee token revoke 3f9a2b7c51de    running servers refuse it within a second",
             "cuvee token revoke --all           nobody gets in by a token any more",
         )
@@ -73,9 +73,9 @@ def new(
         Path | None,
         typer.Option("--out", "-o", help="A new file for the secret, for its owner alone.", show_default=False),
     ] = None,
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: options.Config = options.DEFAULT_CONFIG,
     file: FileOption = None,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Make a token, and show its secret once.
 
@@ -105,7 +105,9 @@ def new(
     typer.echo(f"token {token.id} ({name}): {', '.join(token.scopes)} of {which}, {until}; {shown}", err=True)
 
 
-def list_tokens(config: ConfigOption = DEFAULT_CONFIG, file: FileOption = None, as_json: JsonOption = False) -> None:
+def list_tokens(
+    config: options.Config = options.DEFAULT_CONFIG, file: FileOption = None, as_json: options.Json = False
+) -> None:
     """List the tokens with what each is for; no secret is shown, as none is kept."""
     from rich.console import Console
 
@@ -128,7 +130,7 @@ def list_tokens(config: ConfigOption = DEFAULT_CONFIG, file: FileOption = None, 
 def revoke(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids, as `list` shows them.", metavar="[ID]...")] = None,
     every: Annotated[bool, typer.Option("--all", help="All tokens.")] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
+    config: options.Config = options.DEFAULT_CONFIG,
     file: FileOption = None,
 ) -> None:
     """Revoke tokens: running servers refuse them within a second."""

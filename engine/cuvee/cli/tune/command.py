@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import enum
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cuvee.cli.terminal.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    JsonOption,
-    ProductArgument,
-    check_product,
-    examples,
-    open_settings,
-    product_file,
-)
+from cuvee.cli.terminal import options
 
 if TYPE_CHECKING:
     from cuvee.cli.tune.patch import Patch
@@ -63,7 +53,7 @@ class Missing(enum.StrEnum):
 def register(app: typer.Typer) -> None:
     """Add ``tune``."""
     app.command(
-        epilog=examples(
+        epilog=options.examples(
             "cuvee tune movies                          learn, show, and write a patch and a plot",
             "cuvee tune movies --apply                  and put it into products/movies.toml",
             "cuvee tune movies --metric recall --k 20   for another metric than the product's own",
@@ -75,7 +65,7 @@ def register(app: typer.Typer) -> None:
 
 
 def tune(
-    product: ProductArgument,
+    product: options.Product,
     metric: Annotated[
         Metric | None,
         typer.Option(metavar="METRIC", help="ndcg, hit_rate, recall or mrr; by default [tune] metric of the product."),
@@ -127,12 +117,10 @@ def tune(
         Path | None, typer.Option(help="The patch; by default tuning/<name>.toml beside the folder of the data sets.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="The plot, a PNG; by default beside the patch.")] = None,
-    refit: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Fit this recommender again; may be repeated.")
-    ] = None,
+    refit: options.Refit = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the samples.")] = 0,
-    config: ConfigOption = DEFAULT_CONFIG,
-    as_json: JsonOption = False,
+    config: options.Config = options.DEFAULT_CONFIG,
+    as_json: options.Json = False,
 ) -> None:
     """Learn the blend's weights on the past, and write them as a patch that a person can read.
 
@@ -156,13 +144,13 @@ def tune(
     from cuvee.tuning.run import tune as learn
 
     require_tune()
-    settings, registry = open_settings(config)
-    table = settings.products[check_product(settings, product)]
+    settings, registry = options.open_settings(config)
+    table = settings.products[options.check_product(settings, product)]
     _check(registry, method, calibrate)
     measure = Measure(metric.value if metric else table.tune.metric, k or table.tune.k)
     out = out or settings.data_dir.parent / "tuning" / f"{product}{'.new-items' if new_items else ''}.toml"
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
-    file = product_file(config, product)
+    file = options.product_file(config, product)
     if new_items:
         data = training_data(settings, product)
         _warn_of_times(settings, product, data)
@@ -273,7 +261,7 @@ def _apply(file: Path, text: str, config: Path) -> None:
     before = file.read_text(encoding="utf-8")
     write_whole(file, text)
     try:
-        open_settings(config)
+        options.open_settings(config)
     except ConfigError:
         write_whole(file, before)
         raise
@@ -315,19 +303,9 @@ def _plain(found: Tuning | NewItemsTuning, patch: Patch, written: list[Path]) ->
     """The result as plain values."""
     from dataclasses import asdict
 
-    plain = _finite(asdict(found))
     return {
-        **plain,
+        **asdict(found),
         "measure": str(found.measure),
         "patch": patch.text(),
         "written": [str(path) for path in written],
     }
-
-
-def _finite(value: Any) -> Any:
-    """The same, with null for numbers that JSON cannot express (an uplift over 0)."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

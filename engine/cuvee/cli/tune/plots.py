@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cuvee.cli.html.drawing import COLOURS, FAINT, INK, MARKERS
 from cuvee.errors import PluginError
 
 if TYPE_CHECKING:
@@ -13,11 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["as_text", "save_png"]
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f3c8d", "#8c564b", "#505050")
-"""A palette for the colour-blind (Okabe and Ito, with three more colours)."""
 IN_TERMINAL = ("blue+", "red+", "green+", "magenta+", "yellow", "cyan+", "magenta", "red", "white")
 IN_BLACK = ("*", "+", "o", "x", "#", "@", "%", "=", "~")
-MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
 
 
 def _sources(panels: Sequence[SegmentCurves]) -> list[str]:
@@ -52,12 +50,12 @@ def save_png(panels: Sequence[SegmentCurves], title: str, measure: str, file: Pa
                     zorder=3,
                     clip_on=False,
                 )
-        axis.axhline(panel.best_value, color="#303030", linewidth=1, linestyle=(0, (4, 3)))
+        axis.axhline(panel.best_value, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         axis.set_title(panel.title, fontsize=10, loc="left")
         axis.set_xlim(-0.02, 1.02)
         axis.set_xlabel("weight of the source, the others in proportion", fontsize=9)
         axis.set_ylabel(measure, fontsize=9)
-        axis.grid(color="#e4e4e4", linewidth=0.7)
+        axis.grid(color=FAINT, linewidth=0.7)
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes[len(panels) :]:
@@ -66,7 +64,7 @@ def save_png(panels: Sequence[SegmentCurves], title: str, measure: str, file: Pa
         Line2D([], [], color=colour[n], marker=marker[n], markeredgecolor="white", markersize=8, label=n)
         for n in colour
     ]
-    handles.append(Line2D([], [], color="#303030", linewidth=1, linestyle=(0, (4, 3)), label="best member alone"))
+    handles.append(Line2D([], [], color=INK, linewidth=1, linestyle=(0, (4, 3)), label="best member alone"))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False, fontsize=9)
     file.parent.mkdir(parents=True, exist_ok=True)
     try:

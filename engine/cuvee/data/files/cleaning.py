@@ -134,7 +134,9 @@ def _faults(columns: list[str], options: CleanOptions) -> list[tuple[str, pl.Exp
         if "order" not in columns:
             faults.append(("no time (--map order=COLUMN would place such rows)", time.is_null()))
         faults.append(("impossible time", time.is_nan() | time.is_infinite() | (time < 0)))
-        faults.append(("time after the year 5000 (is it in milliseconds? --time-unit ms)", time > LATEST))
+        for unit, word, factor in (("ns", "nano", 1e6), ("us", "micro", 1e3), ("ms", "milli", 1)):
+            beyond = time > LATEST * factor
+            faults.append((f"time after the year 5000 (is it in {word}seconds? --time-unit {unit})", beyond))
         now = time_of_day.time() if options.now is None else options.now
         late = time > now + SKEW / 1e6
         faults.append((FUTURE, late))

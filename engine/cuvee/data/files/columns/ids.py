@@ -68,7 +68,8 @@ def as_ids(rows: Rows, name: str, *, exact: bool = False) -> Rows:
     kind = rows.frame.schema[name]
     if kind.is_nested() or kind == pl.Object:
         raise DataError(f"{rows.file}: column {name!r} is of type {kind}; ids are text or numbers")
-    if kind.is_float() and (rows.frame[name].abs() >= EXACT).any():
+    # NaN is above every number in a comparison
+    if kind.is_float() and (rows.frame[name].fill_nan(None).abs() >= EXACT).any():
         rows = rows.tell(f"{name}: its ids are floats too large to be told apart; write them as whole numbers or text")
     if exact:
         return replace(rows, frame=rows.frame.with_columns(text_of(rows.frame[name]).alias(name)))

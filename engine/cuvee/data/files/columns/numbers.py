@@ -21,6 +21,17 @@ POINT_GROUPS = r"^[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?$"
 """1.234.567,8 and 1234,5"""
 BLANK_GROUPS = r"^[+-]?\d{1,3}(?:[\s\x{00A0}\x{202F}'\x{2019}]\d{3})+(?:[.,]\d*)?$"
 """1 234 567,8, with blanks of all kinds, and 1'234'567.8"""
+RANGE = (
+    r"^(?:[<>≤≥~]=?\s*\d"
+    r"|\d[\d.,]*\s*(?:\+|[-\x{2013}]\s*\d|(?i:or|and|to|plus|bis|und)\b)"
+    r"|(?i:under|over|up to|unter|über)\s+\d)"
+)
+"""5+, <10, 10-20, 3 or more, under 5"""
+CLASSES = 50
+"""A column with more distinct values than this does not hold classes."""
+UNIT = r"[$€£¥₹₽₩₺%]|(?:EUR|USD|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|CZK|BRL|MXN|KRW|RUB|TRY|ZAR)\b"
+"""A currency, or per cent."""
+BEFORE, BEHIND = rf"^([+-]?)\s*({UNIT})\s*", rf"\s*({UNIT})$"
 BLANK = r"[\s\x{00A0}\x{202F}'\x{2019}]"
 SURELY_DECIMAL = r"\d,(?:\d{1,2}|\d{4,})$|\.\d{3},\d|^[+-]?(?:\d{4,}|0),\d"
 """A comma that cannot be a thousands separator."""
@@ -61,6 +72,11 @@ def as_number(rows: Rows, name: str, decimal: str | None = None) -> Rows:
         if len(words):
             rows = rows.tell(f"{name}: {len(words):,} of its cells hold no number but {words[0]!r}, read as not known")
             rows = replace(rows, frame=rows.frame.with_columns(pl.when(~absent).then(pl.col(name)).alias(name)))
+        plain, unit = _without_unit(rows.frame[name])
+        if unit:
+            rows = replace(rows, frame=rows.frame.with_columns(plain)).tell(
+                f"{name}: {unit!r} is left out of its numbers"
+            )
     rows = as_numbers(rows, name, decimal)
     value = pl.col(name)
     rows = replace(rows, frame=rows.frame.with_columns(value.fill_nan(None)))
@@ -70,13 +86,36 @@ def as_number(rows: Rows, name: str, decimal: str | None = None) -> Rows:
 
 
 def reads_as_numbers(column: pl.Series) -> bool:
-    """Whether nearly all texts that say something are numbers; those with zeros in front are codes, not numbers."""
+    """Whether nearly all texts that say something are numbers.
+
+    Those with zeros in front are codes, not numbers. So are few values of which one that comes again is a
+    range, such as ``5+`` beside 1, 2, 3 and 4: these are classes, and its rows are no mistakes.
+    """
     given = column.filter(~column.str.strip_chars().str.to_lowercase().is_in(sorted(MISSING)) & column.is_not_null())
     if not len(given) or given.str.contains(r"^[+-]?0\d").any():
         return False
+    given, _ = _without_unit(given)
     forms = (PLAIN, COMMA_GROUPS, POINT_GROUPS, BLANK_GROUPS)
     number = given.to_frame("text").select(pl.any_horizontal(pl.col("text").str.contains(form) for form in forms))
-    return int(number.to_series().sum()) > MOSTLY * len(given)
+    if int(number.to_series().sum()) <= MOSTLY * len(given):
+        return False
+    others = given.filter(~number.to_series()).str.strip_chars()
+    ranges = others.filter(others.str.contains(RANGE))
+    return not (len(ranges) > ranges.n_unique() and given.n_unique() <= CLASSES)
+
+
+def _without_unit(column: pl.Series) -> tuple[pl.Series, str]:
+    """Texts without their unit, such as ``$`` or ``EUR``, and the unit; empty where most have none or others."""
+    name, value = column.name, pl.col(column.name)
+    text = column.str.strip_chars().to_frame()
+    unit = pl.coalesce(value.str.extract(BEFORE, 2), value.str.extract(BEHIND, 1))
+    found = text.select(unit).to_series().drop_nulls()
+    units = found.unique().to_list()
+    # a few per cents among bare numbers may mean something else than these
+    if len(units) != 1 or 2 * len(found) <= int(text.select(value != "").to_series().sum()):
+        return column, ""
+    plain = text.select(value.str.replace(BEFORE, "${1}").str.replace(BEHIND, "").alias(name)).to_series()
+    return plain, str(units[0])
 
 
 def _localised(rows: Rows, name: str, decimal: str | None) -> Rows:

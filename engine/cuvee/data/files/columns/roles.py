@@ -14,7 +14,7 @@ import polars as pl
 
 from cuvee.data.catalog import Role, infer_role
 from cuvee.data.files.columns.ids import as_text, text_of
-from cuvee.data.files.columns.numbers import as_number, reads_as_numbers
+from cuvee.data.files.columns.numbers import MOSTLY, as_number, reads_as_numbers
 from cuvee.data.files.raw import FILE, LINE, Part, ReadOptions, Rows
 from cuvee.data.flags import AVAILABLE, as_flags, is_missing
 from cuvee.data.store.rows import LONGEST_ID
@@ -23,6 +23,8 @@ from cuvee.errors import DataError
 __all__ = ["as_role", "guess", "plain_type"]
 
 TITLES = {"title", "name", "description", "text"}
+ELEMENT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,'"][^,]*"""
+"""An element of a list that is written as a text: in quotes, or up to the next comma."""
 MOSTLY_ALIKE = 0.6
 """Lists of numbers are vectors where more than this share of them are of one length."""
 PAIRS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"}, {"on", "off"}, {"ja", "nein"}, {"wahr", "falsch"})
@@ -117,6 +119,12 @@ def guess(name: str, column: pl.Series, options: ReadOptions, was: pl.DataType) 
 
 def _guess_text(name: str, column: pl.Series, options: ReadOptions) -> Role:
     given = column.drop_nulls()
+    if name not in TITLES and _are_lists(given):
+        parsed = _parsed_lists(given)
+        numbers = parsed.cast(pl.List(pl.Float64), strict=False)
+        pointed = given.str.contains(r"\d\.|\.\d").any() and not given.str.contains(r"['\"]").any()
+        whole = int((numbers.list.drop_nulls().list.len() == parsed.list.len()).sum()) > MOSTLY * len(given)
+        return _guess_list(numbers, pl.List(pl.Float64)) if pointed and whole else Role.CATEGORIES
     listed = given.str.contains(options.list_separator, literal=True).any()
     if not listed and reads_as_numbers(given):
         return Role.NUMBER
@@ -198,6 +206,22 @@ def _as_available(rows: Rows, name: str) -> Rows:
     return replace(rows, frame=rows.frame.with_columns(flags.set(bad, False).alias(name)))
 
 
+def _are_lists(given: pl.Series) -> bool:
+    """Whether all texts are lists as Python and JSON write them: ``['a', 'b']``, ``["a"]``, ``[1, 2]``, ``{'a'}``."""
+    filled = given.filter(given.str.strip_chars() != "").str.strip_chars()
+    return bool(len(filled)) and bool(filled.str.contains(r"^(?:\[.*\]|\{\s*['\"].*['\"]\s*\}|\(\s*['\"].*\))$").all())
+
+
+def _parsed_lists(given: pl.Series) -> pl.Series:
+    """List of String[n]: what stands in lists that are written as texts; quotes and their escapes are taken off."""
+    elements = given.str.strip_chars().str.head(-1).str.tail(-1).str.extract_all(ELEMENT)
+    plain = pl.element().str.strip_chars()
+    quoted = plain.str.contains(r"^['\"]")
+    inside = plain.str.head(-1).str.tail(-1).str.replace_all(r"\\(['\"\\])", "${1}")
+    bare = pl.when(~plain.is_in(["None", "nan", "null"])).then(plain)
+    return elements.list.eval(pl.when(quoted).then(inside).otherwise(bare)).list.drop_nulls()
+
+
 def _as_labels(rows: Rows, name: str, options: ReadOptions) -> Rows:
     value = pl.col(name)
     kind = rows.frame.schema[name]
@@ -205,7 +229,12 @@ def _as_labels(rows: Rows, name: str, options: ReadOptions) -> Rows:
         value = value.cast(pl.List(pl.String))
     else:
         rows = as_text(rows, name)
-        value = value.str.split(options.list_separator)
+        given = rows.frame[name]
+        if _are_lists(given.drop_nulls()):
+            rows = rows.tell(f"{name}: texts such as {given.drop_nulls()[0][:40]!r} are read as lists")
+            rows = replace(rows, frame=rows.frame.with_columns(_parsed_lists(given)))
+        else:
+            value = value.str.split(options.list_separator)
     value = value.list.eval(pl.element().str.strip_chars())
     value = value.list.eval(pl.element().filter(pl.element() != ""))
     return replace(rows, frame=rows.frame.with_columns(value.alias(name)))
