@@ -83,11 +83,11 @@ class Ask(Protocol):
     """Makes calls of several sources' methods; the calls of one list may go on at the same time."""
 
     def __call__(self, calls: Sequence[Call[T]]) -> list[Reply[T]]:
-        """The replies, in the order of the calls. Raises for no source."""
+        """The replies, in the order of the calls. Never raises because of a source."""
 
 
 def is_async(method: Callable[..., Any]) -> bool:
-    """Whether a method is ``async def``: it waits for something else than this processor."""
+    """Whether a method is ``async def``: it waits for another process instead of computing here."""
     return inspect.iscoroutinefunction(method)
 
 
@@ -114,7 +114,7 @@ def reply_of(call: Call[T], value: Callable[[], Any], began: float) -> Reply[T]:
 
 
 def not_loaded() -> Any:
-    """What a call answers whose source has no recommender."""
+    """The reply where a source has no recommender."""
     raise SourceFailure(DegradedReason.UNAVAILABLE, "its artefact could not be loaded")
 
 

@@ -56,11 +56,11 @@ class Opinions:
     ranks: Ints
     """int32[p, B, M]: 1-based place in the source's own candidates, 0 = not proposed by it."""
     popularity: Floats
-    """float32[B, M]: of the items, see :class:`~cuvee.ranking.facts.ItemFacts`."""
+    """float32[B, M]: the items' popularity, see :class:`~cuvee.ranking.facts.ItemFacts`."""
     age: Floats
     """float32[B, M]: likewise."""
     untouched: Bools
-    """bool[B, M]: likewise; whether an opinion is missing because nobody could have learnt one."""
+    """bool[B, M]: likewise; which items have no events, so that nobody could have learnt an opinion."""
 
     @classmethod
     def bare(cls, calibrated: Floats, weights: Floats, present: Bools) -> Opinions:
@@ -86,7 +86,7 @@ class Opinions:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """Opinions whose right answers are known: what a blender learns from."""
+    """Opinions for which the right items are known: what a blender learns from."""
 
     opinions: Opinions
     shares: Floats
@@ -113,9 +113,9 @@ class Blender(ABC):
     Options: ClassVar[type[BlenderOptions]] = BlenderOptions
     """The table ``[blend.options]``."""
     ranks_only: ClassVar[bool] = False
-    """Whether calibrated values count by their order alone, so that there is no sense in showing them."""
+    """Whether only the order of calibrated values counts, so that the values need not be shown."""
     learns: ClassVar[bool] = False
-    """Whether :meth:`learn` gives options that are better than none."""
+    """Whether the blender has something to learn, by :meth:`learn`."""
 
     def __init__(self, options: BlenderOptions, missing: Missing) -> None:
         self.options = options
@@ -123,7 +123,7 @@ class Blender(ABC):
 
     @property
     def reads_items(self) -> bool:
-        """Whether it looks at the popularity and the age of items, and at which of them are untouched."""
+        """Whether it uses the items' popularity, their age, and whether they have events."""
         return True
 
     @property
@@ -203,12 +203,12 @@ class WeightedSum(Blender):
 
     @property
     def reads_items(self) -> bool:
-        """Only to be optimistic about those that are untouched."""
+        """Only where it is optimistic about items without events."""
         return self._optimism > 0
 
     @property
     def linear(self) -> bool:
-        """All but ``skip``, which shares out weights by who has an opinion."""
+        """For all policies but ``skip``, under which a weight depends on which sources have an opinion."""
         return self.missing != "skip"
 
     def contributions(self, opinions: Opinions) -> Floats:
@@ -230,7 +230,7 @@ class WeightedSum(Blender):
 
 
 class RrfOptions(BlenderOptions):
-    """``k``: how slowly the worth of a rank falls."""
+    """``k``: how slowly the value of a rank falls."""
 
     k: float = Field(default=60.0, gt=0, allow_inf_nan=False)
 

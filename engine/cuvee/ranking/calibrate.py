@@ -21,7 +21,7 @@ from cuvee.recommender import Floats
 __all__ = ["Calibrator", "MinMax", "Quantile", "Rank", "ZScore"]
 
 LIMIT = 1e6
-"""Normal scores stay within, whatever a source that was steady at fit may say."""
+"""Normal scores are cut to this range, also where a source now gives scores far outside those seen at fit."""
 
 
 class Calibrator(ABC):
@@ -58,15 +58,15 @@ class Quantile(Calibrator):
 
     learns = True
     KNOTS = 129
-    """Evenly spaced levels; beside them, the tails are halved again and again."""
+    """The number of evenly spaced levels; towards both ends further levels halve the distance again and again."""
     TAIL = 20
-    """Scores that must lie beyond the outermost knot: fewer would be chance."""
+    """How many scores must lie beyond the outermost knot: fewer say nothing reliable."""
 
     def __init__(self, learnt: Mapping[str, list[float]]) -> None:
         super().__init__(learnt)
         given = np.asarray(learnt.get("quantiles", ()), np.float64)
         levels = np.asarray(learnt.get("levels", np.linspace(0, 1, len(given) + 2)[1:-1]), np.float64)
-        # equal quantiles are one atom of the distribution: its level is the middle of the run
+        # equal quantiles are one value that occurs often: its level is the middle of them
         self._values, first, count = np.unique(given, return_index=True, return_counts=True)
         middle = (levels[first] + levels[first + count - 1]) / 2 if len(given) else levels
         self._scores = ndtri(middle)
@@ -84,7 +84,7 @@ class Quantile(Calibrator):
         return {"quantiles": [float(q) for q in quantiles], "levels": [float(level) for level in levels]}
 
     def calibrate(self, scores: Floats) -> Floats:
-        """Interpolated between the knots, and on with the slope of the last ones beyond them."""
+        """Interpolated between the knots; beyond them extrapolated with the slope of the last two."""
         x, y = self._values, self._scores
         if not len(x):  # nothing was learnt of a source that had no opinion at fit
             return ZScore({}).calibrate(scores)
@@ -99,7 +99,7 @@ class Quantile(Calibrator):
 
 
 class Rank(Calibrator):
-    """1 for the row's best opinion down towards 0 for its last; equals share their mean."""
+    """From 1 for the row's best opinion towards 0 for its last; equal opinions get the mean of their ranks."""
 
     def calibrate(self, scores: Floats) -> Floats:
         """(number below + half of the equals) / number of opinions."""

@@ -39,19 +39,19 @@ class Drawn:
 
     @property
     def candidates(self) -> Candidates:
-        """The items as proposals: every source is to say what it thinks of them."""
+        """The items as proposals, so that every source is asked for its opinion on them."""
         return Candidates(self.items, np.where(self.items >= 0, np.float32(0), np.float32(np.nan)))
 
 
 @dataclass(frozen=True)
 class Explorer:
-    """The items of which little is known, and how often they get a place."""
+    """The items with few events, and how often they get a place."""
 
     share: float
-    """The chance of each place to be one for exploration."""
+    """The probability that a place is used for exploration."""
     method: Method
     first: int
-    """The first place that may be one, from 1."""
+    """The first place that may be used for it, counted from 1."""
     seed: int
     snapshot: str
     pool: Ints
@@ -99,7 +99,7 @@ class Explorer:
         return cls(share, method, first, seed, snapshot, pool, liked[pool] + 1, failures)
 
     def draw(self, queries: Queries, k: int) -> Drawn:
-        """Draw for B queries and lists of k: only what a query's restrictions allow."""
+        """Draw for B queries and lists of k, only from the items that a query's restrictions allow."""
         b = len(queries)
         places = np.zeros((b, k), np.bool_)
         open_to_all = np.ones(len(self.pool), np.bool_)

@@ -14,7 +14,7 @@ __all__ = ["ItemFacts"]
 
 DAY = 86_400.0
 FAR = 3.0
-"""Standard deviations at which facts end: one old hit must not outweigh everything."""
+"""Facts are cut at this many standard deviations, so that one old hit does not outweigh everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class ItemFacts:
 
     @classmethod
     def unknown(cls, n: int) -> Self:
-        """All n items alike."""
+        """The facts of n items that do not differ."""
         return cls(np.zeros(n, np.float32), np.zeros(n, np.float32), np.zeros(n, np.bool_))
 
 

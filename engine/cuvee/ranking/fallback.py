@@ -34,7 +34,7 @@ class Filled:
     levels: Ints
     """int32[B, K]: 1-based place in the chain, one more than its length for the last resort, 0 on padding."""
     reasons: Sequence[DegradedReason]
-    """B reasons: why the query's blended list came short."""
+    """B reasons: why the query's blended list was too short."""
 
     @classmethod
     def none(cls, b: int) -> Filled:
@@ -68,7 +68,7 @@ def fall_back(
         if not len(short):
             break
         rest = replace(queries, excluded=join([queries.excluded, taken])).select(short)
-        # always k, though fewer may be missing: what a query gets must not depend on its batch
+        # always k, although fewer may be missing: a query's list must not depend on the other queries of its batch
         (reply,) = ask([candidates_of(source, rest, k, n)])
         reports.append(reply.report)
         if reply.value is None:
@@ -117,7 +117,7 @@ def _newest_eligible(eligible: Bools | None, n: int, most: int) -> Ints:
     if eligible is None:
         return np.arange(n - 1, max(n - 1 - most, -1), -1, dtype=np.int32)
     looked_at = most
-    while True:  # from the end, as most catalogues need not be read as a whole
+    while True:  # from the end: most catalogues need not be read as a whole
         start = max(n - looked_at, 0)
         found = np.flatnonzero(eligible[start:])
         if len(found) >= most or start == 0:

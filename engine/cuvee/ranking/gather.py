@@ -52,7 +52,7 @@ class Gathered:
     reports: Sequence[Report]
     """One per source."""
     drawn: Drawn | None = None
-    """What is to be explored, where the plan does."""
+    """What is drawn for exploration, where the plan explores."""
 
 
 def _restricted(plan: Plan, question: Question) -> Queries:
@@ -70,7 +70,7 @@ def _restricted(plan: Plan, question: Question) -> Queries:
 
 
 def _sealed(queries: Queries) -> Queries:
-    """The same, its arrays read-only: every source gets them, and none may change what the others are asked."""
+    """The same with read-only arrays: all sources get them, and none may change them for the others."""
     histories, excluded = queries.histories, queries.excluded
     arrays = (
         histories.offsets,
@@ -89,7 +89,7 @@ def _sealed(queries: Queries) -> Queries:
 
 
 def _served(plan: Plan, queries: Queries, weights: Floats) -> Bools:
-    """bool[p, B]: which source is asked about which query. One that failed to load is asked, and fails."""
+    """bool[p, B]: which source is asked about which query. One that could not be loaded counts as asked, and fails."""
     served = [
         queries.served_by(s.recommender.serves) if s.recommender else np.ones(len(queries), np.bool_)
         for s in plan.sources
@@ -111,7 +111,7 @@ def _merge(first: Report, then: Report) -> Report:
 def _score_all(
     plan: Plan, queries: Queries, items: Ints, served: Bools, asked: Sequence[int], ask: Ask
 ) -> tuple[Floats, Bools, dict[int, Report]]:
-    """float32[p, B, M] raw opinions, NaN where a source has none or failed; bool[p, B]: who said anything."""
+    """float32[p, B, M] raw opinions, NaN where a source has none or failed; bool[p, B]: which source has any."""
     raw = np.empty((len(plan.sources), *items.shape), np.float32)
     live = np.zeros(served.shape, np.bool_)
     reports: dict[int, Report] = {}
@@ -161,7 +161,7 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
                 proposals[s] = reply.value.items
         if plan.explorer and question.segment is None and question.only_fallback is None:
             drawn = plan.explorer.draw(queries, question.k)
-        # of a query that a source was not asked about, its proposals do not count: alone, it would not have got them
+        # proposals for a query that a source was not asked about do not count: alone, the query would not have got them
         found, whose = [*proposals.values()], served[[*proposals]]
         if drawn:
             found, whose = [*found, drawn.items], np.concatenate([whose, np.ones((1, b), np.bool_)])

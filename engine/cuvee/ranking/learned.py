@@ -44,10 +44,10 @@ Coefficient = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Reading(BlenderOptions):
-    """How one source's opinions are read: coefficients in units of its calibrated score."""
+    """How one source's opinions are transformed: coefficients in units of its calibrated score."""
 
     against: bool = False
-    """Whether what it likes should stand lower, beside what the others say."""
+    """Whether a high score of this source lowers an item, given the scores of the others."""
     unknown: Coefficient = 0.0
     """Added where the source has no opinion, which counts as its mean opinion on the query."""
     unproposed: Coefficient = 0.0
@@ -55,9 +55,9 @@ class Reading(BlenderOptions):
     top: Coefficient = 0.0
     """Added at its rank 1 (nearly), half of it at rank 10."""
     popularity: Coefficient = 0.0
-    """By how much more its opinion counts on an item a deviation more popular than the average one."""
+    """By how much more its opinion counts for an item that is a standard deviation more popular than average."""
     age: Coefficient = 0.0
-    """By how much more its opinion counts on an item a deviation older than the average one."""
+    """By how much more its opinion counts for an item that is a standard deviation older than average."""
 
 
 class Readings(BlenderOptions):
@@ -106,14 +106,14 @@ class LearnedOptions(WeightedOptions):
 
 
 class _Heard:
-    """Opinions, and what several readings need of them."""
+    """Opinions, and values that several transformations use."""
 
     def __init__(self, opinions: Opinions) -> None:
         self.opinions = opinions
         self.known: Bools = ~np.isnan(opinions.calibrated) & opinions.present
         self.live: Bools = np.asarray(self.known.any(axis=2))
         self.values, self._mean = with_prior(opinions.calibrated, self.known)
-        # nobody could have learnt an opinion on an item without events: that there is none says nothing
+        # nobody could have learnt an opinion on an item without events, so a missing one means nothing
         self._telling = ~(opinions.untouched & ~self.known)
 
     @cached_property
@@ -139,7 +139,7 @@ READINGS: Final = ("unknown", "unproposed", "top", "popularity", "age")
 
 
 class Learned(WeightedSum):
-    """The weighted sum of opinions as they were learnt to be read."""
+    """The weighted sum of the transformed opinions."""
 
     Options = LearnedOptions
     learns = True
@@ -159,7 +159,7 @@ class Learned(WeightedSum):
             if coefficients.any():
                 values += coefficients[:, None, None] * heard.read(name)
         signs = np.where(against[:, None] & (heard.live & ~against[:, None]).any(axis=0), np.float32(-1), np.float32(1))
-        # of a source that is not there nothing is read
+        # a source that is not there contributes nothing
         values *= np.where(heard.live, signs * opinions.weights, np.float32(0))[:, :, None]
         blended: Floats = np.where(opinions.present, values, np.float32(0))
         return blended
@@ -180,7 +180,7 @@ class Learned(WeightedSum):
 
     @property
     def reads_items(self) -> bool:
-        """What was learnt reads them."""
+        """The learnt coefficients use them."""
         return True
 
     @classmethod

@@ -22,16 +22,16 @@ from cuvee.recommender import Bools, Floats
 __all__ = ["learn_coefficients"]
 
 NEAREST = 100
-"""Candidates per case that are learnt from: those that stand highest; the others hardly count."""
+"""How many of the highest candidates of a case are used for learning; the others hardly matter."""
 CASES = 2500
-"""Cases that are learnt from, at most: there are few coefficients."""
+"""How many cases are used at most: there are few coefficients."""
 RIDGE_WEIGHTS = 1e-4
-"""How strongly weights are pulled to 0: only so much that they stay finite."""
+"""How strongly weights are shrunk to 0: just enough to keep them finite."""
 RIDGES = (1.0, 0.1, 0.01)
-"""How strongly coefficients are pulled to 0: that is taken under which other cases are likeliest."""
+"""How strongly coefficients are shrunk to 0: the value is used that makes held-out cases likeliest."""
 STEPS = 60
 LEAST = 0.02
-"""Share of all weights, of either sign, from which on a source may count against: less is chance."""
+"""From this share of all weights on, of either sign, a source may count against items: less is chance."""
 
 Matrix: TypeAlias = npt.NDArray[np.float64]
 Features = Callable[[Lesson], Floats]
@@ -161,7 +161,7 @@ def _likeliest(sample: _Sample, weights: Matrix, signs: Matrix, unit: float, rid
         by_own = signs[:, None] * by_read[:, 1:] + 2 * of_own * own
         return value, np.concatenate([(by_weight + 2 * of_weights * table).ravel(), by_own.ravel()])
 
-    # above 0: a source without any weight would never show what its coefficients are worth
+    # above 0: the coefficients of a source without weight would have no effect, and never be learnt
     begin = np.maximum(weights * signs[:, None], LEAST * np.abs(weights).sum(axis=0))
     start = np.concatenate([begin.ravel(), np.zeros(shape).ravel()])
     bounds = [(0, None)] * size + [(None, None)] * (len(start) - size)
@@ -170,7 +170,7 @@ def _likeliest(sample: _Sample, weights: Matrix, signs: Matrix, unit: float, rid
 
 
 def _ridge(sample: _Sample, weights: Matrix, signs: Matrix, unit: float) -> float:
-    """The ridge under which a third of the cases is likeliest when the others have been learnt from."""
+    """The shrinkage under which a third of the cases is likeliest when the others were used for learning."""
     other = np.random.default_rng(1).permutation(len(sample.right)) % 3 == 0
     taught, asked = sample.select(~other), sample.select(other)
     surprises = []
@@ -194,7 +194,7 @@ def learn_coefficients(lessons: Sequence[Lesson], features: Features) -> tuple[B
     spreads = [np.nanstd(v) for v in (one.opinions.calibrated for one in drawn) if not np.isnan(v).all()]
     unit = 1 / max(float(np.mean(spreads)) if spreads else 1.0, 1e-9)
     weights = np.full((p, len(drawn[0].shares)), unit / p)
-    for _ in range(2):  # who stands highest depends on the weights
+    for _ in range(2):  # which candidates are the highest depends on the weights
         sample = _nearest(drawn, features, weights)
         if not len(sample.right):
             return np.zeros(p, np.bool_), none

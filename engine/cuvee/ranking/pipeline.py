@@ -25,7 +25,7 @@ __all__ = ["Answer", "Scored", "make_lists", "score_listed"]
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """B lists of M items with what each of p sources had to say of them."""
+    """B lists of M items with the opinion of each of p sources on them."""
 
     items: Ints
     """int32[B, M], -1 pads."""
@@ -59,15 +59,15 @@ class Answer:
     blended: Scored
     """M = k at most; -1 pads where the blend has no more."""
     explored: Bools
-    """bool[B, M]: which blended items stand there to be explored rather than for their score."""
+    """bool[B, M]: which blended items have their place by exploration and not by their score."""
     configured: Floats
     """float32[p, B], each source's weight by configuration."""
     weights: Floats
-    """float32[p, B], what each source weighed in each query."""
+    """float32[p, B], the weight of each source in each query, renormalised over those with an opinion."""
     segments: Ints
     """int32[B], index into ``plan.segments``."""
     fallback: Filled
-    """What stands behind the blended items of the queries that came short."""
+    """The items that fill up the lists for which there were too few blended items."""
     reports: Sequence[Report]
     """One per source of the plan, in its order, then one per source of the fallback chain that was asked."""
     proposed: Ints
@@ -76,11 +76,11 @@ class Answer:
     """bool[p, B]: whether a source was asked about a query. A report is the batch's: of a query that
     is not served here it says nothing."""
     opinions: Floats
-    """float32[p, B, M]: what each source said of all candidates, NaN = no opinion."""
+    """float32[p, B, M]: the opinion of each source on all candidates, NaN = none."""
 
     @property
     def degraded(self) -> bool:
-        """Whether any source that was asked could not answer."""
+        """Whether a source that was asked could not answer."""
         return any(r.status is Status.DEGRADED for r in self.reports)
 
     def items(self) -> Ints:
@@ -126,7 +126,7 @@ def _answer(
 
 
 def _arrange(scored: Scored, found: Gathered, k: int) -> tuple[Scored, Bools]:
-    """B lists of up to k, and bool[B, K]: what stands there to be explored rather than for its score."""
+    """B lists of up to k, and bool[B, K]: which items have their place by exploration and not by their score."""
     if found.drawn is None or not scored.items.shape[1]:
         shown = scored.take(best_columns(scored.scores, k))
         return shown, np.zeros(shown.items.shape, np.bool_)
@@ -137,7 +137,7 @@ def _arrange(scored: Scored, found: Gathered, k: int) -> tuple[Scored, Bools]:
 
 
 def _why_short(found: Gathered) -> list[DegradedReason]:
-    """Per query, the reason why its blended list may be short: a source that failed it, or its coldness."""
+    """Per query, the reason why its blended list may be too short: a source failed, or the user is cold."""
     reasons = [DegradedReason.COLD_USER if n == 0 else DegradedReason.EMPTY for n in found.lengths]
     for report, rows in reversed(list(zip(found.reports, found.served, strict=True))):
         if report.status is Status.DEGRADED and report.reason:

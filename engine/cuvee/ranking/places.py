@@ -1,4 +1,4 @@
-"""Places: where each opinion stands among a source's opinions on the same query."""
+"""Places: the rank of each opinion among a source's opinions on the same query."""
 
 from __future__ import annotations
 

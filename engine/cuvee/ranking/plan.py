@@ -24,7 +24,7 @@ from cuvee.rules import Rule
 __all__ = ["Passage", "Plan", "Question", "Source"]
 
 Passage: TypeAlias = Literal["smooth", "hard"]
-"""How weights change where a history grows from one segment into the next: bit by bit, or at once."""
+"""How weights change as a history grows from one segment into the next: gradually, or at once."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Plan:
     """Segment name -> source name -> weight; a segment without a table weighs all sources equally."""
     rules: Sequence[Rule[Any]]
     eligible: Bools | None
-    """bool[N]: what the rules let anyone see; None is all."""
+    """bool[N]: which items the rules allow for everybody; None is all."""
     fallback: Sequence[Source]
-    """The chain that fills a list which the blend leaves short, in its order."""
+    """The recommenders that fill up lists for which the blend has too few items, in this order."""
     max_candidates: int
     """Cap of the union, per query."""
 
@@ -73,7 +73,7 @@ class Plan:
     explorer: Explorer | None = None
     """Draws items of which little is known, for Recommend; None explores nothing."""
     facts: ItemFacts | None = None
-    """Of the catalogue's items; without, they are all alike."""
+    """The facts of the catalogue's items; without them all items count as the same."""
     last_resort: bool = True
     """Whether lists that are short after the chain are filled from the catalogue itself."""
 
@@ -82,7 +82,7 @@ class Plan:
         return replace(self, fallback=(), last_resort=False)
 
     def filler(self, level: int) -> Source | None:
-        """Who fills in at a level of the fallback, counted from 1; None is the last resort, behind the chain."""
+        """The recommender at a level of the fallback, counted from 1; None is the last resort, behind the chain."""
         return self.fallback[level - 1] if level <= len(self.fallback) else None
 
     def segment_of(self, events: Offsets) -> Ints:
