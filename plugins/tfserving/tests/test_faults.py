@@ -136,6 +136,8 @@ class World:
     """Starts the model server again."""
     root: Path
     calls: list
+    hold: object
+    """Hold each request to the model server of the product "slow" by so many milliseconds."""
 
 
 @pytest.fixture(scope="module")
@@ -145,13 +147,14 @@ def world(made, publish, free_port, cuvee_command, tmp_path_factory):
     root = folder / "models"
     for model in MODELS:
         publish(made["toy"], root, 1, model)
-    port, far = free_port(), free_port()
-    timeouts = {"deep": "300ms", "far": "100ms", **dict.fromkeys(SPOILT, "300ms")}
+    port, far, slow = free_port(), free_port(), free_port()
+    timeouts = {"deep": "300ms", "far": "100ms", "slow": "900ms", **dict.fromkeys(SPOILT, "300ms")}
+    elsewhere = {"far": far, "slow": slow}
     instances = ['[recommenders.popular]\nplugin = "popular"']
     (folder / "products").mkdir()
     for name, timeout in timeouts.items():
         more = "version = 1" if name == "gone" else ""
-        model, where = ("deep", far) if name == "far" else (name, port)
+        model, where = ("deep", elsewhere[name]) if name in elsewhere else (name, port)
         instances.append(INSTANCE.format(name=name, model=model, port=where, more=more))
         (folder / f"products/{name}.toml").write_text(PRODUCT.format(name=name, timeout=timeout))
     (folder / "cuvee.toml").write_text("\n".join(instances))
@@ -171,19 +174,21 @@ def world(made, publish, free_port, cuvee_command, tmp_path_factory):
         return server
 
     first = serve()
-    proxy = subprocess.Popen(
-        [sys.executable, str(HERE / "proxy.py"), str(far), f"127.0.0.1:{port}", "200"], stdout=subprocess.PIPE
-    )
-    proxy.stdout.readline()
+    proxies = []
+    for listens, jitter in ((far, "200"), (slow, "0")):
+        command = [sys.executable, str(HERE / "proxy.py"), str(listens), f"127.0.0.1:{port}", jitter]
+        proxies.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1))
+        proxies[-1].stdout.readline()
     try:
         cuvee_command("fit", "--config", folder / "cuvee.toml")
         with run_server(folder / "cuvee.toml") as running:
-            yield World(running, first, serve, root, [])
+            yield World(running, first, serve, root, [], lambda ms: proxies[1].stdin.write(f"{ms}\n"))
     finally:
         for server in servers:
             server.stop()
-        proxy.kill()
-        proxy.communicate()
+        for proxy in proxies:
+            proxy.kill()
+            proxy.communicate()
 
 
 @pytest.fixture
@@ -207,6 +212,27 @@ def test_jitter(ask_for):
         time.sleep(2.0)
     print(f"\njitter: {dict(callers.reasons())}")
     assert set(callers.reasons()) <= {"", "TIMEOUT", "CIRCUIT_OPEN"}
+
+
+def test_a_model_server_that_becomes_slow_is_not_waited_for(world, ask_for):
+    """It answers, but after 400 ms: late, though neither a failure nor beyond the source's own timeout."""
+    with ask_for("slow", callers=1) as callers:
+        time.sleep(1.0)  # what is usual is learnt
+        slowed = time.monotonic()
+        world.hold(400)
+        opened = callers.first("CIRCUIT_OPEN", slowed)
+        time.sleep(3.0)
+        later = sorted(c.seconds for c in callers.calls if c.at >= opened.at)
+        assert set(callers.reasons(opened.at)) == {"CIRCUIT_OPEN"}
+        before = [c for c in callers.calls if slowed < c.at < opened.at and c.reason]
+        print(f"\nslow: {len(before)} lists waited, then {len(later)} took p99 {later[int(0.99 * len(later))]:.3f} s")
+        assert {c.reason for c in before} == {"TIMEOUT"}
+        assert len(before) == 5
+        assert later[int(0.99 * len(later))] < 0.2, "probes are made in the background"
+        world.hold(0)
+        recovered = callers.live_after(time.monotonic())
+    print(f"quick again: in the blend after {recovered:.1f} s")
+    assert recovered <= 5.0 + SLACK
 
 
 def test_killed_in_mid_call_and_restarted(world, ask_for):

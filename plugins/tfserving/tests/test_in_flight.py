@@ -16,6 +16,7 @@ import pytest
 from cuvee.client import Client
 from cuvee.testing import run_server, two_tribes
 from cuvee.v1 import recommendation_pb2 as pb
+from cuvee.v1 import recommendation_pb2_grpc as rpc
 
 THREADS, CALLERS = 4, 24
 HASTE = 1.5
@@ -46,7 +47,7 @@ class Hanging(grpc.GenericRpcHandler):
     """Takes every Predict and answers none; knows how many are open."""
 
     def __init__(self):
-        self.open = self.most = self.taken = 0
+        self.open = self.most = self.taken = self.cancelled = 0
 
     def service(self, handler_call_details):
         if handler_call_details.method != "/tensorflow.serving.PredictionService/Predict":
@@ -59,6 +60,9 @@ class Hanging(grpc.GenericRpcHandler):
         self.most = max(self.most, self.open)
         try:
             await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
         finally:
             self.open -= 1
 
@@ -90,7 +94,7 @@ def hanging(port):
 
 
 @pytest.fixture(scope="module")
-def fitted(made, publish, free_port, tmp_path_factory):
+def fitted(made, publish, free_port, cuvee_command, tmp_path_factory):
     """A fitted product whose model server is not there yet, and its port."""
     folder, port = tmp_path_factory.mktemp("in-flight"), free_port()
     publish(made["toy"], folder / "models", 1)
@@ -99,6 +103,7 @@ def fitted(made, publish, free_port, tmp_path_factory):
     (folder / "products/toy.toml").write_text(PRODUCT)
     (folder / "var/data").mkdir(parents=True)
     two_tribes().data.save(folder / "var/data/toy")
+    cuvee_command("fit", "--config", folder / "cuvee.toml")
     return folder, port
 
 
@@ -112,9 +117,39 @@ def ask(address, user, until, said):
             said.append((reason, answer.degraded, len(answer.items), time.monotonic() - began))
 
 
-def test_calls_in_flight_stay_bounded(fitted, cuvee_command):
+def test_a_caller_that_has_gone_cancels_the_call(fitted):
+    """Long before the source's time is over; and so does a deadline that passes."""
     folder, port = fitted
-    cuvee_command("fit", "--config", folder / "cuvee.toml")
+    user = two_tribes().data.catalog.users.ids([0])[0]
+    with hanging(port) as calls, run_server(folder / "cuvee.toml") as running:
+        with grpc.insecure_channel(running.address) as channel:
+            stub = rpc.RecommendationServiceStub(channel)
+
+            def until(what, seconds=5.0):
+                began = time.monotonic()
+                while not what():
+                    assert time.monotonic() - began < seconds
+                    time.sleep(0.002)
+                return time.monotonic() - began
+
+            request = pb.RecommendRequest(product="toy", user_id=user)
+            for n in range(3):
+                taken, cancelled = calls.taken, calls.cancelled
+                call = stub.Recommend.future(request, timeout=4.0)
+                until(lambda taken=taken: calls.taken > taken)
+                call.cancel()
+                took = until(lambda cancelled=cancelled: calls.cancelled > cancelled)
+                print(f"\ngone {n}: the call was cancelled after {took * 1e3:.0f} ms")
+                assert took < 0.5, "its second was not waited for"
+            cancelled = calls.cancelled
+            answer = stub.Recommend(request, timeout=HASTE)
+            assert answer.degraded
+            until(lambda: calls.cancelled > cancelled)
+        assert calls.open == 0
+
+
+def test_calls_in_flight_stay_bounded(fitted):
+    folder, port = fitted
     said = []
     with hanging(port) as calls, run_server(folder / "cuvee.toml") as running:
         users = two_tribes().data.catalog.users.ids(range(CALLERS))

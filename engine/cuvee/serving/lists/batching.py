@@ -38,13 +38,6 @@ Run = Callable[[Hold, Offer], Sequence[A | Exception]]
 """Answers the rows that it was made for, in their order; an error is a row's answer, too."""
 
 
-@dataclass(slots=True)
-class _Waiting(Generic[R, A]):
-    row: R
-    deadline: float
-    answer: asyncio.Future[A]
-
-
 @dataclass(slots=True, eq=False)
 class _Begun:
     """A run that has not ended."""
@@ -52,13 +45,34 @@ class _Begun:
     rows: int
     at: float
     """In the time of ``time.monotonic``."""
+    abandon: Callable[[], None]
+    left: int = 0
+    """Rows whose callers have left."""
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[R, A]):
+    row: R
+    deadline: float
+    answer: asyncio.Future[A]
+    begun: _Begun | None = None
+    """The run that took it."""
 
 
 class Batcher(Generic[R, A]):
     """Gathers rows of one kind into runs, which take the core in turn. ``ask`` is for the event loop alone."""
 
-    def __init__(self, core: Core, begin: Callable[[Sequence[R], float, asyncio.AbstractEventLoop], Run[A]]) -> None:
-        """``begin`` makes a run for rows, which has until a deadline (monotonic)."""
+    def __init__(
+        self,
+        core: Core,
+        begin: Callable[[Sequence[R], float, asyncio.AbstractEventLoop], Run[A]],
+        abandon: Callable[[Run[A]], None] | None = None,
+    ) -> None:
+        """``begin`` makes a run for rows, which has until a deadline (monotonic).
+
+        ``abandon`` is called with a run that goes on when all of its callers have left; on the event loop.
+        """
+        self._abandon = abandon
         self._core = core
         self._begin = begin
         self._lock = threading.Lock()
@@ -89,12 +103,20 @@ class Batcher(Generic[R, A]):
         haste = math.frexp(left)[1]
         answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         with self._lock:
-            self._waiting.setdefault((kind, haste), deque()).append(_Waiting(row, deadline, answer))
+            one = _Waiting(row, deadline, answer)
+            self._waiting.setdefault((kind, haste), deque()).append(one)
             self._count += 1
         self._offer()
         if not self._offered:
             self._look_later(answer.get_loop())
-        return await answer
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if one.begun is not None:
+                one.begun.left += 1
+                if one.begun.left == one.begun.rows:
+                    one.begun.abandon()
+            raise
 
     def _offer(self) -> None:
         """Ask for the core, if enough rows wait. From any thread."""
@@ -131,7 +153,15 @@ class Batcher(Generic[R, A]):
             loop.call_soon_threadsafe(_deliver, answers, found)
 
         self._core.offer(work)
-        return await answers
+        try:
+            return await answers
+        except asyncio.CancelledError:
+            self._give_up(run)
+            raise
+
+    def _give_up(self, run: Run[A]) -> None:
+        if self._abandon is not None:
+            self._abandon(run)
 
     def _work(self, hold: Hold) -> None:
         """In the thread that took the core: a batch of whatever waits now."""
@@ -140,7 +170,9 @@ class Batcher(Generic[R, A]):
             return
         loop = batch[0].answer.get_loop()
         run = self._begin([one.row for one in batch], min(one.deadline for one in batch), loop)
-        begun = _Begun(len(batch), time.monotonic())
+        begun = _Begun(len(batch), time.monotonic(), lambda: self._give_up(run))
+        for one in batch:
+            one.begun = begun
         with self._lock:
             self._begun.add(begun)
 

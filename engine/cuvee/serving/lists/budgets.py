@@ -7,6 +7,9 @@ fall back, and the answer is in time.
 A source that computes costs nothing but its own time while it comes back soon. One that does not
 (:data:`PATIENCE`) loses its place: its call goes on in the thread that it holds, the run goes on in another,
 and from then on the source is asked in threads of its own, like one that waits.
+
+One that waits gets several times what is usual for it (:mod:`cuvee.serving.lists.pace`). Where a circuit opened
+because it was late, it is probed in the background, so that no list waits for it.
 """
 
 from __future__ import annotations
@@ -23,10 +26,12 @@ from typing import Any, TypeVar
 import structlog
 
 from cuvee.errors import DegradedReason, SourceFailure
+from cuvee.queries import Queries
 from cuvee.ranking.ask import Call, Reply, Report, Status, is_async, not_loaded, reply_of
 from cuvee.serving.deadline import left_until
 from cuvee.serving.lists.breaker import Breaker, Pass
 from cuvee.serving.lists.core import Core, Hold, Offer
+from cuvee.serving.lists.pace import Pace
 from cuvee.serving.threads import AllTaken, Threads
 from cuvee.serving.workers.suspects import Marks
 
@@ -41,6 +46,8 @@ RESERVE = (0.02, 0.1)
 """Seconds, and share of a run's time, that are kept for making the answer; the lesser counts."""
 LEAST = 0.001
 """Seconds; with less than this there is no sense in asking."""
+PROBE = 1.0
+"""Seconds that a probe in the background may take."""
 PATIENCE = 0.1
 """Seconds after which a source that computes loses its place."""
 QUICK = 0.02, 100
@@ -61,6 +68,7 @@ class _Lane:
     key: str
     """Its product and name, under which its calls are marked."""
     slot: int
+    pace: Pace = field(default_factory=Pace)
     apart: bool = False
     quick: int = 0
     _going: dict[int, float] = field(default_factory=dict)
@@ -97,6 +105,12 @@ class _Waiting:
     """Seconds, from the beginning."""
     until: float
     """In the time of ``time.monotonic``."""
+    ended: float = 0.0
+    """As ``began``; 0 while it goes on."""
+
+    def end(self, _: Future[Any]) -> None:
+        """The call has ended."""
+        self.ended = time.perf_counter()
 
 
 class Budget:
@@ -164,10 +178,18 @@ class BudgetedAsk:
         self._next = 0
         self._hold = Hold()
         self._again: Offer = _nothing
+        self._abandoned = False
 
     def begin(self, hold: Hold, again: Offer) -> None:
         """The run begins in the thread of this hold; ``again`` begins it once more, in another."""
         self._hold, self._again, self._next = hold, again, 0
+
+    def abandon(self) -> None:
+        """Nobody waits for the answer any more: calls are cancelled, and no more are made. From any thread."""
+        self._abandoned = True
+        for turn in list(self._turns):
+            for one in list(turn.waiting.values()):
+                one.future.cancel()
 
     def __call__(self, calls: Sequence[Call[T]]) -> list[Reply[T]]:
         """The replies, in the order of the calls; raises for no source."""
@@ -197,6 +219,8 @@ class BudgetedAsk:
     def _refused(self, call: Call[T]) -> Reply[T] | None:
         """Why a source is not asked; None where it is."""
         name = call.source.name
+        if self._abandoned:
+            return self._left(call)
         lane = self._budget.lane(name)
         if lane.marks.suspected(lane.key):
             return _failed(call, DegradedReason.CIRCUIT_OPEN, "a process hung or crashed in it; left alone for a while")
@@ -204,11 +228,48 @@ class BudgetedAsk:
             given = lane.breaker.admit()
             if given is None:
                 return _failed(call, DegradedReason.CIRCUIT_OPEN, "failed too often lately; left alone for a while")
+            if given.probe and lane.pace.late and call.method is not None and is_async(call.method):
+                self._probe(lane, call, given)
+                return _failed(call, DegradedReason.CIRCUIT_OPEN, "was late too often lately; being tried again")
             self._passes[name] = given
         if self._granted(call) < LEAST:
             self._hurried.add(name)
             return _failed(call, DegradedReason.TIMEOUT, "no time was left to ask it")
         return None
+
+    def _left(self, call: Call[T]) -> Reply[T]:
+        """The reply to a call that was given up as nobody waits for it; nothing is held against the source."""
+        self._hurried.add(call.source.name)
+        return _failed(call, DegradedReason.TIMEOUT, "the caller has left")
+
+    def _probe(self, lane: _Lane, call: Call[T], given: Pass) -> None:
+        """Make a call of which this run's answer knows nothing, to find out whether the source is quick again."""
+        method, began = call.method, time.perf_counter()
+        if method is None:
+            return
+
+        async def asked() -> Any:
+            async with asyncio.timeout(PROBE):
+                return await _held(lane, method, call.args)
+
+        def ended(future: Future[Any]) -> None:
+            seconds = time.perf_counter() - began
+            self._core.offer(lambda _: self._tried(lane, call, given, future, seconds))
+
+        try:
+            lane.threads.take()
+        except AllTaken:
+            lane.breaker.failed(given)
+            return
+        asyncio.run_coroutine_threadsafe(asked(), self._loop).add_done_callback(ended)
+
+    def _tried(self, lane: _Lane, call: Call[T], given: Pass, future: Future[Any], seconds: float) -> None:
+        live = reply_of(call, future.result, time.perf_counter()).report.status is Status.LIVE
+        if live and lane.pace.probed(seconds):
+            lane.breaker.succeeded(given)
+            log.info("circuit closed", product=self._budget.product, source=call.source.name)
+        else:
+            lane.breaker.failed(given)
 
     def _granted(self, call: Call[T]) -> float:
         """Seconds that a call may take."""
@@ -235,7 +296,11 @@ class BudgetedAsk:
             detail = f"all of its {lane.threads.size} slots are taken by earlier calls"
             turn.replies[at] = _failed(call, DegradedReason.OVERLOADED, detail)
             return
-        turn.waiting[at] = _Waiting(future, began, granted, now + granted)
+        until = now + (min(granted, lane.pace.limit(_rows(call))) if is_async(method) else granted)
+        one = turn.waiting[at] = _Waiting(future, began, granted, until)
+        future.add_done_callback(one.end)
+        if self._abandoned:
+            future.cancel()
 
     def _compute(self, hold: Hold, turn: _Turn, at: int, call: Call[T]) -> None:
         """Make a call in this thread, which holds the core."""
@@ -288,16 +353,27 @@ class BudgetedAsk:
                     pass
                 except BaseException as problem:  # noqa: BLE001 - a cancelled future; what it ended with is read below
                     log.debug("a call ended early", source=name, problem=repr(problem))
+        if self._abandoned:
+            return self._left(call)
+        waits = call.method is not None and is_async(call.method)
         if not one.future.done():
             one.future.cancel()
             lane.quick = 0
+            waited = time.perf_counter() - one.began
+            if waits and waited < one.granted:
+                lane.pace.late = True
+                late = f"no answer within {waited * 1e3:.0f} ms, several times what is usual for it"
+                return _failed(call, DegradedReason.TIMEOUT, late, one.began)
             if one.granted < min(call.source.timeout or self._budget.patience, self._budget.patience):
                 self._hurried.add(name)
             late = f"no answer within {one.granted * 1e3:.0f} ms"
             return _failed(call, DegradedReason.TIMEOUT, late, one.began)
         if lane.apart:
             self._count(lane, time.perf_counter() - one.began)
-        return reply_of(call, one.future.result, one.began)
+        reply = reply_of(call, one.future.result, one.began)
+        if waits and reply.value is not None:
+            lane.pace.took((one.ended or time.perf_counter()) - one.began)
+        return reply
 
     def _count(self, lane: _Lane, seconds: float) -> None:
         lane.quick = lane.quick + 1 if seconds < QUICK[0] else 0
@@ -329,6 +405,11 @@ class BudgetedAsk:
                 say = log.info if breaker.closed else log.warning
                 say("circuit closed" if breaker.closed else "circuit opened", product=self._budget.product, source=name)
         self._passes.clear()
+
+
+def _rows(call: Call[Any]) -> int:
+    """The number of queries that a call is about."""
+    return next((len(arg) for arg in call.args if isinstance(arg, Queries)), 1)
 
 
 def _nothing(_hold: Hold) -> None:

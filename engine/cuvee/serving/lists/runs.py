@@ -14,7 +14,7 @@ from cuvee.ranking.ask import Report, Status
 from cuvee.ranking.pipeline import make_lists, score_listed
 from cuvee.serving.deadline import BULK_PATIENCE, left_until
 from cuvee.serving.lists.answers import Made, answers_of
-from cuvee.serving.lists.batching import Batcher
+from cuvee.serving.lists.batching import Batcher, Run
 from cuvee.serving.lists.budgets import Budget, BudgetedAsk
 from cuvee.serving.lists.core import Core, Hold, Lost, Offer
 from cuvee.serving.lists.edge import Row, assemble
@@ -46,7 +46,7 @@ class Runs:
         self._hooks = hooks
         self._limit = limits.deadline
         self._bulk = asyncio.Semaphore(max(1, limits.threads // 4))
-        self._rows: Batcher[Row, Made] = Batcher(core, self._begin)
+        self._rows: Batcher[Row, Made] = Batcher(core, self._begin, _abandon)
 
     @property
     def silent(self) -> bool:
@@ -109,6 +109,11 @@ class _Run:
             self._parts.pop(0)
         return self._made
 
+    def abandon(self) -> None:
+        """Nobody waits for the lists any more."""
+        for part in list(self._parts):
+            part.ask.abandon()
+
     def _lists(self, part: _Part, hold: Hold, again: Offer) -> list[Made]:
         plan = part.rows[0].served.snapshot.plan
         question, ask = part.question, part.ask
@@ -136,6 +141,11 @@ class _Run:
         shows, usual = question.listed is None, question.segment is None
         self._shown.note(part.rows[0].served.snapshot, answer, troubled, shows=shows, usual=usual)
         return answers_of(part.rows, answer, reasons)
+
+
+def _abandon(run: Run[Made]) -> None:
+    if isinstance(run, _Run):
+        run.abandon()
 
 
 class _Part:
