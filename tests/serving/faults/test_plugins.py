@@ -71,6 +71,12 @@ def test_the_others_answer(server: RunningServer, how: str):
     assert server.process.poll() is None
 
 
+def test_the_probe_tells_once_of_a_model_that_has_nothing_to_say(server: RunningServer):
+    """The best of a model of NaN are no items: it answers every call, and proposes nothing to anybody."""
+    told = [line["sources"] for line in server.events("sources propose nothing in the probe")]
+    assert told == [["all_padding"]]
+
+
 def test_what_one_plugin_leaks_and_allocates_is_all_that_is_lost(server: RunningServer):
     for _ in range(5):
         server.client.recommend("leaks", "viewer-003", timeout=5)

@@ -55,6 +55,8 @@ async def probe(settings: Settings, registry: Registry, served: Served, marks: M
     products.put(served)
     trial = RecommendationServicer(settings, registry, products, marks=marks)
     degraded: set[str] = set()
+    live: set[str] = set()
+    proposing: set[str] = set()
     items = 0
     try:
         first, *others = _sample(served)
@@ -64,6 +66,8 @@ async def probe(settings: Settings, registry: Registry, served: Served, marks: M
             answer = pb.RecommendResponse.FromString(message)
             items += len(answer.items)
             degraded |= {s.source for s in answer.sources if s.status == pb.SourceStatus.STATUS_DEGRADED}
+            live |= {s.source for s in answer.sources if s.status == pb.SourceStatus.STATUS_LIVE}
+            proposing |= {s.source for s in answer.sources if s.candidate_count}
     except CuveeError:
         raise
     except Exception as problem:
@@ -75,5 +79,8 @@ async def probe(settings: Settings, registry: Registry, served: Served, marks: M
         trial.close()
     if degraded:
         log.warning("sources fail the probe", product=snapshot.product.name, sources=sorted(degraded))
+    if silent := sorted(live - degraded - proposing):
+        # to one user a source may have nothing to say; to none of the sample, it is broken: a model of NaN, say
+        log.warning("sources propose nothing in the probe", product=snapshot.product.name, sources=silent)
     if not items:
         log.warning("the probe's lists are all empty", product=snapshot.product.name)
