@@ -15,11 +15,9 @@ because it was late, it is probed in the background, so that no list waits for i
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -31,9 +29,8 @@ from cuvee.ranking.ask import Call, Reply, Report, Status, is_async, not_loaded,
 from cuvee.serving.deadline import left_until
 from cuvee.serving.lists.breaker import Breaker, Pass
 from cuvee.serving.lists.core import Core, Hold, Offer
-from cuvee.serving.lists.pace import Pace
+from cuvee.serving.lists.lanes import PATIENCE, Lane, Waiting
 from cuvee.serving.threads import AllTaken, Threads
-from cuvee.serving.workers.suspects import Marks
 
 __all__ = ["Budget", "BudgetedAsk"]
 
@@ -48,69 +45,12 @@ LEAST = 0.001
 """Seconds; with less than this there is no sense in asking."""
 PROBE = 1.0
 """Seconds that a probe in the background may take."""
-PATIENCE = 0.1
-"""Seconds after which a source that computes loses its place."""
 QUICK = 0.02, 100
 """A source that answers within so many seconds so many times in a row has its place again."""
 FAULTS = frozenset(
     {DegradedReason.TIMEOUT, DegradedReason.ERROR, DegradedReason.INVALID_OUTPUT, DegradedReason.UNAVAILABLE}
 )
 """What counts against a source. That it is overloaded or has no opinion does not."""
-
-
-@dataclass(slots=True)
-class _Lane:
-    """What belongs to one source: its slots, its circuit, and whether it is asked in threads of its own."""
-
-    threads: Threads
-    breaker: Breaker
-    marks: Marks
-    key: str
-    """Its product and name, under which its calls are marked."""
-    slot: int
-    pace: Pace = field(default_factory=Pace)
-    apart: bool = False
-    quick: int = 0
-    _going: dict[int, float] = field(default_factory=dict)
-    """The threads inside of it -> the processor seconds that each had used when it went in."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @contextmanager
-    def marked(self) -> Iterator[None]:
-        """Around a call in this thread: the supervisor of this process can see it, and so can :meth:`computes`."""
-        self.marks.enter(self.slot)
-        self._going[threading.get_ident()] = time.thread_time()
-        try:
-            yield
-        finally:
-            with self._lock:  # while it is held, the threads that are named are alive
-                del self._going[threading.get_ident()]
-            self.marks.leave(self.slot)
-
-    def computes(self) -> bool:
-        """Whether a call that lost its place goes on computing: one more would take more of the processor from all."""
-        with self._lock:
-            clocks = [(time.pthread_getcpuclockid(thread), before) for thread, before in self._going.items()]
-            return any(time.clock_gettime(clock) - before > PATIENCE for clock, before in clocks)
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A call that goes on elsewhere."""
-
-    future: Future[Any]
-    began: float
-    """In the time of ``time.perf_counter``."""
-    granted: float
-    """Seconds, from the beginning."""
-    until: float
-    """In the time of ``time.monotonic``."""
-    ended: float = 0.0
-    """As ``began``; 0 while it goes on."""
-
-    def end(self, _: Future[Any]) -> None:
-        """The call has ended."""
-        self.ended = time.perf_counter()
 
 
 class Budget:
@@ -128,14 +68,14 @@ class Budget:
         self.slots = slots
         self.patience = patience
         self._breaker = breaker
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, Lane] = {}
 
-    def lane(self, source: str) -> _Lane:
+    def lane(self, source: str) -> Lane:
         """The source's own, made when first asked for."""
         if source not in self._lanes:
             marks, key = self.core.marks, f"{self.product} {source}"
             threads = Threads(f"{self.product}-{source}", self.slots)
-            self._lanes[source] = _Lane(threads, self._breaker(), marks, key, marks.slot(key))
+            self._lanes[source] = Lane(threads, self._breaker(), marks, key, marks.slot(key))
         return self._lanes[source]
 
     def ask(self, deadline: float, loop: asyncio.AbstractEventLoop) -> BudgetedAsk:
@@ -157,7 +97,7 @@ class _Turn:
     """One list of calls: what has been answered, what goes on, what a thread is at."""
 
     replies: dict[int, Reply[Any]] = field(default_factory=dict)
-    waiting: dict[int, _Waiting] = field(default_factory=dict)
+    waiting: dict[int, Waiting] = field(default_factory=dict)
 
 
 class BudgetedAsk:
@@ -242,7 +182,7 @@ class BudgetedAsk:
         self._hurried.add(call.source.name)
         return _failed(call, DegradedReason.TIMEOUT, "the caller has left")
 
-    def _probe(self, lane: _Lane, call: Call[T], given: Pass) -> None:
+    def _probe(self, lane: Lane, call: Call[T], given: Pass) -> None:
         """Make a call of which this run's answer knows nothing, to find out whether the source is quick again."""
         method, began = call.method, time.perf_counter()
         if method is None:
@@ -263,7 +203,7 @@ class BudgetedAsk:
             return
         asyncio.run_coroutine_threadsafe(asked(), self._loop).add_done_callback(ended)
 
-    def _tried(self, lane: _Lane, call: Call[T], given: Pass, future: Future[Any], seconds: float) -> None:
+    def _tried(self, lane: Lane, call: Call[T], given: Pass, future: Future[Any], seconds: float) -> None:
         live = reply_of(call, future.result, time.perf_counter()).report.status is Status.LIVE
         if live and lane.pace.probed(seconds):
             lane.breaker.succeeded(given)
@@ -297,7 +237,7 @@ class BudgetedAsk:
             turn.replies[at] = _failed(call, DegradedReason.OVERLOADED, detail)
             return
         until = now + (min(granted, lane.pace.limit(_rows(call))) if is_async(method) else granted)
-        one = turn.waiting[at] = _Waiting(future, began, granted, until)
+        one = turn.waiting[at] = Waiting(future, began, granted, until)
         future.add_done_callback(one.end)
         if self._abandoned:
             future.cancel()
@@ -327,7 +267,7 @@ class BudgetedAsk:
             except AllTaken:
                 log.warning("a source holds more threads than it has slots", source=call.source.name)
             log.warning("source is asked apart", product=self._budget.product, source=call.source.name)
-            turn.waiting[at] = _Waiting(future, began, granted, now + granted)
+            turn.waiting[at] = Waiting(future, began, granted, now + granted)
             return self._again
 
         outcome: Callable[[], Any]
@@ -341,7 +281,7 @@ class BudgetedAsk:
                 _resolve(future, outcome)
         turn.replies[at] = reply_of(call, outcome, began)
 
-    def _awaited(self, hold: Hold, call: Call[T], one: _Waiting) -> Reply[T]:
+    def _awaited(self, hold: Hold, call: Call[T], one: Waiting) -> Reply[T]:
         """The reply of a call that goes on elsewhere, or that it is late. A late one is not waited for."""
         name = call.source.name
         lane = self._budget.lane(name)
@@ -375,7 +315,7 @@ class BudgetedAsk:
             lane.pace.took((one.ended or time.perf_counter()) - one.began)
         return reply
 
-    def _count(self, lane: _Lane, seconds: float) -> None:
+    def _count(self, lane: Lane, seconds: float) -> None:
         lane.quick = lane.quick + 1 if seconds < QUICK[0] else 0
         if lane.quick >= QUICK[1]:
             lane.apart = False
@@ -416,7 +356,7 @@ def _nothing(_hold: Hold) -> None:
     """No run has begun."""
 
 
-async def _held(lane: _Lane, method: Callable[..., Any], args: Sequence[Any]) -> Any:
+async def _held(lane: Lane, method: Callable[..., Any], args: Sequence[Any]) -> Any:
     """The call's value; its slot is given back when it ends, not when it is given up."""
     lane.marks.enter(lane.slot)
     try:
@@ -430,12 +370,12 @@ async def _held(lane: _Lane, method: Callable[..., Any], args: Sequence[Any]) ->
         lane.threads.release()
 
 
-def _marked(lane: _Lane, method: Callable[..., Any], args: Sequence[Any]) -> Any:
+def _marked(lane: Lane, method: Callable[..., Any], args: Sequence[Any]) -> Any:
     with lane.marked():
         return method(*args)
 
 
-def _outcome(lane: _Lane, method: Callable[..., Any], args: Sequence[Any]) -> Callable[[], Any]:
+def _outcome(lane: Lane, method: Callable[..., Any], args: Sequence[Any]) -> Callable[[], Any]:
     """What the method returned, or raises what it raised, when it is called."""
     try:
         value = _marked(lane, method, args)
