@@ -203,7 +203,7 @@ class SourceFailure(CuveeError):
     """Raised by a recommender that cannot answer a batch and knows why.
 
     ``degraded`` is the typed reason; ``detail`` goes to the caller, so it holds nothing secret.
-    Any other exception of a recommender becomes ``ERROR`` with its type's name alone.
+    Any other exception of a recommender becomes ``ERROR``, and only the log says which it was.
     """
 
     reason = "SOURCE_FAILED"

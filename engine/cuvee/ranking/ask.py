@@ -31,6 +31,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+RAISED = "raised an error that is none of its promises"
+"""What a caller is told; which one it was is for the log."""
+
 
 class Status(enum.Enum):
     """What part a source had in an answer."""
@@ -105,7 +108,7 @@ def reply_of(call: Call[T], value: Callable[[], Any], began: float) -> Reply[T]:
     except TimeoutError as failure:
         reason, detail, problem = DegradedReason.TIMEOUT, "no answer within its budget", failure
     except Exception as failure:  # noqa: BLE001 - a plugin may raise anything; it must degrade, never lose, a request
-        reason, detail, problem = DegradedReason.ERROR, f"raised {type(failure).__name__}", failure
+        reason, detail, problem = DegradedReason.ERROR, RAISED, failure
     else:
         took = time.perf_counter() - began
         return Reply(checked, Report(source.name, Status.LIVE, latency=took, model_version=source.version))
@@ -173,7 +176,7 @@ def candidates_of(source: Source, queries: Queries, k: int, n: int) -> Call[Cand
 
     def check(found: object) -> Candidates:
         if not isinstance(found, Candidates):
-            raise _invalid(f"candidates() returned {type(found).__name__}")
+            raise _invalid("candidates() returned no Candidates")
         items, scores = found.items, found.scores
         if not (isinstance(items, np.ndarray) and isinstance(scores, np.ndarray)):
             raise _invalid("candidates() returned something else than arrays")
@@ -196,7 +199,7 @@ def scores_of(source: Source, queries: Queries, items: Ints) -> Call[Floats]:
 
     def check(found: object) -> Floats:
         if not isinstance(found, np.ndarray) or found.shape != items.shape or found.dtype != np.float32:
-            got = f"{found.dtype}{list(found.shape)}" if isinstance(found, np.ndarray) else type(found).__name__
+            got = f"{found.dtype}{list(found.shape)}" if isinstance(found, np.ndarray) else "no array"
             raise _invalid(f"score() returned {got}, not float32{list(items.shape)}")
         return found
 

@@ -258,10 +258,10 @@ class StoredUsers:
         except UnavailableError:
             self._breaker.failed(leave)
             _fail(batch, _Failed(DegradedReason.UNAVAILABLE, "the store cannot be reached"))
-        except Exception as problem:
+        except Exception:
             log.exception("store failed")
             self._breaker.failed(leave)
-            _fail(batch, _Failed(DegradedReason.ERROR, f"raised {type(problem).__name__}"))
+            _fail(batch, _Failed(DegradedReason.ERROR, "the store failed in a way that was not foreseen"))
         except BaseException:
             self._breaker.undecided(leave)
             raise
