@@ -67,16 +67,16 @@ def read_material(root: Path, tls: Tls) -> Material:
     def wrong(key: str, message: str) -> None:
         mistakes.append(Mistake(str(root / "cuvee.toml"), f"server.tls.{key}", message))
 
-    def read(key: str, path: Path) -> bytes:
+    def read(key: str, path: Path) -> bytes | None:
         try:
             return (root / path).read_bytes()
         except OSError as problem:
             wrong(key, f"cannot be read: {problem.strerror}: {root / path}")
-            return b""
+            return None
 
-    def certificates(key: str, data: bytes) -> list[x509.Certificate]:
+    def certificates(key: str, data: bytes | None) -> list[x509.Certificate]:
         try:
-            return x509.load_pem_x509_certificates(data) if data else []
+            return x509.load_pem_x509_certificates(data) if data is not None else []
         except ValueError:
             wrong(key, "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")
             return []
@@ -84,9 +84,9 @@ def read_material(root: Path, tls: Tls) -> Material:
     chain, private = read("certificate", tls.certificate), read("key", tls.key)
     client_ca = read("client_ca", tls.client_ca) if tls.client_ca is not None else None
     found = certificates("certificate", chain)
-    certificates("client_ca", client_ca or b"")
+    certificates("client_ca", client_ca)
     try:
-        key = load_pem_private_key(private, None) if private else None
+        key = load_pem_private_key(private, None) if private is not None else None
     except TypeError:
         wrong("key", "is encrypted with a password; give one without, readable by the server alone")
     except (ValueError, UnsupportedAlgorithm):
@@ -99,7 +99,7 @@ def read_material(root: Path, tls: Tls) -> Material:
             and key.public_key().public_bytes(*form) != found[0].public_key().public_bytes(*form)
         ):
             wrong("key", "is not the key of the certificate")
-    if mistakes or not found:
+    if mistakes or private is None or chain is None:
         raise ConfigError(mistakes)
     begins, ends = (t.timestamp() for t in (found[0].not_valid_before_utc, found[0].not_valid_after_utc))
     return Material(private, chain, client_ca, begins, ends)
