@@ -28,6 +28,7 @@ from cuvee.serving.broken_text import mended
 from cuvee.serving.clocks import Clocks
 from cuvee.serving.pseudonymised import pseudonymise
 from cuvee.serving.status import code_of, status_of
+from cuvee.serving.telemetry.calls import REQUEST_ID, asked_in, current
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.rpcs import Rpc
 
@@ -164,6 +165,8 @@ class Guard:
 
         async def guarded(request: Any, context: Context) -> Any:
             began = time.perf_counter()
+            asked = asked_in(context)
+            context.set_trailing_metadata(((REQUEST_ID, asked.request_id),))
             clock = self._clocks.start(deadline_of(context, self._longest))
             self._going += 1
             problem: BaseException | None = None
@@ -220,6 +223,7 @@ class Guard:
         rpc = Rpc(self._figures, method)
 
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+            context.set_trailing_metadata(((REQUEST_ID, asked_in(context).request_id),))
             self._going += 1
             problem: BaseException | None = None
             try:
@@ -283,4 +287,5 @@ class _Guarded:
 
 async def _abort(context: Context, problem: BaseException, method: str) -> NoReturn:
     status = rpc_status.to_status(status_of(problem, incident_of(problem, method)))
-    await context.abort(status.code, status.details, status.trailing_metadata)
+    trailing = (*status.trailing_metadata, (REQUEST_ID, current().request_id))
+    await context.abort(status.code, status.details, trailing)

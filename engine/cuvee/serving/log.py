@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 import structlog
 
-__all__ = ["configure"]
+from cuvee.serving.telemetry.calls import marked
+from cuvee.serving.telemetry.figures import Figures
+from cuvee.serving.telemetry.repeats import STRETCH, Repeats
+
+__all__ = ["configure", "watch"]
 
 
 def configure(worker: int | None = None) -> None:
@@ -23,7 +28,9 @@ def configure(worker: int | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            marked,
             *([] if worker is None else [_of(worker)]),
+            Repeats(),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *renderers,
@@ -32,6 +39,19 @@ def configure(worker: int | None = None) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+async def watch(figures: Figures) -> None:
+    """Have lines counted, and tell what was left out when it has stopped; until cancelled."""
+    found = [one for one in structlog.get_config()["processors"] if isinstance(one, Repeats)]
+    figures.watch("cuvee_log_lines_total", lambda: {(level,): n for one in found for level, n in one.written.items()})
+    figures.watch("cuvee_log_lines_left_out_total", lambda: {(): sum(one.left_out for one in found)})
+    log = structlog.get_logger(__name__)
+    while True:
+        await asyncio.sleep(STRETCH / 2)
+        for repeats in found:
+            for line in repeats.ended():
+                log.warning("lines left out", **line)
 
 
 def _of(worker: int) -> structlog.typing.Processor:

@@ -26,6 +26,7 @@ from cuvee.serving.health import ADMIN_SERVICE, CERTIFICATE, SERVICE, Health
 from cuvee.serving.lists.probe import probe
 from cuvee.serving.lists.service import RecommendationServicer
 from cuvee.serving.live.products import Products, Served
+from cuvee.serving.log import watch as watch_log
 from cuvee.serving.status import code_of
 from cuvee.serving.telemetry.board import Slot
 from cuvee.serving.telemetry.figures import Figures
@@ -300,7 +301,12 @@ async def serve(
     stopping = asyncio.ensure_future(stop.wait())
     loading = _Loading(settings, registry, products, state, stored, worker)
     preparing = asyncio.ensure_future(loading.all())
-    following = asyncio.gather(stored.run(state), state.follow(parts.lists.silent), publish(parts.figures, slot))
+    following = asyncio.gather(
+        stored.run(state),
+        state.follow(parts.lists.silent),
+        publish(parts.figures, slot),
+        watch_log(parts.figures),
+    )
     try:
         await asyncio.wait([preparing, stopping], return_when=asyncio.FIRST_COMPLETED)
         if preparing.done():

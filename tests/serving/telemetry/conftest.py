@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 
 from cuvee.testing.server import RunningServer
 from prometheus_client.parser import text_string_to_metric_families
@@ -45,11 +46,22 @@ def scrape(address: str, path: str = "/metrics") -> Scraped:
         return Scraped(answer.read().decode())
 
 
-def until(condition: Callable[[], object], seconds: float = 30) -> Iterator[None]:
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
     """Wait until something holds."""
     ends = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > ends:
             raise TimeoutError
         time.sleep(0.1)
-    return iter(())
+
+
+def chosen(config: Path, name: str, *products: str, more: str = "") -> Path:
+    """A configuration with some of the fitted products, and more tables."""
+    folder = config.with_name(f"{name}-products")
+    folder.mkdir()
+    for product in products:
+        text = config.with_name("products").joinpath(f"{product}.toml").read_text()
+        (folder / f"{product}.toml").write_text(text)
+    found = config.with_name(f"{name}.toml")
+    found.write_text(f'products = "{name}-products"\n{config.read_text()}\n{more}')
+    return found

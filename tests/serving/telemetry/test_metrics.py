@@ -19,27 +19,18 @@ from cuvee.serving.telemetry.named import NAMED
 from cuvee.testing.server import RunningServer, run_server
 from cuvee.v1 import events_pb2 as pb
 
-from ..conftest import ENVIRONMENT, migrated, stored
-from .conftest import Scraped, address_of, scrape, until
+from ..conftest import ENVIRONMENT, migrated
+from .conftest import Scraped, address_of, chosen, scrape, until
 
 METRICS = '[server.metrics]\nlisten = "127.0.0.1:0"\n'
 
 
 @pytest.fixture(scope="module")
 def watched_config(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All products over a store, and figures."""
+    """Some products over a store, and figures."""
     url = migrated(f"sqlite:///{tmp_path_factory.mktemp('watched') / 'store.db'}")
-    found = stored(config, url, "watched")
-    folder = config.with_name("watched-products")
-    folder.mkdir()
-    for product in ("toy", "failing", "dead", "filled", "curious", "trending"):
-        text = config.with_name("products").joinpath(f"{product}.toml").read_text()
-        (folder / f"{product}.toml").write_text(text)
-    found.write_text(METRICS.join(["", found.read_text().replace("stored-products", "watched-products")]))
-    text = found.read_text()
-    head, _, rest = text.partition("products =")
-    found.write_text(f"products ={rest}\n{head}")
-    return found
+    names = ("toy", "failing", "dead", "filled", "curious", "trending")
+    return chosen(config, "watched", *names, more=f'[store]\nurl = "{url}"\n{METRICS}')
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ from cuvee.serving.lists.misspelt import unknown_keys, unknown_values
 from cuvee.serving.lists.users import NOBODY, SHARE, Known, StoredUsers, StoreFailed
 from cuvee.serving.live.growth import Growth
 from cuvee.serving.live.products import Served
+from cuvee.serving.telemetry.calls import Asked, current
 from cuvee.serving.threads import AllTaken, Threads
 from cuvee.v1 import recommendation_pb2 as pb
 
@@ -81,6 +82,8 @@ class Row:
     """The store could not be read: what was read of it last was taken."""
     basic: bool = False
     """The caller wants no attributions."""
+    asked: Asked = field(default_factory=current)
+    """The call that asks."""
 
     @property
     def kind(self) -> tuple[object, ...]:

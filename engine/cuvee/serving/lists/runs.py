@@ -28,6 +28,9 @@ __all__ = ["Runs"]
 LINGER = 0.2
 """Seconds after its deadline for which a run keeps the core: longer, and it hangs in something that is no source."""
 
+MOST_NAMED = 3
+"""Requests of a run that a line of the log names."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -134,7 +137,7 @@ class _Run:
         unloaded = {s.name for s in (*plan.sources, *plan.fallback) if s.recommender is None}
         for report in reports:
             if report.status is Status.DEGRADED and report.source not in unloaded:
-                _log(plan.product, report)
+                _log(plan.product, report, part.rows)
         if self._hooks.observes:
             self._loop.call_soon_threadsafe(self._hooks.observe, question.queries, answer)
         troubled = [row.history_failed or row.store_failed is not None for row in part.rows]
@@ -157,7 +160,7 @@ class _Part:
         self.ask = ask
 
 
-def _log(product: str, report: Report) -> None:
+def _log(product: str, report: Report, rows: Sequence[Row]) -> None:
     """Say once what went wrong; that a circuit is open was said when it opened."""
     if report.reason is DegradedReason.CIRCUIT_OPEN:
         return
@@ -168,5 +171,7 @@ def _log(product: str, report: Report) -> None:
         source=report.source,
         reason=str(report.reason),
         detail=report.detail,
+        request_ids=[row.asked.request_id for row in rows[:MOST_NAMED] if row.asked.request_id],
+        lists=len(rows),
         exc_info=unforeseen,
     )

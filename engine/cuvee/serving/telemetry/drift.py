@@ -21,7 +21,7 @@ from cuvee.recommender import Floats
 
 __all__ = ["Drift"]
 
-EVERY = 0.25
+EVERY = 0.1
 """Seconds between two lists that are looked at."""
 HALF_LIFE = 1800.0
 """Seconds after which a score counts half."""
