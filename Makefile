@@ -12,7 +12,7 @@ help:            ## list the tasks
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
 install: .venv/.installed ## set up .venv with everything
-.venv/.installed: requirements/dev.txt pyproject.toml hatch_build.py engine/cuvee/kernels/compiled.pyx $(addsuffix /pyproject.toml,$(PLUGINS))
+.venv/.installed: requirements/dev.txt pyproject.toml hatch_build.py $(wildcard engine/cuvee/kernels/compiled*.pyx) $(addsuffix /pyproject.toml,$(PLUGINS))
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Cuvee needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
