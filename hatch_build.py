@@ -10,7 +10,6 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 
-
 FOLDER = "engine/cuvee/kernels"
 
 

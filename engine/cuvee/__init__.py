@@ -11,6 +11,7 @@ from cuvee.data.dataset import Dataset
 from cuvee.errors import OperatorError
 from cuvee.hookspecs import hookimpl
 from cuvee.nearest import Cells, Nearest
+from cuvee.postings import Postings
 from cuvee.recommender import (
     Candidates,
     DegradedReason,
@@ -39,6 +40,7 @@ __all__ = [
     "History",
     "Nearest",
     "OperatorError",
+    "Postings",
     "Profile",
     "Progress",
     "Queries",

@@ -1,18 +1,18 @@
 """Approximate search of sparse vectors: an index for catalogues of hundreds of thousands of items.
 
-Each feature has a list of the items that bear it, with its weight there (an inverted file, with the weights as
-impacts: Anh and Moffat 2006; cut by cost: Lin and Trotman 2015, "Anytime ranking for impact-ordered indexes"). A query
-reads the lists of the features that add most to an item of theirs, until it has read ``budget`` entries. Of the items that
-this names, the ``kept`` of the largest sums are scored exactly. Both numbers are chosen at fit, as the cheapest pair that finds
-``RECALL`` of the exact best for a sample of queries. Everything is plain arrays, mapped from disk.
+Each feature has a list of the items that bear it, with its weight there: an inverted file, cut by what a query
+may cost (Lin and Trotman 2015, "Anytime ranking for impact-ordered indexes"). A query reads the lists of the features
+that add most to an item of theirs, until it has read ``budget`` entries. Of the items named there, the ``kept`` of
+the largest sums are scored exactly. Both numbers are chosen at fit, as the cheapest pair that finds ``RECALL`` of
+the exact best for a sample of queries. Everything is plain arrays, mapped from disk.
 
-For dense vectors there is :class:`cuvee.Nearest`: a cell of it would hold items of one meaning, while the words of two titles
-hardly ever agree.
+For dense vectors there is :class:`cuvee.Nearest`. Its cells suit them, but hardly any two titles share their words,
+so that a query for words had to look into a third of all cells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -63,11 +63,11 @@ class Postings:
     """Work space that no search is using at the moment."""
 
     @classmethod
-    def fit(cls, rows: Matrix, asking: Floats, k: int = 200) -> Self:
+    def fit(cls, rows: Matrix, asking: Floats, k: int = 200) -> Postings:
         """Index float32[N, F].
 
         Args:
-            rows: by position; only entries above 0 are in a list. A row of zeros is never found.
+            rows: by position, with int32 indices; only entries above 0 are in a list. A row of zeros is never found.
             asking: float32[q, F], a sample of the queries to come, which the recall is measured with; a
                 hundred.
             k: the recall is that of the k best.
@@ -78,41 +78,46 @@ class Postings:
             listed.eliminate_zeros()
         offsets = listed.indptr.astype(np.int64)
         lengths = np.diff(offsets)
-        means = np.bincount(np.repeat(np.arange(len(lengths)), lengths), listed.data, len(lengths)) / np.maximum(lengths, 1)
-        narrow = sparse.csr_array((rows.data, rows.indices.astype(np.int32), rows.indptr), shape=rows.shape)
+        means = np.bincount(np.repeat(np.arange(len(lengths)), lengths), listed.data, len(lengths)) / np.maximum(
+            lengths, 1
+        )
         parts = (offsets, listed.indices.astype(np.int32), listed.data.astype(np.float32), means.astype(np.float32))
-        return cls(*parts, narrow, len(listed.data), rows.shape[0], 1.0)._measured(asking, k)
+        return cls(*parts, rows, len(listed.data), rows.shape[0], 1.0)._measured(asking, k)
 
-    def _measured(self, asking: Floats, k: int) -> Self:
+    def __len__(self) -> int:
+        return int(self.rows.shape[0])
+
+    def _measured(self, asking: Floats, k: int) -> Postings:
         """With the cheapest search that finds ``RECALL`` of the exact k best."""
-        k = min(k, self.rows.shape[0])
+        k = min(k, len(self))
         asking = asking[(asking > 0).any(axis=1)]
         if not len(asking) or not k:
             return self
         least, counts = self._exact(asking, k)
         everything = Queries.build(Histories.build([[]] * len(asking)))
-        best, cheapest = self, np.inf
-        for budget, kept in self._choices():
-            cost = budget + SCORED * kept
-            if cost >= cheapest:
-                continue
-            tried = replace(self, budget=budget, kept=kept)
-            scores = tried.search(asking, k, everything)[1]
+
+        def tried(budget: int, kept: int) -> Postings:
+            found = replace(self, budget=budget, kept=kept)
+            scores = found.search(asking, k, everything)[1]
             # compared by score, so that any of several equal items counts as found
-            recall = float(np.minimum((scores >= least[:, None]).sum(axis=1) / counts, 1.0).mean())
-            if recall >= min(RECALL + MARGIN, 1.0):
-                best, cheapest = replace(tried, recall=recall), cost
+            recall = np.minimum((scores >= least[:, None]).sum(axis=1) / counts, 1.0).mean()
+            return replace(found, recall=float(recall))
+
+        best = tried(len(self.items), len(self))
+        for budget in (1 << at for at in range(12, len(self.items).bit_length())):
+            # of so many entries read, as few scored as do; as many as cost what the best so far does are too many
+            kept = int(min(len(self), budget, (best.cost - budget) / SCORED))
+            while kept >= LEAST and (found := tried(budget, kept)).recall >= min(RECALL + MARGIN, best.recall):
+                best, kept = found, kept // 2
         return best
 
-    def _choices(self) -> Iterator[tuple[int, int]]:
-        """Pairs of budget and items that are scored, by doubling; the last one reads everything and scores all."""
-        n = self.rows.shape[0]
-        budgets = [1 << at for at in range(12, len(self.items).bit_length())]
-        scored = [LEAST << at for at in range(20) if LEAST << at < n]
-        yield from ((budget, kept) for budget in [*budgets, len(self.items)] for kept in [*scored, n])
+    @property
+    def cost(self) -> float:
+        """What a query costs, in entries of a list."""
+        return self.budget + SCORED * self.kept
 
     def _exact(self, asking: Floats, k: int) -> tuple[Floats, Ints]:
-        """The k-th best score of each query, less what rounding makes of it, float32[q]; how many are as good, int[q]."""
+        """float32[q]: the k-th best score of each query, less rounding; int[q]: how many are as good."""
         least, counts = [], []
         for at in range(0, len(asking), AT_ONCE):
             scores = (self.rows @ np.ascontiguousarray(asking[at : at + AT_ONCE].T)).T
@@ -136,11 +141,13 @@ class Postings:
         asking = np.ascontiguousarray(asking, np.float32)
         eligible, share, only = queries.eligible, 1.0, None
         if eligible is not None:
-            eligible = eligible[: self.rows.shape[0]]
+            eligible = eligible[: len(self)]
             share = np.count_nonzero(eligible) / max(len(eligible), 1)
             if share * len(eligible) <= FEW:
                 only, eligible = np.flatnonzero(eligible).astype(np.int32), None
-        kept, budget = (min(int(np.ceil(limit / max(share, 1e-9))), 1 << 30) for limit in (max(self.kept, k), self.budget))
+        kept, budget = (
+            min(int(np.ceil(limit / max(share, 1e-9))), 1 << 30) for limit in (max(self.kept, k), self.budget)
+        )
         read = self._read(asking, budget)
         items, scores = self._searched(asking, k, queries, read, only, eligible, kept)
         short = np.flatnonzero(items[:, -1] < 0) if k and only is None else ()
@@ -152,19 +159,14 @@ class Postings:
         return items, scores
 
     def _read(self, asking: Floats, budget: int) -> tuple[Ints, Ints, Floats]:
-        """int32[B + 1], int32[t], float32[t]: the lists that each query reads, by their part in a sum, and its weights."""
+        """int32[B + 1], int32[t], float32[t]: the lists that each query reads, and its weight of each."""
         starts, terms = np.zeros(len(asking) + 1, np.int32), []
         lengths = np.diff(self.offsets)
         for b, query in enumerate(asking):
             named = np.flatnonzero(query > 0)
             named = named[np.argsort(-query[named] * self.means[named], kind="stable")]
-            # a list that is too long for what is left is passed over; the rarer features behind it are not
-            sizes = lengths[named]
-            while len(named) and (over := np.cumsum(sizes) > budget).any():
-                first = int(over.argmax())
-                if not first and len(named) == 1:
-                    break
-                named, sizes = np.delete(named, first), np.delete(sizes, first)
+            if (ends := np.cumsum(lengths[named])).size and ends[-1] > budget:
+                named = named[_fitting(lengths[named].tolist(), budget)]
             terms.append(named)
             starts[b + 1] = starts[b] + len(named)
         listed = np.concatenate([np.empty(0, np.int64), *terms]).astype(np.int32)
@@ -181,9 +183,13 @@ class Postings:
         eligible: npt.NDArray[np.bool_] | None,
         kept: int,
     ) -> tuple[Ints, Floats]:
-        n = self.rows.shape[0]
+        n = len(self)
         found, scores = np.empty((len(asking), k), np.int32), np.empty((len(asking), k), np.float32)
-        room = self._rooms.pop() if self._rooms else (np.zeros(n, np.float32), np.empty(n, np.int32), np.zeros(n, np.uint8))
+        room = (
+            self._rooms.pop()
+            if self._rooms
+            else (np.zeros(n, np.float32), np.empty(n, np.int32), np.zeros(n, np.uint8))
+        )
         excluded = queries.excluded if len(queries.excluded.items) else None
         compiled_postings.search(
             self.offsets, self.items, self.impacts, self.rows.indptr, self.rows.indices, self.rows.data, asking, *read,
@@ -207,6 +213,18 @@ class Postings:
     @classmethod
     def load(cls, directory: Path, name: str, rows: Matrix) -> Self:
         """Map what :meth:`save` wrote, beside the vectors that it was fitted on."""
-        parts = load_arrays(directory, *(f"{name}.{part}" for part in ("offsets", "items", "impacts", "means", "measured")))
+        parts = load_arrays(
+            directory, *(f"{name}.{part}" for part in ("offsets", "items", "impacts", "means", "measured"))
+        )
         offsets, items, impacts, means, measured = parts.values()
         return cls(offsets, items, impacts, means, rows, int(measured[0]), int(measured[1]), float(measured[2]))
+
+
+def _fitting(sizes: Sequence[int], room: int) -> list[int]:
+    """Which fit into the room, taken in order; one that is too large is passed over, but never the first."""
+    taken = []
+    for at, size in enumerate(sizes):
+        if size <= room or not at:
+            taken.append(at)
+            room -= size
+    return taken

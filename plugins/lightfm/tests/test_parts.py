@@ -4,8 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 from cuvee import Entities, Role
+from cuvee_lightfm import LightFMConfig
 from cuvee_lightfm.features import BINS, Features
 from cuvee_lightfm.folding import BACKGROUND, RIDGE, fold_in, stretch, unseen
+from cuvee_lightfm.training import epochs_of, threads_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,3 +122,18 @@ def test_a_table_of_rows_is_read_as_its_rows_are_one_by_one(rows):
     for features in (Features.of(entities, None, ""), Features.of(ITEMS, None, "")):
         one_by_one = features.matrix(frame.drop("id").to_dicts()).toarray()
         np.testing.assert_array_equal(features.of_entities(entities).toarray(), one_by_one)
+
+
+@pytest.mark.parametrize(
+    ("likes", "epochs"), [(0, 20), (1_000, 20), (1_000_000, 20), (2_000_000, 10), (3_000_000, 7), (100_000_000, 5)]
+)
+def test_many_likes_take_fewer_epochs(likes, epochs):
+    assert epochs_of(likes, LightFMConfig()) == epochs
+    assert epochs_of(likes, LightFMConfig(epochs=12)) == 12
+
+
+def test_few_likes_are_fitted_by_one_thread_and_many_by_all_cores(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(6), raising=False)
+    assert threads_of(1_000_000, LightFMConfig()) == 1
+    assert threads_of(1_000_001, LightFMConfig()) == 6
+    assert threads_of(5, LightFMConfig(threads=3)) == threads_of(2_000_000, LightFMConfig(threads=3)) == 3

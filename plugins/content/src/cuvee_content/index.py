@@ -1,7 +1,9 @@
 """An index of the items' vectors, for catalogues too large for an exhaustive search at each request.
 
-There are many sparse features, so cells are built and chosen in a few dimensions (truncated singular
-value decomposition); inside the cells the cosines are exact, over all features.
+Words, labels and numbers alone are searched by lists of the items that bear each of them (:class:`cuvee.Postings`).
+Ready-made vectors and sentences have a weight in every dimension. Where there are any, items are put into cells,
+which are built and chosen in a few dimensions (truncated singular value decomposition); inside the cells cosines are
+exact, over all features.
 """
 
 from __future__ import annotations
@@ -9,18 +11,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from cuvee import Candidates, Cells, Queries, load_arrays, save_arrays
+from cuvee import Candidates, Cells, Postings, Queries, load_arrays, save_arrays
 from cuvee.nearest import Scan
 from scipy.sparse import csr_array
 from sklearn.utils.extmath import randomized_svd
 
 from cuvee_content.vectors import Vectors
 
-__all__ = ["Index"]
+__all__ = ["Index", "fit_index", "load_index"]
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[Any]
@@ -33,8 +35,64 @@ BEST = 200
 """The recall is measured over this many of the best items."""
 
 
+class Index(Protocol):
+    """The items nearest to a user."""
+
+    @property
+    def recall(self) -> float:
+        """The share of the exact best that was found at fit."""
+        ...
+
+    def search(self, users: tuple[Floats, Floats], k: int, queries: Queries) -> Candidates:
+        """The items of the highest cosines that the queries do not exclude."""
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Write ``index.<part>.npy``."""
+        ...
+
+
+def fit_index(vectors: Vectors, asking: tuple[Floats, Floats]) -> Index:
+    """The index for these vectors.
+
+    ``asking`` is a sample of users, float32[q, F] and float32[q, D], which the recall is measured with.
+    """
+    return (
+        InCells.fit(vectors, asking)
+        if vectors.dense.shape[1]
+        else InLists(Postings.fit(vectors.sparse, asking[0], BEST))
+    )
+
+
+def load_index(directory: Path, vectors: Vectors) -> Index | None:
+    """Map what was saved, beside the vectors of the items of the fit; None where there is none."""
+    if (directory / "index.impacts.npy").exists():
+        return InLists(Postings.load(directory, "index", vectors.sparse))
+    return InCells.load(directory) if (directory / "index.centres.npy").exists() else None
+
+
 @dataclass(frozen=True)
-class Index:
+class InLists:
+    """Lists of the items that bear each feature."""
+
+    postings: Postings
+
+    @property
+    def recall(self) -> float:
+        """The share of the exact best that was found at fit."""
+        return self.postings.recall
+
+    def search(self, users: tuple[Floats, Floats], k: int, queries: Queries) -> Candidates:
+        """The items of the highest cosines: see :meth:`cuvee.Postings.search`."""
+        return Candidates(*self.postings.search(users[0], k, queries))
+
+    def save(self, directory: Path) -> None:
+        """Write ``index.<part>.npy``."""
+        self.postings.save(directory, "index")
+
+
+@dataclass(frozen=True)
+class InCells:
     """Cells of items, and the vectors in their order."""
 
     cells: Cells
@@ -45,16 +103,18 @@ class Index:
 
     @classmethod
     def fit(cls, vectors: Vectors, asking: tuple[Floats, Floats]) -> Self:
-        """Index the vectors that are not zero.
-
-        ``asking`` is a sample of users, float32[q, F] and float32[q, D], which the recall is measured with.
-        """
+        """Index the vectors that are not zero."""
         directions = _directions(vectors.sparse)
         thin = np.concatenate([vectors.sparse @ directions, vectors.dense], axis=1).astype(np.float32)
         thin[vectors.lengths == 0] = np.nan  # a zero vector has no neighbours
         cells = Cells.learn(thin)
         index = cls(cells, directions, _at(vectors, cells.items))
         return replace(index, cells=cells.measured(index._thin(asking), index._scan(asking), BEST))
+
+    @property
+    def recall(self) -> float:
+        """The share of the exact best that was found at fit."""
+        return self.cells.recall
 
     def search(self, users: tuple[Floats, Floats], k: int, queries: Queries) -> Candidates:
         """The items of the highest cosines: see :meth:`cuvee.Cells.search`."""
@@ -92,10 +152,8 @@ class Index:
         save_arrays(directory, {f"index.{name}": array for name, array in parts.items()})
 
     @classmethod
-    def load(cls, directory: Path) -> Self | None:
-        """Map what :meth:`save` wrote; None where there is none."""
-        if not (directory / "index.items.npy").exists():
-            return None
+    def load(cls, directory: Path) -> Self:
+        """Map what :meth:`save` wrote."""
         names = ("directions", "data", "indices", "indptr", "dense")
         directions, data, indices, indptr, dense = load_arrays(directory, *(f"index.{n}" for n in names)).values()
         rows = csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(directions)))

@@ -22,7 +22,7 @@ from cuvee.recommender import Progress, Queries, Recommender, Serves
 from scipy import sparse
 
 from cuvee_content.config import ContentConfig
-from cuvee_content.index import Index
+from cuvee_content.index import Index, fit_index, load_index
 from cuvee_content.reasons import best_reasons
 from cuvee_content.space import Space
 from cuvee_content.vectors import Vectors
@@ -67,7 +67,7 @@ class Content(Recommender[ContentConfig]):
         made = cls(config, space, vectors, vectors.lengths > 0, data.catalog.items, len(vectors))
         if len(vectors) <= config.index_above or not made.known.any():
             return made
-        return replace(made, index=Index.fit(vectors, made._asking(data)))
+        return replace(made, index=fit_index(vectors, made._asking(data)))
 
     def _asking(self, data: Dataset) -> tuple[Floats, Floats]:
         """Sample queries, float32[q, F] and float32[q, D]: users by their histories, or items where there are none."""
@@ -82,7 +82,7 @@ class Content(Recommender[ContentConfig]):
 
     def figures(self) -> Mapping[str, float]:
         """The recall of the index, where there is one."""
-        return {} if self.index is None else {"recall": self.index.cells.recall}
+        return {} if self.index is None else {"recall": self.index.recall}
 
     def save(self, directory: Path) -> None:
         """Write the space, and the vectors of the items of the fit."""
@@ -107,7 +107,9 @@ class Content(Recommender[ContentConfig]):
         rows = sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
         fitted = Vectors(rows, arrays["dense"])
         vectors = fitted.append(space.items(catalog.items, len(fitted)))
-        return cls(config, space, vectors, vectors.lengths > 0, catalog.items, len(fitted), Index.load(directory))
+        return cls(
+            config, space, vectors, vectors.lengths > 0, catalog.items, len(fitted), load_index(directory, fitted)
+        )
 
     def candidates(self, queries: Queries, k: int) -> Candidates:
         """The items of the highest cosines: by an exact product with all of them, or by the index."""

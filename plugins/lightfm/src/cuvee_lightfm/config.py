@@ -18,8 +18,8 @@ class LightFMConfig(RecommenderConfig):
     items drawn at random (logistic)."""
     components: PositiveInt = 64
     """Dimensions of the factors."""
-    epochs: PositiveInt = 20
-    """Passes over the events."""
+    epochs: PositiveInt | None = None
+    """Passes over the likes; by default 20 up to a million likes, and as many fewer as there are more, at least 5."""
     learning_rate: PositiveFloat = 0.05
     """Of Adagrad."""
     item_alpha: NonNegativeFloat = 0.0
@@ -28,9 +28,9 @@ class LightFMConfig(RecommenderConfig):
     """L2 on the factors of users and their features."""
     seed: NonNegativeInt = 0
     """Seed of the initial factors, the order of events and the sampling."""
-    threads: PositiveInt = 1
-    """Threads of the fit. With one, equal data and seed give equal factors; more do not promise
-    that, and help only from millions of events on."""
+    threads: PositiveInt | None = None
+    """Threads of the fit: by default one up to a million likes, and all cores above. With one, equal data and seed
+    give equal factors; more do not promise that, and are no faster on small data."""
     user_features: tuple[str, ...] | None = None
     """Columns of the users to learn from; None is every category, number and flag, () is none."""
     item_features: tuple[str, ...] | None = None

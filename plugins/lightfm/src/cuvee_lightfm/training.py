@@ -8,6 +8,7 @@ k-OS WARP (Weston et al. 2013) and logistic.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -19,10 +20,28 @@ from scipy import sparse
 
 from cuvee_lightfm.config import LightFMConfig
 
-__all__ = ["Side", "train"]
+__all__ = ["Side", "epochs_of", "threads_of", "train"]
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
+
+EPOCHS = 20
+"""Passes over few likes."""
+FEWEST = 5
+"""Passes over very many: after so many, a sparse catalogue's lists were as good as after 20."""
+MANY = 1_000_000
+"""Likes above which a fit uses all cores and makes fewer passes."""
+
+
+def epochs_of(likes: int, config: LightFMConfig) -> int:
+    """Passes over so many likes: the setting, or so that about as many samples are drawn as by 20 over ``MANY``."""
+    return config.epochs or max(FEWEST, min(EPOCHS, -(-EPOCHS * MANY // max(likes, 1))))
+
+
+def threads_of(likes: int, config: LightFMConfig) -> int:
+    """Threads of a fit on so many likes: the setting, or by default all cores where there are many."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return config.threads or (1 if likes <= MANY else cores)
 
 
 @dataclass(frozen=True)
@@ -70,7 +89,9 @@ def train(
     positive = likes.tocoo()
     weights = positive.data / positive.data.mean() if positive.nnz else positive.data
     rng = np.random.default_rng(config.seed)
-    for epoch in range(config.epochs):
+    epochs, threads = epochs_of(positive.nnz, config), threads_of(positive.nnz, config)
+    users_by, items_by = _with_identity(user_features), _with_identity(item_features)
+    for epoch in range(epochs):
         values, where, weight = np.ones(positive.nnz, np.float32), (positive.row, positive.col), weights
         if config.loss == "logistic":
             values, where, weight = _with_negatives(values, where, weight, seen, rng)
@@ -79,12 +100,12 @@ def train(
         weighed = None if config.loss == "warp-kos" or (weight == 1).all() else _int32(weight, where, likes.shape)
         model.fit_partial(
             interactions,
-            user_features=_with_identity(user_features),
-            item_features=_with_identity(item_features),
+            user_features=users_by,
+            item_features=items_by,
             sample_weight=weighed,
-            num_threads=config.threads,
+            num_threads=threads,
         )
-        progress(epoch + 1, config.epochs, f"epoch {epoch + 1}")
+        progress(epoch + 1, epochs, f"epoch {epoch + 1}")
     users = np.column_stack([model.user_embeddings, model.user_biases])
     items = np.column_stack([model.item_embeddings, model.item_biases])
     n_users, n_items = likes.shape
