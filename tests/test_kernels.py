@@ -283,3 +283,29 @@ def test_the_nearest_liked_item_is_that_of_the_largest_cosine(two: Any) -> None:
     for own, (b, item) in zip(found.tolist(), pairs.tolist(), strict=True):
         liked = {i for i, w in two[b] if w > 0 and i < 7 and i != item and table[i] @ table[item] > 1e-6}
         assert own == (max(liked, key=lambda i: float(table[i] @ table[item])) if liked else -1)
+
+
+@given(b=st.integers(1, 20), d=st.integers(0, 300), seed=st.integers(0, 99))
+def test_a_row_of_products_is_the_same_alone_and_in_a_batch(b: int, d: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    table = rng.normal(size=(15, d)).astype(np.float32)
+    chosen: Any = [rng.permutation(15)[: rng.integers(0, 15)].astype(np.int32) for _ in range(b)]
+    weights: Any = [rng.random(len(row)) + 0.1 for row in chosen]
+    history = Histories.build(chosen, weights).matrix(15)
+    together = kernels.products(history, table)
+    np.testing.assert_allclose(together, history.toarray() @ table, rtol=1e-4, atol=1e-5)
+    for row in range(b):
+        alone = Histories.build([chosen[row]], [weights[row]]).matrix(15)
+        np.testing.assert_array_equal(kernels.products(alone, table)[0], together[row])
+
+
+@given(d=st.integers(0, 40), seed=st.integers(0, 99), wide=st.booleans())
+def test_sampled_products_are_those_of_the_whole_matrices(d: int, seed: int, wide: bool) -> None:
+    rng = np.random.default_rng(seed)
+    left, right = (rng.normal(size=(n, d)).astype(np.float32) for n in (6, 9))
+    pattern = sparse.csr_array(rng.random((6, 9)) < 0.4)
+    if wide:
+        pattern.indices, pattern.indptr = pattern.indices.astype(np.int64), pattern.indptr.astype(np.int64)
+    rows, columns = pattern.nonzero()
+    found = kernels.sampled_products(pattern, left, right)
+    np.testing.assert_allclose(found, (left @ right.T)[rows, columns], rtol=1e-4, atol=1e-5)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from cuvee.artifacts.arrays import load_arrays, save_arrays
-from cuvee.kernels import compiled_postings
+from cuvee.kernels import compiled_sparse
 from cuvee.nearest import FEW, MARGIN, RECALL
 from cuvee.queries import Floats, Histories, Ints, Offsets, Queries
 
@@ -191,7 +191,7 @@ class Postings:
             else (np.zeros(n, np.float32), np.empty(n, np.int32), np.zeros(n, np.uint8))
         )
         excluded = queries.excluded if len(queries.excluded.items) else None
-        compiled_postings.search(
+        compiled_sparse.search(
             self.offsets, self.items, self.impacts, self.rows.indptr, self.rows.indices, self.rows.data, asking, *read,
             None if eligible is None else eligible.view(np.uint8), None if excluded is None else excluded.offsets,
             None if excluded is None else excluded.items, only, kept, *room, found, scores,

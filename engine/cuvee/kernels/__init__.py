@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from cuvee.kernels import compiled
+from cuvee.kernels import compiled, compiled_sparse
 
 __all__ = [
     "attributions", "best_columns", "in_history", "is_finite", "is_inside", "nearest_liked", "pick", "products",
-    "ranks", "settle", "strongest", "take", "top", "union", "with_prior", "zscore",
+    "ranks", "sampled_products", "settle", "strongest", "take", "top", "union", "with_prior", "zscore",
 ]  # fmt: skip
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -209,6 +209,20 @@ def products(history: Matrix, table: Floats | Matrix) -> Floats:
         compiled.add_rows(*parts, table, out)
     else:
         compiled.add_sparse_rows(*parts, table.indptr, table.indices, table.data, out)
+    return out
+
+
+def sampled_products(pattern: Matrix, left: Floats, right: Floats) -> Floats:
+    """float32[entries]: for each entry (i, j) of a sparse [n, m], left[i] times right[j].
+
+    Args:
+        pattern: its entries' places are read, not their values.
+        left: float32[n, d], C order.
+        right: float32[m, d], C order.
+    """
+    out = np.empty(len(pattern.indices), np.float32)
+    columns = pattern.indices.astype(np.int32, copy=False)
+    compiled_sparse.sampled_products(pattern.indptr, columns, left, right, out)
     return out
 
 

@@ -81,6 +81,15 @@ def test_pruned_ease_keeps_the_largest_weights_of_each_item(monkeypatch):
     np.testing.assert_allclose(few.toarray(), fit_ease_pruned(liked, 20.0, rank=8, neighbours=10).toarray(), atol=1e-6)
 
 
+def test_pruned_ease_that_looks_at_few_pairs_has_their_exact_weights(monkeypatch):
+    monkeypatch.setattr("cuvee_neighbors.ease_pruned.WIDER", 1)
+    liked = likes()
+    few = fit_ease_pruned(liked, 20.0, rank=99, neighbours=5).toarray()
+    exact = fit_ease(together(liked), 20.0)
+    assert ((few != 0).sum(axis=1) == 5).all()
+    np.testing.assert_allclose(few, np.where(few != 0, exact, 0), atol=1e-4)
+
+
 def test_pruned_ease_without_any_like_says_nothing():
     assert fit_ease_pruned(sparse.csr_array((2, 3), dtype=np.float32), 10.0, 4, 5).nnz == 0
 

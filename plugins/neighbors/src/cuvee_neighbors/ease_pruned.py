@@ -18,9 +18,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+from cuvee import kernels
+from scipy import linalg, sparse
 
 from cuvee_neighbors.pruned import blocks_of, keep_largest, stacked
+from cuvee_neighbors.similarity import narrow
 
 __all__ = ["fit_ease_pruned", "largest_directions"]
 
@@ -43,10 +45,12 @@ def largest_directions(liked: Matrix, rank: int) -> tuple[Floats, Floats]:
     """
     n = liked.shape[1]
     width = min(rank + SPARE, *liked.shape)
-    basis = np.random.default_rng(0).standard_normal((n, width), np.float32)
+    basis: npt.NDArray[Any] = np.random.default_rng(0).standard_normal((n, width), np.float32)
     back = sparse.csr_array(liked.T.tocsr())
     for _ in range(ROUNDS):
-        basis = np.linalg.qr(np.asarray(back @ (liked @ basis), np.float32))[0]
+        # LU keeps the directions apart as QR does, in a tenth of the time
+        basis = linalg.lu(np.asarray(back @ (liked @ basis), np.float32), permute_l=True, check_finite=False)[0]
+    basis = np.linalg.qr(basis)[0]
     seen = np.asarray(liked @ basis, np.float32)
     values, turns = np.linalg.eigh((seen.T @ seen).astype(np.float64))
     kept = slice(None, -1 - min(rank, width), -1)
@@ -70,9 +74,11 @@ def fit_ease_pruned(
         float32[N, N], sparse, zero diagonal: row i has the weights of item i for each item.
     """
     n = liked.shape[1]
+    liked = narrow(liked)
     vectors, values = largest_directions(liked, rank)
     slope = np.float32(1 / (float(values.min(initial=np.inf)) + l2)) if len(values) else np.float32(1 / l2)
-    thin: Floats = vectors * np.sqrt(np.maximum(slope * values - values / (values + np.float32(l2)), 0))
+    strengths = np.sqrt(np.maximum(slope * values - values / (values + np.float32(l2)), 0))
+    thin: Floats = np.ascontiguousarray(vectors * strengths)
     by_item = sparse.csr_array(liked.T.tocsr())
     counts = np.diff(by_item.indptr).astype(np.float32)
     left = 1 - (slope * counts - (thin * thin).sum(axis=1))
@@ -85,10 +91,9 @@ def fit_ease_pruned(
         common.data[np.repeat(np.arange(mine.start, mine.stop), np.diff(common.indptr)) == common.indices] = 0
         common.eliminate_zeros()
         common = keep_largest(common, WIDER * neighbours)
-        for item, start, stop in zip(range(mine.start, mine.stop), common.indptr, common.indptr[1:], strict=False):
-            others = common.indices[start:stop]
-            together = common.data[start:stop] / rarity[others]
-            common.data[start:stop] = (slope * together - thin[others] @ thin[item]) / left[others]
+        together = common.data / rarity[common.indices]
+        explained = kernels.sampled_products(common, thin[mine], thin)
+        common.data = (slope * together - explained) / left[common.indices]
         parts.append(keep_largest(common, neighbours, by_size=True))
         done(mine.stop)
     return stacked(parts, n)

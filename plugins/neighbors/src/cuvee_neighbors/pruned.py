@@ -47,7 +47,7 @@ def keep_largest(rows: Matrix, k: int, *, by_size: bool = False) -> Matrix:
         equal = np.flatnonzero(values == least)
         mine[equal[np.argsort(rows.indices[start:stop][equal])[: k - int(mine.sum())]]] = True
         kept[start:stop] = mine
-    indptr = np.concatenate([[0], np.cumsum(np.minimum(lengths, k))])
+    indptr = np.concatenate([[0], np.cumsum(np.minimum(lengths, k))]).astype(rows.indptr.dtype)
     return sparse.csr_array((rows.data[kept], rows.indices[kept], indptr), shape=rows.shape)
 
 

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""The search of :class:`cuvee.Postings`, compiled; it holds no interpreter lock and checks no shapes."""
+"""Steps over sparse matrices of large catalogues, compiled; they hold no interpreter lock and check no shapes."""
 
 from libc.math cimport NAN
 from libc.stdlib cimport malloc, free
@@ -187,3 +187,32 @@ def search(const offset_t[::1] offsets, const int[::1] items, const float[::1] i
                 _sift(heap, heaped, 0, j)
         free(heap)
         free(heaped)
+
+
+cdef inline float _dot(const float* a, const float* b, Py_ssize_t d) noexcept nogil:
+    """In eight sums, which the compiler can keep in vector registers without reordering any."""
+    cdef float sums[8]
+    cdef Py_ssize_t j, t
+    cdef float rest = 0
+    for t in range(8):
+        sums[t] = 0
+    for j in range(d // 8):
+        for t in range(8):
+            sums[t] += a[8 * j + t] * b[8 * j + t]
+    for j in range(d - d % 8, d):
+        rest += a[j] * b[j]
+    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7])) + rest
+
+
+def sampled_products(const index_t[::1] indptr, const int[::1] indices, const float[:, ::1] left,
+                     const float[:, ::1] right, float[::1] out):
+    """``out[p]``: row i of left times row j of right, for the p-th entry (i, j)."""
+    cdef Py_ssize_t i, d = left.shape[1]
+    cdef index_t p
+    if not d or not out.shape[0]:
+        out[:] = 0
+        return
+    with nogil:
+        for i in range(indptr.shape[0] - 1):
+            for p in range(indptr[i], indptr[i + 1]):
+                out[p] = _dot(&left[i, 0], &right[indices[p], 0], d)
