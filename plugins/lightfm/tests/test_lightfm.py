@@ -180,6 +180,23 @@ def test_items_without_likes_are_newcomers_not_losers(toy):
     assert 6 not in bare.candidates(ask([0]), 120).items
 
 
+@pytest.mark.parametrize("names", [None, ()], ids=["with columns", "without"])
+def test_items_without_likes_are_mapped_too_and_follow_their_columns(toy, tmp_path, names):
+    kept = fit(toy.data.where(toy.data.events.items != 6), item_features=names)
+    kept.save(tmp_path)
+    catalog = toy.data.catalog
+    mapped = LightFMRecommender.load(tmp_path, kept.config, catalog).factors.catalog_items
+    assert not mapped.flags.writeable, "it was copied"
+    np.testing.assert_array_equal(mapped, kept.factors.catalog_items)
+    # item 6 gets the columns of item 7
+    frame, roles = catalog.items.frame, catalog.items.roles
+    told = frame.slice(7, 1).with_columns(frame.slice(6, 1)["id"])
+    changed = Catalog(catalog.items.upsert(told, roles), catalog.users)
+    anew = LightFMRecommender.load(tmp_path, kept.config, changed).factors.catalog_items
+    assert np.array_equal(anew[6], mapped[6], equal_nan=True) == (names == ())
+    np.testing.assert_array_equal(np.delete(anew, 6, axis=0), np.delete(mapped, 6, axis=0))
+
+
 def test_equal_seeds_give_equal_models(toy, model):
     again = fit(toy.data)
     other = fit(toy.data, seed=1)

@@ -7,7 +7,7 @@ known, so its scores become NaN ("no opinion").
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -25,6 +25,8 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float32]
 Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 
+BLOCK = 16_384
+"""Items whose vectors are made at a time (4 MB of them)."""
 ARRAYS = ("table", "fitted", "average", "embeddings")
 
 
@@ -33,7 +35,8 @@ class Half:
     """The users' half of the model, or the items'."""
 
     table: Floats
-    """float32[n, d + 1]: the representation of each user or item of the fit."""
+    """float32[n, d + 1]: the representation of each user or item of the fit. Of an item without likes it is what is
+    known by its columns, NaN without any."""
     fitted: Bools
     """bool[n]: which had likes in the fit. The id embeddings of the others are random, or were only
     trained as negatives, so they are treated as new."""
@@ -82,17 +85,29 @@ class Factors:
 
     @classmethod
     def of(cls, users: Half, items: Half, last_seen: npt.NDArray[np.float64], catalog: Catalog) -> Self:
-        """Add the items that are newer than the model, by their columns in the catalogue."""
+        """Add the vectors of items without likes and of those that are newer than the model, by their columns.
+
+        The table of the items of the fit is used as it is where it holds these vectors already: a mapped one of a
+        million items is not copied into memory.
+        """
         n = len(items.fitted)
-        new = len(catalog.items) - n
-        if new == 0 and items.fitted.all():
+        cold = np.concatenate([np.flatnonzero(~items.fitted), np.arange(n, len(catalog.items))])
+        if not len(cold):
             return cls(users, items, last_seen, items.table)
-        table = np.concatenate([items.table, np.empty((new, items.table.shape[1]), np.float32)])
-        cold = np.concatenate([np.flatnonzero(~items.fitted), np.arange(n, n + new)])
         rows = items.features.of_entities(catalog.items)[cold]
-        table[cold] = items.newcomers(rows)
-        table[cold[np.diff(rows.indptr) == 0]] = np.nan
-        return cls(users, items, last_seen, table)
+        table = items.table
+        if len(catalog.items) > n:
+            table = np.concatenate([table, np.empty((len(catalog.items) - n, table.shape[1]), np.float32)])
+        for start in range(0, len(cold), BLOCK):
+            block = slice(start, start + BLOCK)
+            vectors = items.newcomers(rows[block])
+            vectors[np.diff(rows[block].indptr) == 0] = np.nan
+            if table is items.table:
+                if np.array_equal(table[cold[block]], vectors, equal_nan=True):
+                    continue
+                table = table.copy()
+            table[cold[block]] = vectors
+        return cls(users, replace(items, table=table[:n]), last_seen, table)
 
     def save(self, directory: Path) -> None:
         """Write everything except new items, which are computed at every load."""
