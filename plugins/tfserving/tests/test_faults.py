@@ -17,6 +17,7 @@ import grpc
 import pytest
 from cuvee.client import Client
 from cuvee.testing import run_server, two_tribes
+from cuvee.testing.network import TcpProxy
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee_tfserving.fitting.embedded import start
 
@@ -138,6 +139,8 @@ class World:
     calls: list
     hold: object
     """Hold each request to the model server of the product "slow" by so many milliseconds."""
+    wire: TcpProxy
+    """The way from the product "wired" to the model server."""
 
 
 @pytest.fixture(scope="module")
@@ -148,8 +151,9 @@ def world(made, publish, free_port, cuvee_command, tmp_path_factory):
     for model in MODELS:
         publish(made["toy"], root, 1, model)
     port, far, slow = free_port(), free_port(), free_port()
-    timeouts = {"deep": "300ms", "far": "100ms", "slow": "900ms", **dict.fromkeys(SPOILT, "300ms")}
-    elsewhere = {"far": far, "slow": slow}
+    wire = TcpProxy(f"127.0.0.1:{port}")
+    timeouts = {"deep": "300ms", "far": "100ms", "slow": "900ms", "wired": "300ms", **dict.fromkeys(SPOILT, "300ms")}
+    elsewhere = {"far": far, "slow": slow, "wired": wire.port}
     instances = ['[recommenders.popular]\nplugin = "popular"']
     (folder / "products").mkdir()
     for name, timeout in timeouts.items():
@@ -182,10 +186,11 @@ def world(made, publish, free_port, cuvee_command, tmp_path_factory):
     try:
         cuvee_command("fit", "--config", folder / "cuvee.toml")
         with run_server(folder / "cuvee.toml") as running:
-            yield World(running, first, serve, root, [], lambda ms: proxies[1].stdin.write(f"{ms}\n"))
+            yield World(running, first, serve, root, [], lambda ms: proxies[1].stdin.write(f"{ms}\n"), wire)
     finally:
         for server in servers:
             server.stop()
+        wire.close()
         for proxy in proxies:
             proxy.kill()
             proxy.communicate()
@@ -232,6 +237,19 @@ def test_a_model_server_that_becomes_slow_is_not_waited_for(world, ask_for):
         world.hold(0)
         recovered = callers.live_after(time.monotonic())
     print(f"quick again: in the blend after {recovered:.1f} s")
+    assert recovered <= 5.0 + SLACK
+
+
+@pytest.mark.parametrize("what", ["refused", "hanging", "slow", "half-open", "dropped"])
+def test_on_the_way(world, ask_for, what):
+    with ask_for("wired") as callers:
+        began = time.monotonic()
+        with world.wire.fault(what):
+            callers.first("CIRCUIT_OPEN", began)
+        recovered = callers.live_after(time.monotonic())
+    told = callers.reasons(began)
+    print(f"\n{what}: {dict(told)}; in the blend again after {recovered:.1f} s")
+    assert set(told) <= {"", "TIMEOUT", "UNAVAILABLE", "CIRCUIT_OPEN", "OVERLOADED"}
     assert recovered <= 5.0 + SLACK
 
 

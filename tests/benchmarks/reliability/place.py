@@ -14,7 +14,9 @@ __all__ = ["ENVIRONMENT", "POPULAR", "RULED", "fit", "fitted"]
 
 TESTS = Path(__file__).parents[2]
 ENVIRONMENT = {
-    "PYTHONPATH": os.pathsep.join([str(TESTS / "serving" / "plugin"), str(TESTS / "toyplugin")]),
+    "PYTHONPATH": os.pathsep.join(
+        [str(TESTS / "serving" / "plugin"), str(TESTS / "toyplugin"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ),
     "CUVEE_CONFIG": "",
 }
 """With it a process finds the toys' recommenders and those that misbehave (tests/serving/plugin)."""

@@ -42,8 +42,8 @@ SUSPECTED, LONGEST_SUSPECTED = 60.0, 3600.0
 """Seconds for which a source is left alone inside of which a worker hung or crashed; doubled with each time."""
 LATE = 2.0
 """If this process's own check is late by so many seconds, it was stopped itself, and kills no worker for that."""
-SETTLED = 60.0
-"""A worker that ran for so many seconds does not count as short-lived."""
+SETTLED = 15.0
+"""A worker that answered for so many seconds does not count as short-lived; how long it loads says nothing."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
 """Seconds before a worker is replaced; doubled with each short-lived one in a row."""
 KILL_AFTER = 5.0
@@ -64,6 +64,7 @@ class _Running:
     beat: float
     """When it last gave a sign of life."""
     ready: bool = False
+    ready_at: float = math.inf
 
 
 def supervise(n: int, work: Callable[[Worker], int], address: str, grace: float, *, aside: bool = False) -> int:
@@ -219,7 +220,7 @@ class _Supervisor:
                 self._is_ready(running)
 
     def _is_ready(self, running: _Running) -> None:
-        running.ready = True
+        running.ready, running.ready_at = True, time.monotonic()
         seconds = round(time.monotonic() - running.since, 3)
         log.info("worker ready", worker=running.number, pid=running.pid, seconds=seconds)
         if running.number != ASIDE:
@@ -245,7 +246,9 @@ class _Supervisor:
         if -code in CRASHES or code > 0:
             self._suspect(running, 0.0)
         lived = time.monotonic() - running.since
-        short = self._short[running.number] = 0 if lived > SETTLED else self._short[running.number] + 1
+        short = self._short[running.number] = (
+            0 if time.monotonic() - running.ready_at > SETTLED else self._short[running.number] + 1
+        )
         pause = min(FIRST_PAUSE * 2 ** max(short - 1, 0), LONGEST_PAUSE)
         self._due[running.number] = time.monotonic() + pause
         log.warning(
