@@ -32,7 +32,7 @@ from reliability.vitals import Vitals, settled
 
 LONGEST = 5.0
 """Seconds; the long form asks for one, on a machine that does nothing else."""
-FIXED = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FIXED = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

@@ -246,9 +246,8 @@ class _Supervisor:
         if -code in CRASHES or code > 0:
             self._suspect(running, 0.0)
         lived = time.monotonic() - running.since
-        short = self._short[running.number] = (
-            0 if time.monotonic() - running.ready_at > SETTLED else self._short[running.number] + 1
-        )
+        settled = time.monotonic() - running.ready_at > SETTLED
+        short = self._short[running.number] = 0 if settled else self._short[running.number] + 1
         pause = min(FIRST_PAUSE * 2 ** max(short - 1, 0), LONGEST_PAUSE)
         self._due[running.number] = time.monotonic() + pause
         log.warning(
