@@ -7,7 +7,8 @@ Run by hand::
 Callers ask two products at about half of what they could get, others write events and change items; a store behind
 a lock, noise on the port, cancelled calls, plugins that raise, sleep and answer garbage, and killed workers take
 turns. Of the one worker that is never killed it tells resident memory, descriptors and threads after a quarter of
-the time and in the end; of the calls how many failed. The exit code is 1 where more than one in a thousand failed, or something grew.
+the time and in the end; of the calls how many failed. The exit code is 1 where more than one in a thousand failed,
+or something grew.
 """
 
 from __future__ import annotations
