@@ -31,9 +31,10 @@ test: .venv/.installed ## all tests
 conformance: .venv/.installed ## the genuine tensorflow/serving, in Docker, against the cases of the embedded one
 	$(BIN)/python plugins/tfserving/conformance/genuine.py
 
-lint: .venv/.installed ## ruff, mypy, import-linter, buf, generated code
+lint: .venv/.installed ## ruff, bandit, mypy, import-linter, buf, generated code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit -q -ll -ii -r engine plugins/*/src deploy
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint proto

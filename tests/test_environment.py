@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+from cuvee.config.masking import masked
 from cuvee.environment import from_environment
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,3 +42,30 @@ def test_a_value_is_not_read_again() -> None:
 @given(st.dictionaries(st.text(max_size=5), values, max_size=4))
 def test_what_names_nothing_stays_as_it_is(table: dict[str, Any]) -> None:
     assert fill(table) == (table, [])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://cuvee:PLANTED@host/db",
+        "postgresql://cuvee:PLANTED/with:signs@host:5432/db",
+        "postgresql://cuvee:PLANTED@half@host/db",
+        "postgresql://:PLANTED@host/db",
+        "postgresql://host/db?user=cuvee&password=PLANTED",
+        "postgresql://host/db?sslpassword=PLANTED&sslmode=require",
+        "s3://key:PLANTED@bucket/models",
+        "https://host/models?X-Signature=PLANTED",
+    ],
+)
+def test_no_dump_shows_a_password_of_a_url(url: str) -> None:
+    shown = masked({"store": {"url": url}, "more": [url]})
+    assert "PLANTED" not in str(shown)
+    assert "half" not in str(shown)
+    assert "host" in str(shown) or "bucket" in str(shown)
+
+
+@pytest.mark.parametrize(
+    "text", ["sqlite:///var/store.db", "postgresql://cuvee@host/db?sslmode=require", "a:b@c", "s3://b/a:b"]
+)
+def test_what_is_no_password_stays(text: str) -> None:
+    assert masked([text, 3, None, True]) == [text, 3, None, True]

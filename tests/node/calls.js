@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { connect } from "./cuvee.js";
 
 const [target, protos, product, itemId] = process.argv.slice(2);
-const cuvee = connect(target, protos);
+const cuvee = connect(target, protos, { token: process.env.CUVEE_TOKEN });
 const event = (eventId, more = {}) => ({ product, userId: "node", itemId, type: "EVENT_TYPE_CLICK", eventId, ...more });
 const found = {};
 

@@ -2,6 +2,8 @@
 //
 //   import { connect } from "./cuvee.js";
 //   const cuvee = connect("localhost:50051", "../../proto");
+//   // with a token, and encrypted:
+//   // connect(target, protos, { token: process.env.CUVEE_TOKEN, credentials: grpc.credentials.createSsl(ca) })
 //   const answer = await cuvee.recommendations.recommend({ product: "movies", userId: "196" });
 
 import grpc from "@grpc/grpc-js";
@@ -10,20 +12,30 @@ import loader from "@grpc/proto-loader";
 const OPTIONS = { longs: Number, enums: String, defaults: true, oneofs: true };
 const SECONDS = 5;
 
-/** The stubs of all services on one channel; without `credentials` nothing is encrypted. */
-export function connect(target, protos, credentials = grpc.credentials.createInsecure()) {
+/** The stubs of all services; without `credentials` nothing is encrypted, without `token` callers are anonymous. */
+export function connect(target, protos, { token, credentials = grpc.credentials.createInsecure() } = {}) {
   const files = ["recommendation", "events", "catalog"].map((name) => `cuvee/v1/${name}.proto`);
   const { v1 } = grpc.loadPackageDefinition(loader.loadSync(files, { ...OPTIONS, includeDirs: [protos] })).cuvee;
+  const options = { interceptors: token ? [carrying(token)] : [] };
   const stubs = {
-    recommendations: new v1.RecommendationService(target, credentials),
-    events: new v1.EventService(target, credentials),
-    catalog: new v1.CatalogService(target, credentials),
+    recommendations: new v1.RecommendationService(target, credentials, options),
+    events: new v1.EventService(target, credentials, options),
+    catalog: new v1.CatalogService(target, credentials, options),
   };
   return { ...Object.fromEntries(Object.entries(stubs).map(([name, stub]) => [name, promising(stub)])), close };
 
   function close() {
     Object.values(stubs).forEach((stub) => stub.close());
   }
+}
+
+/** Sends a token with each call. */
+function carrying(token) {
+  const start = (metadata, listener, next) => {
+    metadata.set("authorization", `Bearer ${token}`);
+    next(metadata, listener);
+  };
+  return (options, nextCall) => new grpc.InterceptingCall(nextCall(options), { start });
 }
 
 /** Calls with one answer return promises; streams stay what gRPC makes of them. */

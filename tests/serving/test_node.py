@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from cuvee.config import Scope
+from cuvee.serving.access.tokens import change_tokens, new_token
 from cuvee.testing import RunningServer
+from cuvee.testing.server import run_server
+
+from .conftest import ENVIRONMENT, migrated, stored
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE = ROOT / "tests" / "node"
@@ -32,6 +38,23 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert not reached, done.stderr
         pytest.skip("npm cannot reach its registry from here")
     return folder
+
+
+def test_node_shows_a_token(config: Path, node: Path, tmp_path: Path):
+    tokens = tmp_path / "tokens.json"
+    text, token = new_token("node", list(Scope), None, None)
+    change_tokens(tokens, lambda old: old.model_copy(update={"tokens": (token,)}))
+    made = stored(config, migrated(f"sqlite:///{tmp_path / 'store.db'}"), "with-tokens")
+    made.write_text(made.read_text().replace("[server]\n", f'[server]\nauth.tokens = "{tokens}"\n'))
+    with run_server(made, environment=ENVIRONMENT) as server:
+        command = ["node", "calls.js", server.address, str(ROOT / "proto"), "toy", "film-004"]
+        for shown in ("", text):
+            environment = {**os.environ, "CUVEE_TOKEN": shown}
+            done = subprocess.run(
+                command, cwd=node, env=environment, capture_output=True, text=True, check=False, timeout=60
+            )
+            assert (done.returncode == 0) == bool(shown), done.stderr
+            assert shown or "UNAUTHENTICATED" in done.stderr
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)

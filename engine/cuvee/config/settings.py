@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
+from cuvee.config.masking import masked
 from cuvee.config.server import ServerConfig
 from cuvee.config.store import PrivacyConfig, StoreConfig
 from cuvee.product import Name, Product, Table
@@ -61,13 +62,13 @@ class Settings(Table):
         return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]
 
     def effective(self) -> dict[str, Any]:
-        """Every value, defaults filled in, as plain values in the order of the files."""
+        """Every value, defaults filled in and passwords masked, as plain values in the order of the files."""
         dump = self.model_dump(mode="json", exclude={"recommenders", "products"})
         dump["recommenders"] = {
             name: {"plugin": i.plugin, **i.config.model_dump(mode="json")} for name, i in self.recommenders.items()
         }
         dump["products"] = {name: p.model_dump(mode="json", exclude={"name"}) for name, p in self.products.items()}
-        return dump
+        return {key: masked(value) for key, value in dump.items()}
 
     def canonical(self) -> str:
         """The effective configuration as JSON, keys sorted."""

@@ -6,7 +6,7 @@ import re
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationInfo, field_serializer, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from cuvee.product import Duration, Table
 from cuvee.pseudonyms import LEAST_KEY, Pseudonyms
@@ -40,10 +40,6 @@ class StoreConfig(Table):
         if port == 0:
             raise ValueError("its port must be a number from 1 to 65535")
         return url
-
-    @field_serializer("url")
-    def _without_password(self, url: str) -> str:
-        return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", url)
 
 
 class PrivacyConfig(Table):
