@@ -19,13 +19,19 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import jwt
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cuvee.artifacts.snapshot import load_snapshot
-from cuvee.config import load_settings
+from cuvee.config import JwtConfig, Scope, load_settings
 from cuvee.data.catalog import Entities
 from cuvee.data.store.rows import EventRow, EventType, now
 from cuvee.pseudonyms import Pseudonyms
 from cuvee.registry import Registry
+from cuvee.serving.access.gate import Gate
+from cuvee.serving.access.identities import Identities
+from cuvee.serving.access.signed import SignedTokens
+from cuvee.serving.access.tokens import TokenFile, Tokens, new_token
 from cuvee.serving.guard import Guard
 from cuvee.serving.lists.edge import Edge
 from cuvee.serving.lists.hooks import Hooks
@@ -131,28 +137,77 @@ from cuvee.v1 import recommendation_pb2 as pb, recommendation_pb2_grpc as rpc
 async def main():
     async with grpc.aio.insecure_channel(sys.argv[1]) as channel:
         stub = rpc.RecommendationServiceStub(channel)
+        shown = [("authorization", "Bearer " + sys.argv[2])] if sys.argv[2] else None
         async def caller():
             for _ in range(100):
-                await stub.Recommend(pb.RecommendRequest(product="shop", user_id="1"), timeout=20)
+                await stub.Recommend(pb.RecommendRequest(product="shop", user_id="1"), timeout=20, metadata=shown)
         await asyncio.gather(*(caller() for _ in range(32)))
 
 asyncio.run(main())
 """
 
 
+def credentials() -> tuple[str, str, Identities, SignedTokens]:
+    """A token of ours, one of an identity provider, and what knows both."""
+    own, kept = new_token("bench", list(Scope), None, None)
+    private = rsa.generate_private_key(65537, 2048)
+    config = JwtConfig(jwks=Path("jwks.json"), issuer="bench", audience="cuvee")
+    key = jwt.PyJWK({**jwt.algorithms.RSAAlgorithm.to_jwk(private.public_key(), as_dict=True), "alg": "RS256"})
+    claims = {"iss": "bench", "aud": "cuvee", "sub": "bench", "exp": time.time() + 3600, "scope": "recommend"}
+    tokens, signed = Tokens(TokenFile(tokens=(kept,))), SignedTokens(config, {"a": key})
+    foreign = jwt.encode(claims, private, "RS256", headers={"kid": "a"})
+    return own, foreign, Identities(lambda: tokens, lambda: signed, None), signed
+
+
+class Shows:
+    """What of a call's context a check of credentials reads."""
+
+    def __init__(self, token: str) -> None:
+        self._metadata = (("user-agent", "grpc-python"), ("authorization", f"Bearer {token}"))
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        """The same for all."""
+        return self._metadata
+
+
+def of_identity(own: str, foreign: str, identities: Identities, signed: SignedTokens) -> None:
+    """The check of credentials alone: tokens are hashed and compared each time, signatures checked once."""
+    for what, shown in {"check of a token": own, "check of a signed token": foreign}.items():
+        context: Any = Shows(shown)
+        spent(what, lambda context=context: identities(context))  # type: ignore[misc]
+    spent("... its signature", lambda: signed._verify(foreign), 200)
+
+
 async def of_the_guard() -> None:
     """An empty call, bare and behind the guard; 32 callers in a process of their own."""
-    found: dict[str, list[float]] = {"bare": [], "behind the guard": []}
+    own, foreign, identities, signed = credentials()
+    of_identity(own, foreign, identities, signed)
+    gates = {
+        "bare": "",
+        "behind the guard": "",
+        "... with a token sent": own,  # and not looked at: what its header costs gRPC
+        "... and checked": own,
+        "... a signed one": foreign,
+    }
+    found: dict[str, list[float]] = {what: [] for what in gates}
     for _ in range(ROUNDS):
         for what, took in found.items():
             server = grpc.aio.server()
             rpc.add_RecommendationServiceServicer_to_server(
                 Echo(),  # type: ignore[abstract]
-                server if what == "bare" else Guard(5.0, Pseudonyms(), Figures()).around(server),
+                server
+                if what == "bare"
+                else Guard(
+                    5.0,
+                    Pseudonyms(),
+                    Figures(),
+                    Gate(identities) if what in {"... and checked", "... a signed one"} else Gate(),
+                ).around(server),
             )
             port = server.add_insecure_port("127.0.0.1:0")
             await server.start()
-            caller = await asyncio.create_subprocess_exec(sys.executable, "-c", CALLER, f"127.0.0.1:{port}")
+            given = ["-c", CALLER, f"127.0.0.1:{port}", gates[what]]
+            caller = await asyncio.create_subprocess_exec(sys.executable, *given)
             began = time.process_time()
             await caller.wait()
             took.append((time.process_time() - began) / 3_200)
@@ -166,7 +221,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--events", type=int, default=300_000)
+    parser.add_argument("--guard", action="store_true", help="the guard and the check of credentials alone")
     asked = parser.parse_args()
+    if asked.guard:
+        asyncio.run(of_the_guard())
+        return
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         config = folder / "cuvee.toml"
