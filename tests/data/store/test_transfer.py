@@ -121,7 +121,7 @@ def test_events_without_a_name_belong_to_their_session(told: Told, store: Store)
             "session": ["s1", "s2", "s2", None],
             "item": ["a", "b", "c", "d"],
             "time": [datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)] * 4,
-            "type": ["VIEW", "view", "View", "view"],
+            "type": ["VIEW", " view ", "View\t", "view"],
             "event_id": ["1", "2", "2", "4"],
         }
     )

@@ -99,7 +99,9 @@ def _typed(rows: Rows, kind: EventType | None) -> Rows:
         return replace(rows, frame=rows.frame.with_columns(pl.lit(int(kind), pl.Int16).alias("type")))
     rows = as_ids(rows, "type", exact=True)
     rows = rows.reject(pl.col("type").is_null(), pl.lit("no type"))
-    known = pl.col("type").str.to_lowercase().replace_strict(TYPES, default=None, return_dtype=pl.Int16)
+    known = (
+        pl.col("type").str.strip_chars().str.to_lowercase().replace_strict(TYPES, default=None, return_dtype=pl.Int16)
+    )
     return rows.cast("type", known, f"one of {', '.join(TYPES)}")
 
 
