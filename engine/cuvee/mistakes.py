@@ -91,14 +91,18 @@ class Mistakes:
             except ValidationError as problem:
                 errors = problem.errors()
             taken: list[Place] = []
+            lacking = False
             for path, message, error in _told(errors, model, hidden):
                 if path not in noted:  # otherwise the mistake is only a consequence of the removal
                     self.add(file, ".".join(str(part) for part in (prefix, *path) if str(part)), message)
                 noted.add(path)
                 place = _place(left, path, error)
                 if place is None:
-                    return None
-                taken.append(place)
+                    lacking = True  # there is nothing to remove, but the other mistakes are told all the same
+                else:
+                    taken.append(place)
+            if lacking:
+                return None
             for place in taken:
                 _take_out(left, place)
         return None
@@ -124,6 +128,9 @@ def _told(
 
 
 def _message(error: ErrorDetails, model: type[BaseModel], path: Place, hidden: tuple[str, ...]) -> str:
+    if error["type"] in {"model_type", "model_attributes_type", "dict_type"}:
+        inside = ", ".join(_fields(model, path))
+        return "must be a table, { key = value }" + (f"; its keys are: {inside}" if inside else "")
     if error["type"] != "extra_forbidden":
         return error["msg"].removeprefix("Value error, ")
     keys = [name for name in _fields(model, path[:-1]) if name not in hidden]

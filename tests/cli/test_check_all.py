@@ -31,7 +31,11 @@ MISTAKES = {
     "a misspelt key": ("max = 50", "most = 50", "page_size.most: unknown key; there are: default, max"),
     "a wrong value": ("candidates = 50 }]", "candidates = 0 }]", "sources.1.candidates: Input should be greater"),
     "a source that is none": ('"pairs", c', '"pears", c', "sources.1.use: there is no [recommenders.pears]"),
-    "an entry that is no table": ("sources = [{", "sources = [5, {", "sources.0: Input should be a valid dictionary"),
+    "an entry that is no table": (
+        "sources = [{",
+        "sources = [5, {",
+        "sources.0: must be a table, { key = value }",
+    ),
     "a weight of no source": ("pairs = 0.7", "payrs = 0.7", "blend.weights.warm.payrs: is not one of the product's so"),
     "a segment that is none": ("warm = {", "worm = {", "blend.weights.worm: there is no such segment; there are: cold"),
     "a method that is none": ('"weighted"', '"weighed"', "blend.method: no installed plugin registers the blender"),
@@ -51,6 +55,13 @@ def said(run: Run, place: Path, product: str) -> tuple[int, str]:
 def test_without_a_mistake_it_is_right(run: Run, place: Path) -> None:
     code, err = said(run, place, PRODUCT)
     assert code == 0, err
+
+
+def test_a_misspelt_key_is_named_beside_the_one_that_is_missing_for_it(run: Run, place: Path) -> None:
+    code, err = said(run, place, PRODUCT.replace("where = ", "were = "))
+    assert code == 2
+    assert "rules.1.where: Field required" in err
+    assert "rules.1.were: unknown key; is 'where' meant?" in err
 
 
 @pytest.mark.parametrize("pair", list(itertools.combinations(MISTAKES, 2)), ids=" and ".join)
