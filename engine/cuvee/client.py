@@ -35,11 +35,11 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cuvee.channels import Tls, TlsFiles, channel, channel_aio
-from cuvee.v1 import catalog_pb2_grpc, events_pb2_grpc
+from cuvee.v1 import catalog_pb2, catalog_pb2_grpc, events_pb2, events_pb2_grpc
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
 
-__all__ = ["AsyncClient", "Client", "Failure", "TlsFiles", "failure_of", "profile"]
+__all__ = ["SERVICE_CONFIG", "AsyncClient", "Client", "Failure", "TlsFiles", "failure_of", "profile"]
 
 Attribute: TypeAlias = str | float | bool | Sequence[str] | None
 
@@ -47,29 +47,56 @@ TIMEOUT = 2.0
 """Seconds that a call may take."""
 BATCH_TIMEOUT = 60.0
 """The same for a whole batch."""
+WRITE_TIMEOUT = 10.0
+"""The most that a write of events may take, where the caller gives it more or no limit."""
 DETAILS = "grpc-status-details-bin"
 
+
+def _policy(*codes: str) -> dict[str, Any]:
+    """A few attempts, further and further apart; the server may say when (``grpc-retry-pushback-ms``)."""
+    return {
+        "maxAttempts": 4,
+        "initialBackoff": "0.05s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 3,
+        "retryableStatusCodes": list(codes),
+    }
+
+
+def _service(file: Any, name: str) -> dict[str, str]:
+    return {"service": file.services_by_name[name].full_name}
+
+
+_CATALOG, _EVENTS = (
+    _service(catalog_pb2.DESCRIPTOR, "CatalogService"),
+    _service(events_pb2.DESCRIPTOR, "EventService"),
+)
+SERVICE_CONFIG: Mapping[str, Any] = {
+    "methodConfig": [
+        # lists and the catalogue: asking again changes nothing
+        {
+            "name": [_service(pb.DESCRIPTOR, "RecommendationService"), _CATALOG],
+            "retryPolicy": _policy("UNAVAILABLE", "RESOURCE_EXHAUSTED"),
+        },
+        # an event without an id of its own would be stored twice: only what was refused is sent again
+        {"name": [_EVENTS], "retryPolicy": _policy("RESOURCE_EXHAUSTED")},
+        {
+            "name": [{**_EVENTS, "method": "WriteEvents"}, {**_EVENTS, "method": "MergeUsers"}],
+            "timeout": f"{WRITE_TIMEOUT:g}s",
+            "retryPolicy": _policy("RESOURCE_EXHAUSTED"),
+        },
+    ],
+    # each failure costs a token, each success brings a tenth of one; below half of them nothing is asked again
+    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+}
+"""gRPC's service config: what is asked again, and how often. It is for clients in every language."""
+
 _OPTIONS = [
-    (
-        "grpc.service_config",
-        json.dumps(
-            {
-                "methodConfig": [
-                    {
-                        "name": [{"service": pb.DESCRIPTOR.services_by_name["RecommendationService"].full_name}],
-                        "retryPolicy": {
-                            "maxAttempts": 4,
-                            "initialBackoff": "0.05s",
-                            "maxBackoff": "1s",
-                            "backoffMultiplier": 3,
-                            "retryableStatusCodes": ["UNAVAILABLE"],
-                        },
-                    }
-                ]
-            }
-        ),
-    ),
+    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
     ("grpc.max_receive_message_length", -1),
+    # a connection that is dead without a word is found while calls are waiting on it
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
 ]
 
 

@@ -16,6 +16,7 @@
     ├── UnavailableError            try again later
     │   ├── NotReady                no snapshot is loaded yet for the product
     │   ├── Overloaded              more requests wait than can be answered in time
+    │   │   └── RateLimited         a client, a product or a user has more of them than is granted
     │   └── DeadlineExceeded        the caller's deadline passed before a list could be made
     └── SourceFailure               one recommender cannot answer this batch, with a typed reason;
                                     it never reaches the caller: the answer is marked degraded
@@ -45,6 +46,7 @@ __all__ = [
     "Overloaded",
     "PermissionDenied",
     "PluginError",
+    "RateLimited",
     "RequestError",
     "SourceFailure",
     "Unauthenticated",
@@ -168,6 +170,12 @@ class Overloaded(UnavailableError):
     def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class RateLimited(Overloaded):
+    """A client, a product or a user has used up what is granted; ``retry_after`` is when there is more, in seconds."""
+
+    reason = "RATE_LIMITED"
 
 
 class DeadlineExceeded(UnavailableError):

@@ -6,14 +6,24 @@ operators decide is in :mod:`cuvee.config`, which loads both.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)  # fmt: skip
 
 __all__ = [
     "CATALOGUE", "HISTORY_HOOK", "RESERVED", "STORE", "BlendConfig", "Duration", "EventsConfig", "ExploreConfig",
-    "FallbackConfig", "Name", "PageSize", "Product", "RuleUse", "SourceUse", "Table", "TuneConfig",
+    "FallbackConfig", "Name", "PageSize", "Product", "Rate", "RuleUse", "SourceUse", "Table", "TuneConfig",
 ]  # fmt: skip
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
@@ -31,7 +41,7 @@ def _seconds(value: object) -> object:
 
 
 Duration = Annotated[
-    float, BeforeValidator(_seconds), Field(gt=0, le=3600), PlainSerializer(lambda s: f"{s * 1e3:g}ms")
+    float, BeforeValidator(_seconds), Field(gt=0, le=3600), PlainSerializer(lambda s: f"{s * 1e3:.12g}ms")
 ]
 """Seconds in memory; ``"40ms"``, ``"1.5s"``, ``"2m"`` in a file."""
 
@@ -51,6 +61,19 @@ class Table(BaseModel):
     """Parent of every table: frozen, unknown keys refused, numbers finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Rate(Table):
+    """How often something may be done: a token bucket. Each process that answers counts for itself."""
+
+    per_second: float = Field(gt=0, le=1e6)
+    burst: int = Field(0, ge=0, le=10_000_000, validate_default=True)
+    """How many may come at once after a pause; by default those of one second, and at least one."""
+
+    @field_validator("burst")
+    @classmethod
+    def _of_a_second(cls, burst: int, info: ValidationInfo) -> int:
+        return burst or max(1, math.ceil(info.data.get("per_second", 1)))
 
 
 class PageSize(Table):
@@ -166,8 +189,17 @@ class EventsConfig(Table):
     """A rating of this value or more has the weight of ``rating``, one below has 0."""
     retention_days: int | None = Field(None, ge=1, le=36_500)
     """Events that happened longer ago, and exposures, are deleted; by default none are."""
+    user_rate: Rate | None = Rate(per_second=100, burst=10_000)
+    """How many events of one user are taken; more are rejected (RATE_LIMITED), each by itself. ``"none"`` takes all.
+    Histories are better imported (``cuvee import --product``), which has no such limit."""
     exposures: float = Field(0.0, ge=0, le=1)
     """The share of answers of which the store keeps what was shown, for ``cuvee report``."""
+
+    @field_validator("user_rate", mode="before")
+    @classmethod
+    def _spelt_none(cls, value: object) -> object:
+        """TOML has no null."""
+        return None if value == "none" else value
 
     @field_validator("weights", mode="after")
     @classmethod
@@ -193,6 +225,8 @@ class Product(Table):
     fallback: FallbackConfig = FallbackConfig()
     explore: ExploreConfig = ExploreConfig()
     events: EventsConfig = EventsConfig()
+    rate: Rate | None = None
+    """How often the product may be asked by all its clients together; each request of a BatchRecommend counts."""
     history: int = Field(1000, ge=1, le=10_000)
     """The newest events that recommenders get; ``exclude_seen`` always knows them all."""
 

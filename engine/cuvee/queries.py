@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cuvee import kernels
+from cuvee.votes import votes
 
 __all__ = [
     "Activity",
@@ -104,6 +105,12 @@ class Activity:
     """int32[n]: the profile of the event's user, as an index into ``profiles``."""
     profiles: Sequence[Profile]
     """The profiles of those users, each once: attributes that are categories, numbers or flags."""
+    users: Ints | None = None
+    """int32[n]: a number for each event's user, which says no more than which events are of the same one."""
+
+    def votes(self, most: float = 1.0) -> Floats:
+        """float32[n]: what each event adds to a count of people; the weights where users are not told apart."""
+        return self.weights if self.users is None else votes(self.users, self.items, self.weights, self.times, most)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -197,6 +204,10 @@ class Histories(Ragged):
             weights=self.weights[entries],
             times=self.times[entries],
         )
+
+    def votes(self, most: float = 1.0) -> Floats:
+        """float32[n]: what each event adds to a count of people, with each row as one person."""
+        return votes(self.rows, self.items, self.weights, self.times, most)
 
     def last(self, n: int) -> Self:
         """Each row's newest ``n`` events, still oldest first."""

@@ -24,6 +24,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cuvee.artifacts.snapshot import load_snapshot
 from cuvee.config import JwtConfig, Scope, load_settings
+from cuvee.config.limits import Limits
 from cuvee.data.catalog import Entities
 from cuvee.data.store.rows import EventRow, EventType, now
 from cuvee.pseudonyms import Pseudonyms
@@ -32,6 +33,7 @@ from cuvee.serving.access.gate import Gate
 from cuvee.serving.access.identities import Identities
 from cuvee.serving.access.signed import SignedTokens
 from cuvee.serving.access.tokens import TokenFile, Tokens, new_token
+from cuvee.serving.admission.desk import Desk
 from cuvee.serving.guard import Guard
 from cuvee.serving.lists.edge import Edge
 from cuvee.serving.lists.hooks import Hooks
@@ -49,6 +51,7 @@ url = "sqlite:///store.db"
 plugin = "popular"
 """
 ROUNDS = 3
+LIMITS = Limits(deadline="5s")
 
 
 def spent(what: str, call: Callable[[], object], times: int = 2_000) -> None:
@@ -193,16 +196,11 @@ async def of_the_guard() -> None:
     for _ in range(ROUNDS):
         for what, took in found.items():
             server = grpc.aio.server()
+            gate = Gate(identities) if what in {"... and checked", "... a signed one"} else Gate()
+            guard = Guard(LIMITS, Pseudonyms(), Figures(), Desk(LIMITS, {}, Figures()), gate)
             rpc.add_RecommendationServiceServicer_to_server(
                 Echo(),  # type: ignore[abstract]
-                server
-                if what == "bare"
-                else Guard(
-                    5.0,
-                    Pseudonyms(),
-                    Figures(),
-                    Gate(identities) if what in {"... and checked", "... a signed one"} else Gate(),
-                ).around(server),
+                server if what == "bare" else guard.around(server),
             )
             port = server.add_insecure_port("127.0.0.1:0")
             await server.start()

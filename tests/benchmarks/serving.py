@@ -8,6 +8,7 @@ JSON, and draws latency against rate. Sections, all by default:
 
     throughput  closed loop of 1, 8, 32, 64, 256 callers: the demo's six sources with the deep model; four without
     open-loop   fixed rates; a call's time counts from when it was due
+    overload    three and ten times the peak: goodput, refusals, health, memory, and how soon all is well again
     goodput     OK within a second with 400 callers, against 16
     size        20k, 100k, 1M items; LightFM (64 dimensions), content, popularity
     history     users with 10 events and with 1,000
@@ -29,7 +30,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from load import costs, peers, rates
+from load import costs, overload, peers, rates
 from load.bench import Bench
 from load.processes import CORES
 from load.products import KEPT
@@ -38,6 +39,7 @@ from load.report import console, show, write
 SECTIONS: Mapping[str, Callable[[Bench], None]] = {
     "throughput": rates.throughput,
     "open-loop": rates.open_loop,
+    "overload": overload.overload,
     "goodput": rates.goodput,
     "size": rates.size,
     "history": rates.history,

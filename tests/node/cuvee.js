@@ -11,12 +11,29 @@ import loader from "@grpc/proto-loader";
 
 const OPTIONS = { longs: Number, enums: String, defaults: true, oneofs: true };
 const SECONDS = 5;
+// what is refused or cannot be reached is asked again, at most a tenth of all calls; dead connections are found
+const retryPolicy = (...codes) => (
+  { maxAttempts: 4, initialBackoff: "0.05s", maxBackoff: "1s", backoffMultiplier: 3, retryableStatusCodes: codes }
+);
+const named = (...services) => services.map((name) => ({ service: `cuvee.v1.${name}` }));
+const CONFIG = {
+  methodConfig: [
+    { name: named("RecommendationService", "CatalogService"), retryPolicy: retryPolicy("UNAVAILABLE", "RESOURCE_EXHAUSTED") },
+    { name: named("EventService"), retryPolicy: retryPolicy("RESOURCE_EXHAUSTED") },
+  ],
+  retryThrottling: { maxTokens: 10, tokenRatio: 0.1 },
+};
+const CHANNEL = {
+  "grpc.service_config": JSON.stringify(CONFIG),
+  "grpc.keepalive_time_ms": 30_000,
+  "grpc.keepalive_timeout_ms": 5_000,
+};
 
 /** The stubs of all services; without `credentials` nothing is encrypted, without `token` callers are anonymous. */
 export function connect(target, protos, { token, credentials = grpc.credentials.createInsecure() } = {}) {
   const files = ["recommendation", "events", "catalog"].map((name) => `cuvee/v1/${name}.proto`);
   const { v1 } = grpc.loadPackageDefinition(loader.loadSync(files, { ...OPTIONS, includeDirs: [protos] })).cuvee;
-  const options = { interceptors: token ? [carrying(token)] : [] };
+  const options = { ...CHANNEL, interceptors: token ? [carrying(token)] : [] };
   const stubs = {
     recommendations: new v1.RecommendationService(target, credentials, options),
     events: new v1.EventService(target, credentials, options),

@@ -1,8 +1,9 @@
 """What does the configuration say? ``cuvee.toml`` and ``products/<name>.toml``, as frozen, checked models."""
 
 from cuvee.config.access import AuthConfig, CertificateConfig, JwtConfig, Scope
+from cuvee.config.limits import Limits
 from cuvee.config.reading import load_settings, read_settings
-from cuvee.config.server import Limits, ServerConfig, Tls
+from cuvee.config.server import ServerConfig, Tls
 from cuvee.config.settings import Instance, Settings
 from cuvee.config.store import PrivacyConfig, StoreConfig
 

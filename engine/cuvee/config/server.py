@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator
 
 from cuvee.config.access import AdminConfig, AuditConfig, AuthConfig
+from cuvee.config.limits import Limits
 from cuvee.config.telemetry import Metrics, Traces
 from cuvee.product import Duration, Table
 
-__all__ = ["Limits", "ServerConfig", "Tls"]
+__all__ = ["ServerConfig", "Tls"]
 
 
 class Tls(Table):
@@ -21,16 +22,6 @@ class Tls(Table):
     key: Path
     """PEM, without a password."""
     client_ca: Path | None = None
-
-
-class Limits(Table):
-    """What the server grants."""
-
-    deadline: Duration = 1.0
-    """Deadline for callers that set none, and the longest one that a caller may set."""
-    threads: int = Field(8, ge=1, le=256)
-    """Slots of each source's pool."""
-    max_message_bytes: int = Field(4 * 2**20, ge=1024)
 
 
 class ServerConfig(Table):

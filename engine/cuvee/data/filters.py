@@ -24,6 +24,9 @@ __all__ = ["MAX_LENGTH", "CompiledFilter", "compile_filter"]
 MAX_LENGTH = 2000
 """Characters; a longer filter is refused."""
 
+MAX_DEPTH = 32
+"""How deep brackets may be nested, and how many operators (``NOT``, ``-``) may stand before one value."""
+
 MAX_NODES = 400
 """Nodes of the syntax tree; bounds the work that a request can ask for."""
 
@@ -34,6 +37,9 @@ _ALLOWED = (
     exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Lower, exp.Upper, exp.Length, exp.Abs,
     exp.ArrayContains,
 )  # fmt: skip
+
+
+_TOKENS = re.compile(r"""'(?:[^']|'')*'|"[^"]*"|\w+|[^\s\w]""")
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,19 @@ def _list_membership(node: exp.Expression) -> exp.Expression:
     return node
 
 
+def _check_depth(sql: str, field: str) -> None:
+    """Refuse what parsers, which call themselves for each level, would need a deep stack for."""
+    depth = prefixes = 0
+    for part in _TOKENS.findall(sql):
+        if part in "([":
+            depth += 1
+        elif part in ")]":
+            depth -= 1
+        prefixes = prefixes + 1 if part in "-+~!" or part.upper() == "NOT" else 0
+        if max(depth, prefixes) > MAX_DEPTH:
+            raise InvalidArgument(field, f"is nested more than {MAX_DEPTH} deep")
+
+
 def compile_filter(sql: str, items: Entities, *, field: str = "filter") -> CompiledFilter:
     """Parse and evaluate an expression over the items.
 
@@ -82,6 +101,7 @@ def compile_filter(sql: str, items: Entities, *, field: str = "filter") -> Compi
     """
     if len(sql) > MAX_LENGTH:
         raise InvalidArgument(field, f"has {len(sql)} characters; at most {MAX_LENGTH} are taken")
+    _check_depth(sql, field)
     tree = _parsed(sql, field)
     nodes = list(tree.walk())
     if len(nodes) > MAX_NODES:

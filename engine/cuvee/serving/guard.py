@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NoReturn, cast
 
 import grpc
@@ -20,10 +22,12 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
-from cuvee.errors import DeadlineExceeded, InvalidArgument, UnavailableError
+from cuvee.config.limits import Limits
+from cuvee.errors import DeadlineExceeded, InvalidArgument, Overloaded, RateLimited, UnavailableError
 from cuvee.pseudonyms import Pseudonyms
 from cuvee.serving.access.caller import Caller
 from cuvee.serving.access.gate import Door, Gate
+from cuvee.serving.admission.desk import Desk, Window
 from cuvee.serving.broken_text import mended
 from cuvee.serving.clocks import Clocks
 from cuvee.serving.pseudonymised import pseudonymise
@@ -37,9 +41,14 @@ __all__ = ["Guard", "Malformed", "deadline_of", "incident_of", "outcome_of"]
 log = structlog.get_logger(__name__)
 
 WRITING = ("/cuvee.v1.EventService/", "/cuvee.v1.CatalogService/")
+PUSHBACK = "grpc-retry-pushback-ms"
+REFUSING = 1.0
+"""Seconds for which a server that stops tells callers so; then it closes their connections."""
 QUIET = 0.1
 """Seconds without a new call after which a server that refuses them may stop."""
 Context = grpc.aio.ServicerContext[Any, Any]
+Begin = Callable[[Any, Caller, Context], Awaitable[tuple[float, AsyncIterator[Any]]]]
+"""Lets a stream in; when that was, and its answers."""
 
 
 def deadline_of(context: Context, longest: float) -> float:
@@ -103,11 +112,15 @@ class Guard:
     A gRPC interceptor could do the same, and costs each call a fifth of all that an empty call costs.
     """
 
-    def __init__(self, longest: float, pseudonyms: Pseudonyms, figures: Figures, gate: Gate | None = None) -> None:
-        """``longest``: seconds that a call with one answer may take. Without a ``gate`` everybody may ask."""
+    def __init__(
+        self, limits: Limits, pseudonyms: Pseudonyms, figures: Figures, desk: Desk, gate: Gate | None = None
+    ) -> None:
+        """``desk`` lets calls in while there is room. Without a ``gate`` everybody may ask."""
         self._figures = figures
         figures.watch("cuvee_requests_in_flight", lambda: {(): self._going})
-        self._longest = longest
+        self._longest = limits.deadline
+        self._longest_stream = limits.answer_stream
+        self._desk = desk
         self._pseudonyms = pseudonyms
         self._gate = gate or Gate()
         self._going = 0
@@ -116,17 +129,23 @@ class Guard:
         """Set when the server is to stop: calls without an end of their own, such as streams, then end."""
         self._last_call = 0.0
 
+    @property
+    def in_flight(self) -> int:
+        """Calls that were accepted and have no answer yet."""
+        return self._going
+
     async def drain(self, seconds: float) -> None:
-        """Refuse new calls, and wait until running ones have ended and no more arrive, at most ``seconds``.
+        """Refuse new calls until no more arrive or :data:`REFUSING` is over, and wait for running ones, up to a time.
 
         gRPC's own stop cancels calls that it has received but not yet passed to a handler. So callers first
-        get an answer that tells them to try another server.
+        get an answer that tells them to try another server; those who go on asking here are not waited for.
         """
         self.leaving.set()
-        self._last_call = time.monotonic()
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and (self._going or time.monotonic() < self._last_call + QUIET):
+        now = self._last_call = time.monotonic()
+        until, refused_until = now + seconds, now + REFUSING
+        while now < until and (self._going or now < min(self._last_call + QUIET, refused_until)):
             await asyncio.sleep(0.01)
+            now = time.monotonic()
 
     def _enter(self, request: Any, context: Context, door: Door) -> Caller:
         """The checks that every call must pass."""
@@ -136,6 +155,7 @@ class Guard:
         caller = door.caller(context)
         if isinstance(request, Malformed):
             raise Malformed.problem()
+        self._going += 1
         return caller
 
     def around(self, server: grpc.aio.Server) -> grpc.aio.Server:
@@ -160,7 +180,7 @@ class Guard:
         return grpc.unary_unary_rpc_method_handler(self._unary(_not_offered, method), read, write)
 
     def _unary(self, answer: Callable[[Any, Any], Awaitable[Any]], method: str) -> Any:
-        door = self._gate.door(method)
+        door, window = self._gate.door(method), self._desk.window(method)
         rpc = Rpc(self._figures, method)
 
         async def guarded(request: Any, context: Context) -> Any:
@@ -168,18 +188,19 @@ class Guard:
             asked = asked_in(context)
             context.set_trailing_metadata(((REQUEST_ID, asked.request_id),))
             clock = self._clocks.start(deadline_of(context, self._longest))
-            self._going += 1
+            caller = entered = None
             problem: BaseException | None = None
             try:
                 caller = self._enter(request, context, door)
                 door.check(caller, request)
+                entered = await window.enter(request, caller, context, clock.deadline)
                 found = await answer(request, context)
             except asyncio.CancelledError as cancelled:
                 problem = cancelled
                 if not clock.rang:
                     rpc.left()
                     raise
-                problem = DeadlineExceeded("no answer within the deadline; allow more time or ask for less")
+                problem = _late()
                 rpc.failed(problem)
                 await _abort(context, problem, method)
             except grpc.aio.AbortError as aborted:
@@ -193,47 +214,58 @@ class Guard:
                 rpc.answered(began)
                 return found
             finally:
+                if entered is not None:
+                    window.leave(entered)
                 self._clocks.stop(clock)
-                self._going -= 1
+                self._going -= caller is not None
                 if door.audited:
                     door.note(request, context, outcome_of(problem))
 
         return guarded
 
     def _answers(self, answer: Callable[[Any, Any], AsyncIterator[Any]], method: str) -> Any:
-        door = self._gate.door(method)
+        """One request, many answers. A caller who reads slowly ends with its time."""
+        door, window = self._gate.door(method), self._desk.window(method)
 
-        def begin(request: Any, context: Context) -> AsyncIterator[Any]:
-            caller = self._enter(request, context, door)
+        async def begin(request: Any, caller: Caller, context: Context) -> tuple[float, AsyncIterator[Any]]:
             door.check(caller, request)
-            return answer(request, context)
+            entered = await window.enter(request, caller, context, deadline_of(context, self._longest_stream))
+            return entered, answer(request, context)
 
-        return self._stream(begin, method, door)
+        return self._stream(begin, method, door, window, self._longest_stream)
 
     def _both_ways(self, answer: Callable[[Any, Any], AsyncIterator[Any]], method: str) -> Any:
-        door = self._gate.door(method)
+        """Many requests, many answers. It lasts as long as its caller wants."""
+        door, window = self._gate.door(method), self._desk.window(method)
 
-        def begin(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
-            caller = self._enter(requests, context, door)
-            return answer(door.each(requests, caller, context, Malformed), context)
+        async def begin(requests: Any, caller: Caller, context: Context) -> tuple[float, AsyncIterator[Any]]:
+            entered = await window.enter(None, caller, context, deadline_of(context, self._longest))
+            return entered, answer(door.each(requests, caller, context, Malformed), context)
 
-        return self._stream(begin, method, door)
+        return self._stream(begin, method, door, window, math.inf)
 
-    def _stream(self, begin: Callable[[Any, Context], AsyncIterator[Any]], method: str, door: Door) -> Any:
+    def _stream(self, begin: Begin, method: str, door: Door, window: Window, longest: float) -> Any:
         rpc = Rpc(self._figures, method)
 
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
             context.set_trailing_metadata(((REQUEST_ID, asked_in(context).request_id),))
-            self._going += 1
+            clock = self._clocks.start(deadline_of(context, longest))
+            caller = entered = None
             problem: BaseException | None = None
             try:
-                async for one in begin(request, context):
+                caller = self._enter(request, context, door)
+                entered, answers = await begin(request, caller, context)
+                async for one in answers:
                     yield one
                 rpc.ended()
             except (asyncio.CancelledError, GeneratorExit) as left:
                 problem = left
-                rpc.left()
-                raise
+                if not clock.rang:
+                    rpc.left()
+                    raise
+                problem = _late()
+                rpc.failed(problem)
+                await _abort(context, problem, method)
             except grpc.aio.AbortError as aborted:
                 problem = aborted
                 raise
@@ -242,7 +274,10 @@ class Guard:
                 rpc.failed(unexpected)
                 await _abort(context, unexpected, method)
             finally:
-                self._going -= 1
+                if entered is not None:
+                    window.leave(entered)
+                self._clocks.stop(clock)
+                self._going -= caller is not None
                 if door.audited:
                     door.note(request, context, outcome_of(problem))
 
@@ -279,13 +314,35 @@ class _Guarded:
     def add_registered_method_handlers(
         self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
     ) -> None:
-        """Add a service's handlers, each behind the guard."""
+        """Add a service's handlers, each behind the guard.
+
+        Not as registered methods: gRPC's loop waits for a call of each of these anew whenever a call arrives.
+        Health has methods of its own, so its calls never queue behind these.
+        """
         wrapped = {name: self._guard.wrapped(one, f"/{service}/{name}") for name, one in handlers.items()}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
-        self._server.add_registered_method_handlers(service, wrapped)
+
+
+def _late() -> DeadlineExceeded:
+    return DeadlineExceeded("no answer within the deadline; allow more time or ask for less")
 
 
 async def _abort(context: Context, problem: BaseException, method: str) -> NoReturn:
-    status = rpc_status.to_status(status_of(problem, incident_of(problem, method)))
-    trailing = (*status.trailing_metadata, (REQUEST_ID, current().request_id))
-    await context.abort(status.code, status.details, trailing)
+    if isinstance(problem, Overloaded):
+        milliseconds = math.ceil(1000 * problem.retry_after)
+        code, message, metadata = _refusal(str(problem), milliseconds, isinstance(problem, RateLimited))
+    else:
+        status = rpc_status.to_status(status_of(problem, incident_of(problem, method)))
+        code, message, metadata = status.code, status.details, status.trailing_metadata
+    await context.abort(code, message, (*metadata, (REQUEST_ID, current().request_id)))
+
+
+@lru_cache(maxsize=4096)
+def _refusal(message: str, milliseconds: int, limited: bool) -> tuple[grpc.StatusCode, str, tuple[Any, ...]]:
+    """The status of a refusal, which is made often where there is no time for it.
+
+    gRPC's clients read when to retry from ``grpc-retry-pushback-ms``, people's code from RetryInfo.
+    """
+    problem = (RateLimited if limited else Overloaded)(message, milliseconds / 1000)
+    status = rpc_status.to_status(status_of(problem))
+    return status.code, status.details, (*status.trailing_metadata, (PUSHBACK, str(milliseconds)))

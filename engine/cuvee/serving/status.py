@@ -35,6 +35,7 @@ CODES: Mapping[type[errors.CuveeError], tuple[int, str]] = {
     errors.UnavailableError: (code_pb2.UNAVAILABLE, "UNAVAILABLE"),
     errors.NotReady: (code_pb2.UNAVAILABLE, "NOT_READY"),
     errors.Overloaded: (code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    errors.RateLimited: (code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED"),
     errors.DeadlineExceeded: (code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
     errors.SourceFailure: (code_pb2.INTERNAL, "INTERNAL"),
 }

@@ -74,7 +74,8 @@ class StoreServices:
         self.users = StoredUsers(self._store, slots, figures)
         self.exposures = Exposures(self._store, figures)
         self._calls = StoreCalls(slots, 2 * settings.store.timeout, figures)
-        self._events = EventServicer(self._store, products, self._calls, leaving, figures)
+        rates = {name: product.events.user_rate for name, product in settings.products.items()}
+        self._events = EventServicer(self._store, products, self._calls, leaving, figures, rates)
         self.growth = Growth(self._store, settings, registry, products, self._calls)
         self._catalog = CatalogServicer(settings, self._store, products, self._calls, self.growth, self.users)
         self.names = (

@@ -99,9 +99,11 @@ class Event(_message.Message):
     type: Global___EventType.ValueType
     """What was done. Required."""
     value: _builtins.float
-    """How much. RATING: the rating on the product's own scale, required. PURCHASE:
-    how many pieces, above 0. Others: a weight of 0 or more. Must be finite.
-    Default, but for RATING: 1.
+    """How much. RATING: the rating on the product's own scale, required, of which
+    only counts whether it is a like. PURCHASE: how many pieces, above 0; a
+    purchase counts once whatever the number. Others: a weight from 0 to 10, such
+    as the share of a film that was watched. Must be finite. Default, but for
+    RATING: 1.
     """
     recommendation_id: _builtins.str
     """The `recommendation_id` of the answer that showed the item. Empty when it was
@@ -229,7 +231,9 @@ class EventResult(_message.Message):
         OUTCOME_DUPLICATE: EventResult._Outcome.ValueType  # 2
         """An event with this `event_id` was stored before; this one was not."""
         OUTCOME_REJECTED: EventResult._Outcome.ValueType  # 3
-        """Not stored; `problem` says why. Sending it again as it is will not help."""
+        """Not stored; `problem` says why. Sending it again as it is will not help, but
+        for RATE_LIMITED.
+        """
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
         """What became of the event."""
@@ -241,7 +245,9 @@ class EventResult(_message.Message):
     OUTCOME_DUPLICATE: EventResult.Outcome.ValueType  # 2
     """An event with this `event_id` was stored before; this one was not."""
     OUTCOME_REJECTED: EventResult.Outcome.ValueType  # 3
-    """Not stored; `problem` says why. Sending it again as it is will not help."""
+    """Not stored; `problem` says why. Sending it again as it is will not help, but
+    for RATE_LIMITED.
+    """
 
     EVENT_ID_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int

@@ -70,8 +70,10 @@ class EventServiceServicer:
 
         Errors: INVALID_ARGUMENT when `events` is empty or too long, UNAVAILABLE when
         the store cannot be reached and nothing was stored.
-        Per event: INVALID_ARGUMENT, NOT_FOUND (product). An unknown item or user is no
-        error: feedback may come before the catalogue does.
+        Per event: INVALID_ARGUMENT, NOT_FOUND (product), RESOURCE_EXHAUSTED (reason
+        RATE_LIMITED: the user has more events than the product takes of one user; the
+        problem's message says when there is room). An unknown item or user is no error:
+        feedback may come before the catalogue does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

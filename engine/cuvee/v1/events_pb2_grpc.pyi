@@ -47,8 +47,10 @@ class EventServiceStub:
 
     Errors: INVALID_ARGUMENT when `events` is empty or too long, UNAVAILABLE when
     the store cannot be reached and nothing was stored.
-    Per event: INVALID_ARGUMENT, NOT_FOUND (product). An unknown item or user is no
-    error: feedback may come before the catalogue does.
+    Per event: INVALID_ARGUMENT, NOT_FOUND (product), RESOURCE_EXHAUSTED (reason
+    RATE_LIMITED: the user has more events than the product takes of one user; the
+    problem's message says when there is room). An unknown item or user is no error:
+    feedback may come before the catalogue does.
     """
     StreamEvents: _grpc.StreamStreamMultiCallable[_events_pb2.StreamEventsRequest, _events_pb2.StreamEventsResponse]
     """Stores events as they come, with one answer per message once all of it is
@@ -85,8 +87,10 @@ class EventServiceAsyncStub(EventServiceStub):
 
     Errors: INVALID_ARGUMENT when `events` is empty or too long, UNAVAILABLE when
     the store cannot be reached and nothing was stored.
-    Per event: INVALID_ARGUMENT, NOT_FOUND (product). An unknown item or user is no
-    error: feedback may come before the catalogue does.
+    Per event: INVALID_ARGUMENT, NOT_FOUND (product), RESOURCE_EXHAUSTED (reason
+    RATE_LIMITED: the user has more events than the product takes of one user; the
+    problem's message says when there is room). An unknown item or user is no error:
+    feedback may come before the catalogue does.
     """
     StreamEvents: _aio.StreamStreamMultiCallable[_events_pb2.StreamEventsRequest, _events_pb2.StreamEventsResponse]  # type: ignore[assignment]
     """Stores events as they come, with one answer per message once all of it is
@@ -126,8 +130,10 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT when `events` is empty or too long, UNAVAILABLE when
         the store cannot be reached and nothing was stored.
-        Per event: INVALID_ARGUMENT, NOT_FOUND (product). An unknown item or user is no
-        error: feedback may come before the catalogue does.
+        Per event: INVALID_ARGUMENT, NOT_FOUND (product), RESOURCE_EXHAUSTED (reason
+        RATE_LIMITED: the user has more events than the product takes of one user; the
+        problem's message says when there is room). An unknown item or user is no error:
+        feedback may come before the catalogue does.
         """
 
     @_abc_1.abstractmethod

@@ -178,6 +178,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAUTHENTICATED: no credentials, or none that this server accepts."""
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 14
     """PERMISSION_DENIED: the credentials do not allow this call on this product."""
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 15
+    """RESOURCE_EXHAUSTED: a client, a product or a user asks more often than the
+    server grants. Retry after the delay in RetryInfo.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons in `google.rpc.ErrorInfo.reason` and `Problem.reason`, there
@@ -229,6 +233,10 @@ ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 13
 """UNAUTHENTICATED: no credentials, or none that this server accepts."""
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 14
 """PERMISSION_DENIED: the credentials do not allow this call on this product."""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 15
+"""RESOURCE_EXHAUSTED: a client, a product or a user asks more often than the
+server grants. Retry after the delay in RetryInfo.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

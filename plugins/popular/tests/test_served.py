@@ -20,6 +20,7 @@ url = "sqlite:///store.db"
 [recommenders.popular]
 plugin = "popular"
 half_life = 1.0
+count = "events"
 """
 PRODUCT = """
 sources = [{ use = "popular" }]

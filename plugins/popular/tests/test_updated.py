@@ -20,9 +20,9 @@ PROFILES = tuple(Profile({} if job is None else {"job": job}) for job in JOBS)
 SPEECHLESS = lambda done, total, note="": None  # noqa: E731
 
 CONFIGS = (
-    {},
-    {"half_life": "none", "segments": ()},
-    {"half_life": 3, "trending": 1.0, "window": 5, "smoothing": 2},
+    {"count": "events"},
+    {"count": "events", "half_life": "none", "segments": ()},
+    {"count": "events", "half_life": 3, "trending": 1.0, "window": 5, "smoothing": 2},
 )
 events = st.lists(
     st.tuples(st.integers(0, 5), st.integers(0, ITEMS - 1), st.floats(0, 20), st.sampled_from([0.0, 0.5, 1.0, 3.0])),

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from load.http1 import HttpConnection
-from load.wire import OK, Answer, Connection, Speaks
+from load.wire import OK, RESOURCE_EXHAUSTED, Answer, Connection, Speaks
 
 __all__ = ["Job", "pack", "unpack"]
 
@@ -81,6 +81,8 @@ class Tally:
         self.begins, self.ends = begins, ends
         self.took: list[float] = []
         """Seconds of each OK call."""
+        self.refused: list[float] = []
+        """The same of those that the server refused (RESOURCE_EXHAUSTED)."""
         self.statuses: Counter[int] = Counter()
         self.kept: list[bytes] = []
         self.n_bytes = 0
@@ -97,6 +99,8 @@ class Tally:
                 self.n_bytes += len(answer.body)
                 if len(self.took) % KEEP_EVERY == 1:
                     self.kept.append(answer.body)
+            elif answer.status == RESOURCE_EXHAUSTED:
+                self.refused.append(answer.took)
 
 
 def closed(job: Job, bodies: Iterator[bytes], tally: Tally) -> None:
@@ -161,6 +165,7 @@ def main() -> None:
     np.savez(
         job.out,
         took=np.array(tally.took, np.float64),
+        refused=np.array(tally.refused, np.float64),
         statuses=np.array(sorted(tally.statuses.items()), np.int64).reshape(-1, 2),
         kept=np.frombuffer(pack(tally.kept), np.uint8),
         n_bytes=tally.n_bytes,

@@ -48,6 +48,8 @@ class Run:
     """The most that a process of callers was busy, of its core: near 1 the callers are what is measured."""
     processes: int
     answers: Answers | None
+    refused_p99: float = np.nan
+    """Milliseconds of refused calls; NaN without any."""
 
     @property
     def ceiling(self) -> float:
@@ -126,6 +128,7 @@ def _together(parts: list[np.lib.npyio.NpzFile], seconds: float, *, look: bool) 
     statuses: Counter[int] = Counter()
     for part in parts:
         statuses.update({int(status): int(count) for status, count in part["statuses"]})
+    refused = np.concatenate([part["refused"] for part in parts]) * 1e3
     p50, p99 = np.percentile(took, [50, 99]) if len(took) else (np.nan, np.nan)
     return Run(
         rate=len(took) / seconds,
@@ -136,4 +139,5 @@ def _together(parts: list[np.lib.npyio.NpzFile], seconds: float, *, look: bool) 
         busy=max(float(part["busy"]) for part in parts),
         processes=len(parts),
         answers=looked_at([part["kept"].tobytes() for part in parts]) if look else None,
+        refused_p99=float(np.percentile(refused, 99)) if len(refused) else np.nan,
     )

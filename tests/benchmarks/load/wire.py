@@ -17,11 +17,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["OK", "Answer", "Connection", "Speaks"]
+__all__ = ["OK", "RESOURCE_EXHAUSTED", "Answer", "Connection", "Speaks"]
 
 OK = 0
 CANCELLED = 1
 DEADLINE_EXCEEDED = 4
+RESOURCE_EXHAUSTED = 8
 UNAVAILABLE = 14
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9

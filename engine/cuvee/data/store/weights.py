@@ -11,7 +11,10 @@ from cuvee.data.store.rows import EventType
 from cuvee.product import EventsConfig
 from cuvee.queries import Floats, Ints
 
-__all__ = ["settled", "weights_of"]
+__all__ = ["HEAVIEST", "settled", "weights_of"]
+
+HEAVIEST = 10.0
+"""The highest value that multiplies an event's weight; events with higher ones are refused."""
 
 
 def weights_of(config: EventsConfig, types: npt.ArrayLike, values: npt.ArrayLike) -> Floats:
@@ -28,7 +31,7 @@ def weights_of(config: EventsConfig, types: npt.ArrayLike, values: npt.ArrayLike
     times[kinds == EventType.PURCHASE] = 1.0
     rated = kinds == EventType.RATING
     times[rated] = given[rated] >= config.rating_liked_from
-    return np.asarray(by_type[kinds] * np.clip(times, 0, 1e6), np.float32)
+    return np.asarray(by_type[kinds] * np.clip(times, 0, HEAVIEST), np.float32)
 
 
 def settled(items: Ints, weights: Floats) -> Floats:

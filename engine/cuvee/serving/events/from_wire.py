@@ -9,6 +9,7 @@ from collections.abc import Collection
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cuvee.data.store.rows import LATEST, LONGEST_EVENT_ID, SKEW, EventRow, EventType, now
+from cuvee.data.store.weights import HEAVIEST
 from cuvee.errors import InvalidArgument, NotFound
 from cuvee.serving.fields import LONGEST_ID, check_id
 from cuvee.v1 import events_pb2 as pb
@@ -72,6 +73,8 @@ def _value(event: pb.Event) -> float:
             raise InvalidArgument("value", f"is {value:g}; how many pieces were bought is above 0")
     elif value < 0:
         raise InvalidArgument("value", f"is {value:g}; it may not be negative, a DISMISS says what was not liked")
+    elif value > HEAVIEST:
+        raise InvalidArgument("value", f"is {value:g}; an event of this type has a value from 0 to {HEAVIEST:g}")
     return value
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import structlog
 
 from cuvee.data.store import Store
 from cuvee.data.store.rows import EventRow
-from cuvee.errors import InvalidArgument, NotFound
+from cuvee.errors import InvalidArgument, NotFound, RateLimited
+from cuvee.product import Rate
+from cuvee.serving.admission.rates import Buckets
 from cuvee.serving.events.from_wire import MOST_EVENTS, Clock, checked, stored_id
 from cuvee.serving.events.streaming import EventStream, settle
 from cuvee.serving.events.writing import EventWriter
@@ -32,9 +35,16 @@ class EventServicer(rpc.EventServiceServicer):
     """Receives events."""
 
     def __init__(
-        self, store: Store, products: Products, calls: StoreCalls, leaving: asyncio.Event, figures: Figures
+        self,
+        store: Store,
+        products: Products,
+        calls: StoreCalls,
+        leaving: asyncio.Event,
+        figures: Figures,
+        rates: Mapping[str, Rate | None],
     ) -> None:
-        """``leaving`` is set when the server is to stop; streams then end."""
+        """``leaving`` is set when the server is to stop; streams then end. ``rates``: of a user, by product."""
+        self._rates = {name: Buckets(rate) for name, rate in rates.items() if rate is not None}
         self._store = store
         self._products = products
         self._calls = calls
@@ -42,10 +52,12 @@ class EventServicer(rpc.EventServiceServicer):
         self._writer = EventWriter(store, figures)
         self._clock = Clock()
 
-    def _check(self, event: pb.Event, result: Result, method: str) -> EventRow | None:
-        """Check an event, fill in its result, and return the row to store; None for a wrong event."""
+    def _check(self, event: pb.Event, result: Result, method: str, *, dry: bool = False) -> EventRow | None:
+        """Check an event, fill in its result, and return the row to store; None for one that is not stored."""
         try:
             row = checked(event, self._products.served, self._clock())
+            if not dry:
+                self._count(row)
         except Exception as problem:  # noqa: BLE001 - one wrong event must not fail the others
             result.event_id, result.outcome = event.event_id, Result.OUTCOME_REJECTED
             result.problem.CopyFrom(problem_of(problem, incident_of(problem, method)))
@@ -54,6 +66,21 @@ class EventServicer(rpc.EventServiceServicer):
         if self._unknown(row):
             result.item_unknown = True
         return row
+
+    def _count(self, row: EventRow) -> None:
+        """Count an event of a user.
+
+        Raises:
+            RateLimited: he has more of them than the product takes.
+        """
+        buckets = self._rates.get(row.product)
+        seconds = buckets.take(row.owner) if buckets is not None else 0.0
+        if seconds:
+            raise RateLimited(
+                f"this user has more events than {row.product!r} takes of one user ([events] user_rate); "
+                f"there is room in {math.ceil(1000 * seconds)} ms",
+                seconds,
+            )
 
     def _unknown(self, row: EventRow) -> bool:
         served = self._products.served[row.product]
@@ -65,7 +92,8 @@ class EventServicer(rpc.EventServiceServicer):
         if not 0 < count <= MOST_EVENTS:
             raise InvalidArgument("events", f"has {count} entries; 1 to {MOST_EVENTS} are taken")
         answer = pb.WriteEventsResponse()
-        checked_ones = [self._check(event, answer.results.add(), "WriteEvents") for event in request.events]
+        dry = request.validate_only
+        checked_ones = [self._check(event, answer.results.add(), "WriteEvents", dry=dry) for event in request.events]
         rows = [row for row in checked_ones if row is not None]
         stored: list[bool] = []
         if rows:

@@ -42,16 +42,18 @@ class _Counted:
     weights: Floats
     times: Times
     people: Ints
+    users: Ints
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[int, float, float, int]]) -> _Counted:
-        """Of (item, weight, seconds, person)."""
-        items, weights, times, people = zip(*rows, strict=True) if rows else ((), (), (), ())
+    def of(cls, rows: Sequence[tuple[int, float, float, int, int]]) -> _Counted:
+        """Of (item, weight, seconds, profile, user)."""
+        items, weights, times, people, users = zip(*rows, strict=True) if rows else ((), (), (), (), ())
         return cls(
             np.array(items, np.int32),
             np.array(weights, np.float32),
             np.array(times, np.float64),
             np.array(people, np.int32),
+            np.array(users, np.int32),
         )
 
     @classmethod
@@ -60,14 +62,14 @@ class _Counted:
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__slots__))
 
     def by_hour(self) -> _Counted:
-        """Merge the events of one item, person and hour into one, at the time of the last of them."""
-        keys = np.stack([self.items, self.people, np.floor(self.times / HOUR).astype(np.int64)])
+        """Merge the events of one item, user and hour into one, at the time of the last of them."""
+        keys = np.stack([self.items, self.people, self.users, np.floor(self.times / HOUR).astype(np.int64)])
         kept, at = np.unique(keys, axis=1, return_inverse=True)
         at = at.reshape(-1)
         last = np.full(kept.shape[1], -np.inf)
         np.maximum.at(last, at, self.times)
         weights = np.bincount(at, self.weights, kept.shape[1]).astype(np.float32)
-        return _Counted(kept[0].astype(np.int32), weights, last, kept[1].astype(np.int32))
+        return _Counted(kept[0].astype(np.int32), weights, last, kept[1].astype(np.int32), kept[2].astype(np.int32))
 
 
 class SinceFit:
@@ -92,6 +94,7 @@ class SinceFit:
         self._parts = [_Counted.of([])]
         self._bound = MOST
         self._numbers: dict[str, int] = {}
+        self._users: dict[str, int] = {}
         self._people: dict[tuple[tuple[str, object], ...], int] = {}
         self._profiles: list[Profile] = []
 
@@ -142,7 +145,13 @@ class SinceFit:
         # a dislike cancels the user's earlier likes, so all of his events are needed
         critics = {row.owner for row, weight in zip(new, weights, strict=True) if weight < 0}
         rows = [
-            (self._number(row.item_id), float(weight), self._time(row, places[row.owner]), people[row.owner])
+            (
+                self._number(row.item_id),
+                float(weight),
+                self._time(row, places[row.owner]),
+                people[row.owner],
+                self._user(row.owner),
+            )
             for row, weight in zip(new, weights, strict=True)
             if row.owner not in critics
         ]
@@ -151,7 +160,8 @@ class SinceFit:
             for owner, history in self._store.histories_of(self._product, sorted(critics)).items():
                 there = [row for row in history if row.received <= self._newest]
                 changes = self._changes(there, places[owner], lambda row: row.event_id in ids)
-                rows += [(item, weight, when, people[owner]) for item, weight, when in changes]
+                user = self._user(owner)
+                rows += [(item, weight, when, people[owner], user) for item, weight, when in changes]
         self._parts.append(_Counted.of(rows))
 
     def _changes(
@@ -186,6 +196,9 @@ class SinceFit:
     def _number(self, item_id: str) -> int:
         return self._numbers.setdefault(item_id, len(self._numbers))
 
+    def _user(self, owner: str) -> int:
+        return self._users.setdefault(owner, len(self._users))
+
     def _people_of(self, owners: Sequence[str], places: Mapping[str, int]) -> dict[str, int]:
         """The index of each owner's profile."""
         stored = self._store.profiles_of(self._product, owners)
@@ -212,7 +225,14 @@ class SinceFit:
         self._parts = [whole]
         place = items.positions(list(self._numbers))[whole.items] if len(whole.items) else whole.items
         there = place >= 0
-        return Activity(place[there], whole.weights[there], whole.times[there], whole.people[there], [*self._profiles])
+        return Activity(
+            place[there],
+            whole.weights[there],
+            whole.times[there],
+            whole.people[there],
+            [*self._profiles],
+            whole.users[there],
+        )
 
 
 def _plain(value: object) -> str | float | bool | tuple[str, ...]:

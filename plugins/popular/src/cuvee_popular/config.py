@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cuvee.recommender import RecommenderConfig
 from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator
@@ -19,6 +19,9 @@ _WORDS: Mapping[str, str] = {"age": "aged {}"}
 class PopularConfig(RecommenderConfig):
     """How popularity is computed."""
 
+    count: Literal["people", "events"] = "people"
+    """What is counted. ``people``: a user's events with an item on one day are one vote of 1 at most, and those of the
+    n-th day count 1 / n^2, so that nobody makes an item popular alone. ``events``: every event by its weight."""
     half_life: PositiveFloat | None = 180.0
     """Days after which an event counts half; None (in TOML the word ``"none"``) counts all alike.
     The present is the dataset's last event, so that an old dataset works like a new one."""

@@ -1,7 +1,8 @@
 """The counts behind popularity: sums over events, to which later events can be added.
 
 Everything here is linear in the events' weights. So the counts of two sets of events add up to those of
-their union, and a weight below 0 removes an event again.
+their union, and a weight below 0 removes an event again. Where people are counted, an event's weight is what it adds to
+its user's votes (``Histories.votes``); who voted before the fit and after it has two votes until the next fit.
 """
 
 from __future__ import annotations
@@ -58,12 +59,14 @@ class Counts:
         )
         events = data.events
         rows = segments.of_users(data.catalog.users)[data.users]
-        return nothing.plus(events.items, events.weights, events.times, rows, config)
+        weights = events.votes() if config.count == "people" else events.weights
+        return nothing.plus(events.items, weights, events.times, rows, config)
 
     def and_since(self, activity: Activity, segments: Segments, config: PopularConfig) -> Self:
         """The counts with all users' later events."""
         rows = segments.of_profiles(activity.profiles)[activity.people]
-        return self.plus(activity.items, activity.weights, activity.times, rows, config)
+        weights = activity.votes() if config.count == "people" else activity.weights
+        return self.plus(activity.items, weights, activity.times, rows, config)
 
     def plus(
         self,

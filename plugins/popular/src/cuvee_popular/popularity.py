@@ -16,6 +16,9 @@ __all__ = ["DAY", "count", "decayed", "log_lift", "log_share"]
 DAY = 86_400.0
 """Seconds."""
 
+PLACE, ENOUGH, PER_EVENTS = 10, 50.0, 2500.0
+"""The item in this place of the list counts so many events at least; in a small product, all / ``PER_EVENTS``."""
+
 Floats: TypeAlias = npt.NDArray[np.float64]
 Positions: TypeAlias = npt.NDArray[Any]
 
@@ -41,14 +44,27 @@ def log_share(recent: Floats, long_run: Floats) -> Floats:
     """float64[n]: the log of each item's share of the decayed events; NaN without any event.
 
     A Dirichlet posterior mean with the long-run shares as its prior: with no decay it is exactly
-    the log of the plain share.
+    the log of the plain share. The prior weighs :data:`PRIOR`, and more where there are few recent events:
+    so much that the item in place :data:`PLACE` counts :data:`ENOUGH`. Otherwise, after a quiet time, the first
+    few events would be all that is popular.
     """
     total = long_run.sum()
     if total == 0:
         return np.full(len(long_run), np.nan)
-    share = (recent + PRIOR * long_run / total) / (recent.sum() + PRIOR)
+    prior = _prior(recent, long_run, total)
+    share = (recent + prior * long_run / total) / (recent.sum() + prior)
     with np.errstate(divide="ignore"):
         return np.where(long_run > 0, np.log(share), np.nan)
+
+
+def _prior(recent: Floats, long_run: Floats, total: float) -> float:
+    """The weight of the long-run shares, in events."""
+    last = len(recent) - min(PLACE, int(np.count_nonzero(long_run)))
+    enough = min(ENOUGH, total / PER_EVENTS)
+    missing = enough - float(np.partition(recent, last)[last])
+    if missing <= 0:
+        return PRIOR
+    return max(PRIOR, missing * total / float(np.partition(long_run, last)[last]))
 
 
 def log_lift(observed: Floats, expected: Floats, strength: float) -> Floats:

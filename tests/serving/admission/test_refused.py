@@ -1,0 +1,332 @@
+"""A real server under too much: what is too large, too deep, too often or too many is refused soon, with its code."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent import futures
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+from cuvee.client import Client
+from cuvee.testing import RunningServer, run_server
+from cuvee.v1 import events_pb2
+from cuvee.v1 import recommendation_pb2 as pb
+from cuvee.v1 import recommendation_pb2_grpc as rpc
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from ..conftest import ENVIRONMENT, PRODUCTS, fitted
+
+RECOMMEND = "/cuvee.v1.RecommendationService/Recommend"
+SOON = 1.0
+"""Seconds: the promise is 100 ms; a busy machine has more."""
+MORE = 16
+"""Threads of pools that are bounded and grow with what is asked at the same time."""
+LIMITS = """
+[store]
+url = "sqlite:///store.db"
+[server.limits]
+deadline = "5s"
+clients = { nobody = { per_second = 1 } }
+[server.limits.lanes]
+reads = { in_flight = 4, waiting = 8 }
+[server.limits.connections]
+max = 1500
+ping_interval = "1s"
+"""
+RATED = PRODUCTS["toy"].replace('dataset = "toy"', 'dataset = "toy"\nrate = {{ per_second = 1, burst = 5 }}', 1)
+LIMITED = PRODUCTS["toy"] + "\n[events]\nuser_rate = {{ per_second = 1, burst = 30 }}\n"
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    products = {"toy": LIMITED, "rated": RATED, "slow": PRODUCTS["slow"]}
+    return fitted(tmp_path_factory.mktemp("refusing"), products, LIMITS)
+
+
+@pytest.fixture(scope="module")
+def server(config: Path) -> Iterator[RunningServer]:
+    with run_server(config, environment=ENVIRONMENT) as running:
+        yield running
+
+
+@pytest.fixture
+def channel(server: RunningServer) -> Iterator[grpc.Channel]:
+    """Without the client's retries."""
+    with grpc.insecure_channel(server.address, [("grpc.enable_retries", 0)]) as found:
+        grpc.channel_ready_future(found).result(20)
+        yield found
+
+
+def raw(channel: grpc.Channel, data: bytes, **more) -> grpc.RpcError:
+    """The error that bytes get."""
+    call = channel.unary_unary(RECOMMEND, None, None)
+    with pytest.raises(grpc.RpcError) as failure:
+        call(data, timeout=10, **more)
+    return failure.value
+
+
+def asking(**more) -> bytes:
+    return pb.RecommendRequest(product="toy", user_id="viewer-001", **more).SerializeToString()
+
+
+def rss(server: RunningServer) -> int:
+    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+TOO_MUCH = {
+    "a message of 4 MiB and a byte": (lambda: b"\x0a" + b"\x7f" * (4 * 2**20), {}, "RESOURCE_EXHAUSTED"),
+    "20 KB of metadata": (asking, {"metadata": (("x-note", "y" * 20_000),)}, "RESOURCE_EXHAUSTED"),
+    "1,000 headers": (asking, {"metadata": tuple((f"x-{n}", "1") for n in range(1000))}, "RESOURCE_EXHAUSTED"),
+    "10,000 brackets": (lambda: asking(filter="(" * 10_000 + "1" + ")" * 10_000), {}, "INVALID_ARGUMENT"),
+    "900 brackets": (lambda: asking(filter="(" * 900 + "year" + ")" * 900 + " > 1"), {}, "INVALID_ARGUMENT"),
+    "400 times NOT": (lambda: asking(filter="NOT " * 400 + "year > 1"), {}, "INVALID_ARGUMENT"),
+    "900 minus": (lambda: asking(filter="year > " + "- " * 900 + "1"), {}, "INVALID_ARGUMENT"),
+    "1,001 exclusions": (lambda: asking(exclude_item_ids=["x"] * 1001), {}, "INVALID_ARGUMENT"),
+    "a long id": (lambda: asking(context_item_ids=["x" * 257]), {}, "INVALID_ARGUMENT"),
+}
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+def test_what_is_too_large_or_too_deep_is_refused_soon(server: RunningServer, channel: grpc.Channel, name: str):
+    make, more, code = TOO_MUCH[name]
+    data = make()
+    before = rss(server)
+    took = []
+    for _ in range(5):
+        began = time.monotonic()
+        failure = raw(channel, data, **more)
+        took.append(time.monotonic() - began)
+        assert failure.code().name == code
+    assert min(took) < SOON
+    size = len(data) + sum(len(k) + len(v) for k, v in more.get("metadata", ()))
+    assert rss(server) - before < max(100 * size, 32 * 2**20)
+    assert server.client.recommend("toy", "viewer-001").items
+
+
+def test_a_compression_bomb_is_refused_at_the_limit(server: RunningServer, channel: grpc.Channel):
+    before = rss(server)
+    bomb = channel.unary_unary(RECOMMEND, None, None)
+    began = time.monotonic()
+    with pytest.raises(grpc.RpcError) as failure:
+        bomb(b"\0" * (64 * 2**20), timeout=20, compression=grpc.Compression.Gzip)
+    assert time.monotonic() - began < 10 * SOON  # most of it to compress
+    assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert len(gzip.compress(b"\0" * (64 * 2**20), 1)) * 100 > rss(server) - before
+
+
+def test_ten_calls_fit_the_rate_of_a_product_and_the_rest_is_told_when(channel: grpc.Channel):
+    stub = rpc.RecommendationServiceStub(channel)
+    request = pb.RecommendRequest(product="rated", user_id="viewer-001")
+    found: Counter[str] = Counter()
+    refused: list[grpc.RpcError] = []
+    for _ in range(20):
+        try:
+            stub.Recommend(request, timeout=5)
+            found["OK"] += 1
+        except grpc.RpcError as error:
+            found[error.code().name] += 1
+            refused.append(error)
+    assert 5 <= found["OK"] <= 15
+    assert found["RESOURCE_EXHAUSTED"] == 20 - found["OK"]
+    details = rpc_status.from_call(refused[0]).details
+    assert error_details_pb2.ErrorInfo.FromString(details[0].value).reason == "RATE_LIMITED"
+    delay = error_details_pb2.RetryInfo.FromString(details[1].value).retry_delay
+    assert 0 < delay.ToMilliseconds() <= 1000
+    pushback = dict(refused[0].trailing_metadata())["grpc-retry-pushback-ms"]
+    assert abs(int(pushback) - delay.ToMilliseconds()) <= 1
+    with pytest.raises(grpc.RpcError) as failure:
+        list(stub.BatchRecommend(pb.BatchRecommendRequest(product="rated", requests=[request] * 50), timeout=5))
+    assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED, "each of its requests counts"
+
+
+async def hammer(address: str, callers: int, over: asyncio.Event, results: Counter[str]) -> None:
+    """So many callers of one connection, who ask again as soon as they are answered."""
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+    async with grpc.aio.insecure_channel(address, options) as channel:
+        stub = rpc.RecommendationServiceStub(channel)
+
+        async def one() -> None:
+            while not over.is_set():
+                try:
+                    await stub.Recommend(pb.RecommendRequest(product="slow", user_id="viewer-001"), timeout=5)
+                    results["OK"] += 1
+                except grpc.aio.AioRpcError as error:
+                    results[error.code().name] += 1
+                    await asyncio.sleep(0.05)
+
+        await asyncio.gather(*(one() for _ in range(callers)))
+
+
+async def test_a_polite_client_is_served_beside_300_callers_and_health_beside_both(server: RunningServer):
+    over, noisy, polite = asyncio.Event(), Counter[str](), Counter[str]()
+    crowd = asyncio.ensure_future(hammer(server.address, 300, over, noisy))
+    await asyncio.sleep(1)
+    took = []
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+    async with grpc.aio.insecure_channel(server.address, options) as channel:
+        stub, health = rpc.RecommendationServiceStub(channel), health_pb2_grpc.HealthStub(channel)
+        for _ in range(9):
+            began = time.monotonic()
+            await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
+            took.append(time.monotonic() - began)
+            try:
+                await stub.Recommend(pb.RecommendRequest(product="slow", user_id="viewer-002"), timeout=5)
+                polite["OK"] += 1
+            except grpc.aio.AioRpcError as error:
+                polite[error.code().name] += 1
+    over.set()
+    await crowd
+    assert polite["OK"] >= 8, (polite, noisy)
+    assert noisy["RESOURCE_EXHAUSTED"] > noisy["OK"] > 0
+    assert set(noisy) <= {"OK", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}, noisy
+    assert noisy["DEADLINE_EXCEEDED"] <= noisy.total() / 20
+    assert sorted(took)[4] < SOON
+    answer = server.client.recommend("toy", "viewer-001", timeout=5)
+    assert len(answer.items) == 5, "all is well again"
+
+
+def test_a_user_has_so_many_events_and_others_have_theirs(server: RunningServer):
+    def event(user: str, number: int, **more) -> events_pb2.Event:
+        return events_pb2.Event(product="toy", user_id=user, item_id="film-001", type=events_pb2.EVENT_TYPE_VIEW,
+                                event_id=f"{user}-{number}", **more)  # fmt: skip
+
+    def written(events: list[events_pb2.Event], **more) -> list[events_pb2.EventResult]:
+        request = events_pb2.WriteEventsRequest(events=events, **more)
+        return list(server.client.events.WriteEvents(request, timeout=10).results)
+
+    dry = written([event("flood", n) for n in range(100)], validate_only=True)
+    assert {one.outcome for one in dry} == {events_pb2.EventResult.OUTCOME_STORED}
+    found = written([event("flood", n) for n in range(100)])
+    stored = [one for one in found if one.outcome == events_pb2.EventResult.OUTCOME_STORED]
+    assert 30 <= len(stored) <= 60
+    refused = [one for one in found if one.outcome == events_pb2.EventResult.OUTCOME_REJECTED]
+    assert {(one.problem.code, one.problem.reason) for one in refused} == {(8, "RATE_LIMITED")}
+    assert written([event("other", 1)])[0].outcome == events_pb2.EventResult.OUTCOME_STORED
+    heavy = written([event("third", n, value=value) for n, value in enumerate((10, 10.01, 1e6))])
+    assert [one.problem.field for one in heavy] == ["", "value", "value"]
+
+
+def test_cancelled_calls_and_past_deadlines_leave_nothing(config: Path):
+    with run_server(config, environment=ENVIRONMENT) as server:
+        pid = server.process.pid
+
+        def open_files() -> int:
+            return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+        def threads() -> int:
+            return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+        dice = random.Random(1)
+        with Client(server.address) as client, grpc.insecure_channel(server.address) as channel:
+            stub = rpc.RecommendationServiceStub(channel)
+
+            def storm(n: int) -> None:
+                calls = []
+                for at in range(n):
+                    slow = at % 20 == 0
+                    request = pb.RecommendRequest(product="slow" if slow else "toy", user_id=f"viewer-{at % 90:03d}")
+                    timeout = dice.choice([None, 0.001, -1.0, 5.0])
+                    if at % 10 == 3:
+                        batch = pb.BatchRecommendRequest(product="toy", requests=[request] * 8 if not slow else [])
+                        calls.append(stub.BatchRecommend(batch, timeout=timeout))
+                    else:
+                        calls.append(stub.Recommend.future(request, timeout=timeout))
+                    if len(calls) >= 50:
+                        dice.shuffle(calls)
+                        for call in calls:
+                            call.cancel()
+                        calls.clear()
+
+            storm(800)
+            time.sleep(1)
+            client.recommend("toy", "viewer-001", timeout=5)
+            before = open_files(), threads()
+            storm(1500)
+            until = time.monotonic() + 20
+            while (open_files() > before[0] + 2 or threads() > before[1] + MORE) and time.monotonic() < until:
+                time.sleep(0.1)
+            assert open_files() <= before[0] + 2
+            assert threads() <= before[1] + MORE
+            time.sleep(1)
+            client.recommend("toy", "viewer-001", timeout=5)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        assert server.events("stopping")[0]["in_flight"] == 0
+
+
+async def test_it_ends_in_time_where_callers_go_on_asking(config: Path):
+    with run_server(config, environment=ENVIRONMENT) as server:
+        over, results = asyncio.Event(), Counter[str]()
+        crowd = asyncio.ensure_future(hammer(server.address, 8, over, results))
+        await asyncio.sleep(0.5)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(server.process.wait, 20) == 0
+        took = time.monotonic() - began
+        over.set()
+        await crowd
+    assert took < 8, "docker kills after 10 s; it takes 2 or 3"
+    assert results["OK"] > 0
+    assert set(results) <= {"OK", "UNAVAILABLE", "CANCELLED", "RESOURCE_EXHAUSTED"}, results
+
+
+def test_idle_connections_resets_and_pings_do_no_harm(server: RunningServer):
+    import socket  # noqa: PLC0415
+
+    host, _, port = server.address.rpartition(":")
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
+
+    def p99() -> float:
+        took = []
+        for n in range(100):
+            began = time.monotonic()
+            server.client.recommend("toy", f"viewer-{n % 90:03d}", timeout=5)
+            took.append(time.monotonic() - began)
+        return sorted(took)[-2]
+
+    alone = p99()
+    idle = []
+    for _ in range(1000):
+        one = socket.create_connection((host, int(port)), timeout=20)
+        one.sendall(preface)
+        idle.append(one)
+    assert p99() < 2 * alone + 0.25
+    over = threading.Event()
+
+    def flood() -> None:
+        """Pings, and streams that are reset at once, on connections that the server closes for it."""
+        stream = b"\0\0\x01\x01\x04" + b"%s" + b"\x83"
+        while not over.is_set():
+            try:
+                with socket.create_connection((host, int(port)), timeout=5) as one:
+                    one.sendall(preface)
+                    for n in range(200):
+                        name = (2 * n + 1).to_bytes(4, "big")
+                        one.sendall(stream % name + b"\0\0\x04\x03\0" + name + b"\0\0\0\x08")
+                        one.sendall(b"\0\0\x08\x06\0\0\0\0\0" + bytes(8))
+                    one.recv(1000)
+            except OSError:
+                time.sleep(0.01)
+
+    with futures.ThreadPoolExecutor(1) as pool:
+        flooding = pool.submit(flood)
+        try:
+            assert p99() < 2 * alone + 0.25
+        finally:
+            over.set()
+        flooding.result(20)
+    for one in idle:
+        one.close()
+    assert server.client.recommend("toy", "viewer-001", timeout=5).items
