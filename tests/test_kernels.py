@@ -309,3 +309,49 @@ def test_sampled_products_are_those_of_the_whole_matrices(d: int, seed: int, wid
     rows, columns = pattern.nonzero()
     found = kernels.sampled_products(pattern, left, right)
     np.testing.assert_allclose(found, (left @ right.T)[rows, columns], rtol=1e-4, atol=1e-5)
+
+
+@given(scores=matrices, k=st.integers(1, 20), above=st.sampled_from([-1.0, 0.0, 1.0]))
+def test_top_above_a_score_is_that_of_what_stands_above_it(scores: Any, k: int, above: float) -> None:
+    items, values = kernels.top(scores, k, above=above)
+    lower = np.where(scores > above, scores, np.float32(-np.inf))
+    wanted, best = kernels.top(lower, k)
+    np.testing.assert_array_equal(items, wanted)
+    np.testing.assert_array_equal(values, best)
+
+
+@given(two=rows, weights=st.lists(st.floats(0, 5, width=32), min_size=12, max_size=12))
+def test_shares_of_a_history_add_up_to_one(two: Any, weights: Any) -> None:
+    given = Histories.build(two, weights=[weights[: len(one)] for one in two])
+    plain, shares = given.matrix(N, 3.0), given.matrix(N, 3.0, shares=True)
+    total = plain.toarray().sum(axis=1, keepdims=True)
+    wanted = np.divide(plain.toarray(), total, out=np.zeros_like(plain.toarray()), where=total > 0)
+    np.testing.assert_allclose(shares.toarray(), wanted, rtol=1e-6)
+
+
+@given(chosen=arrays(np.int64, (3, 2), elements=st.integers(0, 4)))
+def test_with_chosen_adds_rows_and_passes_over_the_first(chosen: Any) -> None:
+    random = np.random.default_rng(0)
+    base, table = random.normal(size=7).astype(np.float32), random.normal(size=(5, 7)).astype(np.float32)
+    table[0] = 100
+    wanted = [base + sum(table[row] for row in rows if row) for rows in chosen.tolist()]
+    np.testing.assert_allclose(kernels.with_chosen(base, table, chosen), np.stack(wanted), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("d", [1, 2, 7, 8, 9, 33, 64])
+def test_ridge_solves_the_normal_equations_of_each_row(d: int) -> None:
+    random = np.random.default_rng(d)
+    lengths = [0, 1, 3, 4, 5, 50]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    vectors = random.normal(size=(offsets[-1], d)).astype(np.float32)
+    weights = random.uniform(0.1, 2, offsets[-1]).astype(np.float32)
+    half = random.normal(size=(d, d))
+    background = (half @ half.T / d + np.eye(d)).astype(np.float32)
+    found = kernels.ridge(vectors, weights, offsets, background)
+    for b in range(len(lengths)):
+        q, w = vectors[offsets[b] : offsets[b + 1]].astype(float), weights[offsets[b] : offsets[b + 1]].astype(float)
+        wanted = np.linalg.solve(background + (q * w[:, None]).T @ q, w @ q)
+        np.testing.assert_allclose(found[b], wanted, rtol=1e-3, atol=1e-4)
+    assert not found[0].any()
+    indefinite = kernels.ridge(vectors, weights, offsets, -1e6 * background)
+    assert np.isfinite(indefinite).all()

@@ -236,14 +236,17 @@ class Histories(Ragged):
             return self.weights
         return (self.weights * np.exp2(-self.ages / half_life)).astype(np.float32)
 
-    def matrix(self, n_items: int, half_life: float | None = None, known: Bools | None = None) -> kernels.Matrix:
+    def matrix(
+        self, n_items: int, half_life: float | None = None, known: Bools | None = None, *, shares: bool = False
+    ) -> kernels.Matrix:
         """float32[B, n_items], sparse: the decayed weight of each item.
 
         A repeated item counts by its newest event alone. Items at or above ``n_items`` (newer
         than the model) and events of weight 0 are left out. With ``known``, bool[n_items], events of weight 0 and
-        of items that are not known are ignored: they do not age other events either.
+        of items that are not known are ignored: they do not age other events either. With ``shares`` the weights of
+        a row are scaled to add up to 1.
         """
-        return kernels.in_history(self.offsets, self.items, self.weights, n_items, half_life, known)
+        return kernels.in_history(self.offsets, self.items, self.weights, n_items, half_life, known, shares=shares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,16 +344,23 @@ class Candidates:
         return cls(np.full((b, k), -1, np.int32), np.full((b, k), np.nan, np.float32))
 
     @classmethod
-    def top(cls, scores: Floats, k: int, queries: Queries, rows: npt.ArrayLike | None = None) -> Candidates:
+    def top(
+        cls,
+        scores: Floats,
+        k: int,
+        queries: Queries,
+        rows: npt.ArrayLike | None = None,
+        above: float = -np.inf,
+    ) -> Candidates:
         """The k best of a dense score matrix, without the items that the queries exclude.
 
-        ``scores`` is float32[B, n], n <= N; NaN and -inf are never proposed. Equal scores
-        are ordered by position. With ``rows`` (int[b]) the
-        matrix has only those rows of the batch, and the others of the answer stay empty.
+        ``scores`` is float32[B, n], n <= N; NaN, and what is not ``above`` a score (-inf by default), is never
+        proposed. Equal scores are ordered by position. With ``rows`` (int[b]) the matrix has only those rows of the
+        batch, and the others of the answer stay empty.
         """
         asked = queries if rows is None else queries.select(rows)
         excluded = (asked.excluded.offsets, asked.excluded.items)
-        items, values = kernels.top(scores, k, excluded, queries.eligible)
+        items, values = kernels.top(scores, k, excluded, queries.eligible, above)
         if rows is None:
             return cls(items, values)
         answer = cls.empty(len(queries), items.shape[1])

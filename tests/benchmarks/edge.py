@@ -107,7 +107,7 @@ async def of_requests(config: Path) -> None:
     }
 
     async def row(data: bytes) -> None:
-        await edge.recommend(pb.RecommendRequest.FromString(data), served, time.monotonic() + 5)
+        await edge.row(edge.recommend(pb.RecommendRequest.FromString(data), served), time.monotonic() + 5)
 
     for what, make in kinds.items():
         for at_once in (1, 8, 32, 128):

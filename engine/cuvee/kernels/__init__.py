@@ -8,7 +8,9 @@ of items of a model, ``N`` that of the catalogue, ``M`` the number of items aske
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -19,7 +21,8 @@ from cuvee.kernels import compiled, compiled_sparse
 
 __all__ = [
     "attributions", "best_columns", "in_history", "is_finite", "is_inside", "nearest_liked", "pick", "products",
-    "ranks", "sampled_products", "settle", "strongest", "take", "top", "union", "with_prior", "zscore",
+    "ranks", "ridge", "sampled_products", "settle", "strongest", "take", "top", "union", "with_chosen",
+    "with_prior", "zscore",
 ]  # fmt: skip
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -41,6 +44,7 @@ def top(
     k: int,
     excluded: tuple[Offsets, Ints] | None = None,
     eligible: Bools | None = None,
+    above: float = -np.inf,
 ) -> tuple[Ints, Floats]:
     """The k best of each row.
 
@@ -49,6 +53,7 @@ def top(
         k: how many; at most n come back.
         excluded: int64[B + 1] offsets and int32 columns: what each row leaves out; others may be in it.
         eligible: bool[at least n], one for all rows; None is all.
+        above: scores of this and less are not among the best either.
 
     Returns:
         int32[B, k] columns, best first, equal scores in order of column, -1 behind the last; and
@@ -58,7 +63,7 @@ def top(
     items, values = np.empty((len(scores), k), np.int32), np.empty((len(scores), k), np.float32)
     if k and len(scores):
         offsets, hidden = excluded if excluded is not None and len(excluded[1]) else (None, None)
-        compiled.top(np.ascontiguousarray(scores), k, _bytes(eligible), offsets, hidden, items, values)
+        compiled.top(np.ascontiguousarray(scores), k, _bytes(eligible), offsets, hidden, above, items, values)
     return items, values
 
 
@@ -174,6 +179,8 @@ def in_history(
     n: int,
     half_life: float | None = None,
     known: Bools | None = None,
+    *,
+    shares: bool = False,
 ) -> Matrix:
     """Histories as a sparse matrix: the decayed weight of each item.
 
@@ -185,6 +192,7 @@ def in_history(
         half_life: so many later events halve what an event counts; None does not decay.
         known: bool[n]: events of weight 0 and of items that are not known are passed over as if they had
             not happened; without it they make earlier events older.
+        shares: whether the weights of a row are scaled to add up to 1.
 
     Returns:
         float32[B, n]. A repeated item counts by its newest event alone.
@@ -193,12 +201,19 @@ def in_history(
     indptr = np.empty(rows + 1, np.int32)
     indices, data = np.empty(len(items) + 1, np.int32), np.empty(len(items) + 1, np.float32)
     given = (offsets, items.astype(np.int32, copy=False), weights.astype(np.float32, copy=False))
-    count = compiled.history(*given, half_life or 0.0, OLDEST, n, _bytes(known), indptr, indices, data)
-    empty: Any = sparse.csr_array((rows, n), dtype=np.float32)
-    # put in place: the constructor's checks cost more than making the arrays
-    empty.indptr, empty.indices, empty.data = indptr, indices[:count], data[:count]
-    made: Matrix = empty
-    return made
+    count = compiled.history(*given, half_life or 0.0, OLDEST, n, _bytes(known), shares, indptr, indices, data)
+    # put into a copy of an empty one: the constructor's checks cost more than making the arrays
+    made: Any = copy.copy(_empty(rows, n))
+    made.indptr, made.indices, made.data = indptr, indices[:count], data[:count]
+    matrix: Matrix = made
+    return matrix
+
+
+@lru_cache(maxsize=256)
+def _empty(rows: int, n: int) -> Matrix:
+    """float32[rows, n] without entries; shared, so never changed."""
+    empty: Matrix = sparse.csr_array((rows, n), dtype=np.float32)  # type: ignore[assignment]
+    return empty
 
 
 def products(history: Matrix, table: Floats | Matrix) -> Floats:
@@ -223,6 +238,30 @@ def sampled_products(pattern: Matrix, left: Floats, right: Floats) -> Floats:
     out = np.empty(len(pattern.indices), np.float32)
     columns = pattern.indices.astype(np.int32, copy=False)
     compiled_sparse.sampled_products(pattern.indptr, columns, left, right, out)
+    return out
+
+
+def ridge(vectors: Floats, weights: Floats, offsets: Offsets, background: Floats) -> Floats:
+    """A weighted ridge regression onto 1 for each row: the x that minimises sum w (1 - x.q)^2 + x'Gx.
+
+    Args:
+        vectors: float32[H, d], C order: the vectors q of all rows, one row's behind the other's.
+        weights: float32[H], above 0.
+        offsets: int64[B + 1]: where in ``vectors`` each row begins.
+        background: float32[d, d], C order: the matrix G, symmetric and positive definite.
+
+    Returns:
+        float32[B, d]; 0 for a row without vectors.
+    """
+    out = np.empty((len(offsets) - 1, len(background)), np.float32)
+    compiled.ridge(vectors, weights, offsets, background, out)
+    return out
+
+
+def with_chosen(base: Floats, table: Floats, chosen: Offsets) -> Floats:
+    """float32[B, n]: float32[n] plus the rows of a table, float32[S, n], that int64[B, C] names; 0 names none."""
+    out = np.empty((len(chosen), len(base)), np.float32)
+    compiled.add_chosen(base, table, chosen, out)
     return out
 
 

@@ -7,7 +7,7 @@ where it is read, since an item outside the catalogue would be a read outside an
 
 from libc.math cimport exp2, sqrt, INFINITY, NAN
 from libc.stdlib cimport calloc, malloc, free, qsort
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 ctypedef long long offset_t
 
@@ -18,6 +18,72 @@ ctypedef fused index_t:
 ctypedef fused value_t:
     int
     float
+
+
+cdef extern from *:
+    """
+    /* Inner loops, compiled twice where the compiler can: for any processor, and for one with AVX2, which is chosen when
+       the library is loaded. Neither form contracts a product and a sum, so both give the same results. */
+    #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+    #define CUVEE_WIDE __attribute__((target_clones("avx2", "default")))
+    #else
+    #define CUVEE_WIDE
+    #endif
+
+    /* The inner product, in eight sums: one would wait for itself. */
+    CUVEE_WIDE static float cuvee_dot(const float* one, const float* other, Py_ssize_t n) {
+        float total[8] = {0}, rest = 0;
+        Py_ssize_t j = 0;
+        for (; j + 8 <= n; j += 8)
+            for (int lane = 0; lane < 8; lane++) total[lane] += one[j + lane] * other[j + lane];
+        for (; j < n; j++) rest += one[j] * other[j];
+        return ((total[0] + total[4]) + (total[1] + total[5])) + ((total[2] + total[6]) + (total[3] + total[7])) + rest;
+    }
+
+    /* The normal equations of h weighted rows of q, added to the upper triangle of left (d x d) and to right (d). */
+    CUVEE_WIDE static void cuvee_normal(float* restrict left, float* restrict right, const float* restrict q,
+                                        const float* restrict w, Py_ssize_t h, Py_ssize_t d) {
+        Py_ssize_t e = 0;
+        for (; e + 4 <= h; e += 4) {
+            const float *q0 = q + e * d, *q1 = q0 + d, *q2 = q1 + d, *q3 = q2 + d;
+            for (Py_ssize_t i = 0; i < d; i++) {
+                float a0 = w[e] * q0[i], a1 = w[e + 1] * q1[i], a2 = w[e + 2] * q2[i], a3 = w[e + 3] * q3[i];
+                float* row = left + i * d;
+                right[i] += (a0 + a1) + (a2 + a3);
+                for (Py_ssize_t j = i & ~7; j < d; j++) row[j] += (a0 * q0[j] + a1 * q1[j]) + (a2 * q2[j] + a3 * q3[j]);
+            }
+        }
+        for (; e < h; e++)
+            for (Py_ssize_t i = 0; i < d; i++) {
+                float a = w[e] * q[e * d + i];
+                right[i] += a;
+                for (Py_ssize_t j = i & ~7; j < d; j++) left[i * d + j] += a * q[e * d + j];
+            }
+    }
+
+    /* Solves a x = y by Cholesky, a's upper triangle in place, x into y; 0 where a is not positive definite. */
+    CUVEE_WIDE static int cuvee_solve(float* restrict a, float* restrict y, Py_ssize_t d) {
+        for (Py_ssize_t k = 0; k < d; k++) {
+            float* pivot = a + k * d;
+            if (!(pivot[k] > 0)) return 0;
+            float scale = 1 / sqrtf(pivot[k]);
+            for (Py_ssize_t j = k; j < d; j++) pivot[j] *= scale;
+            for (Py_ssize_t i = k + 1; i < d; i++) {
+                float* row = a + i * d;
+                float f = pivot[i];
+                for (Py_ssize_t j = i & ~7; j < d; j++) row[j] -= f * pivot[j];
+            }
+            y[k] *= 1 / pivot[k];
+            for (Py_ssize_t j = k + 1; j < d; j++) y[j] -= y[k] * pivot[j];
+        }
+        for (Py_ssize_t k = d - 1; k >= 0; k--)
+            y[k] = (y[k] - cuvee_dot(a + k * d + k + 1, y + k + 1, d - k - 1)) / a[k * d + k];
+        return 1;
+    }
+    """
+    float cuvee_dot(const float* one, const float* other, Py_ssize_t n) noexcept nogil
+    void cuvee_normal(float* left, float* right, const float* q, const float* w, Py_ssize_t h, Py_ssize_t d) noexcept nogil
+    int cuvee_solve(float* a, float* y, Py_ssize_t d) noexcept nogil
 
 
 cdef int _rising(const void* a, const void* b) noexcept nogil:
@@ -90,7 +156,7 @@ cdef void _sort(bits_t* keys, int* at, bits_t* other_keys, int* other_at, int n)
 
 
 def top(const float[:, ::1] scores, int k, const unsigned char[:] eligible, const offset_t[:] offsets,
-        const int[:] excluded, int[:, ::1] items, float[:, ::1] values):
+        const int[:] excluded, float above_this, int[:, ::1] items, float[:, ::1] values):
     """The k best columns of each row into ``items`` and ``values``, best first; -1 and NaN behind the last."""
     cdef Py_ssize_t b, e, rows = scores.shape[0]
     cdef int i, n = <int> scores.shape[1], kept, edge, above
@@ -104,7 +170,7 @@ def top(const float[:, ::1] scores, int k, const unsigned char[:] eligible, cons
         for b in range(rows):
             for i in range(n):
                 s = scores[b, i]
-                row[i] = s if s == s else -INFINITY
+                row[i] = s if s > above_this else -INFINITY
             if masked:
                 for i in range(n):
                     row[i] = row[i] if eligible[i] else -INFINITY
@@ -381,9 +447,10 @@ def pick(const value_t[:, :, :] source, const int[:, :] columns, value_t missing
 
 
 def history(const offset_t[:] offsets, const int[:] items, const float[:] weights, double half_life, double oldest,
-            int n, const unsigned char[:] known, int[::1] indptr, int[::1] indices, float[::1] data):
+            int n, const unsigned char[:] known, bint shares, int[::1] indptr, int[::1] indices, float[::1] data):
     """Each row's distinct items in order of position, each with its newest event's weight, decayed.
 
+    With ``shares`` those of a row add up to 1.
     With ``known``, events of weight 0 and of items that are not known make no other event older.
     Events that are older than ``oldest`` half-lives are left out. Returns how many entries there are.
     """
@@ -391,6 +458,7 @@ def history(const offset_t[:] offsets, const int[:] items, const float[:] weight
     cdef offset_t age
     cdef int item
     cdef float weight
+    cdef double total
     cdef int* seen = <int*> calloc(n + 1, sizeof(int))
     cdef float* value = <float*> malloc((n + 1) * sizeof(float))
     cdef bint only = known is not None
@@ -417,8 +485,13 @@ def history(const offset_t[:] offsets, const int[:] items, const float[:] weight
                 entry += 1
             if entry > first:
                 qsort(&indices[first], entry - first, sizeof(int), _rising)
+            total = 0
             for i in range(first, entry):
                 data[i] = value[indices[i]]
+                total += data[i]
+            if shares:
+                for i in range(first, entry):
+                    data[i] = <float> (data[i] / total)
             indptr[b + 1] = <int> entry
     free(seen)
     free(value)
@@ -462,6 +535,45 @@ def add_rows(const int[:] indptr, const int[:] indices, const float[:] data, con
                         to[j] += weight * row[j]
                     e += 1
             start = stop
+
+
+def ridge(const float[:, ::1] vectors, const float[::1] weights, const offset_t[:] offsets,
+          const float[:, ::1] background, float[:, ::1] out):
+    """out[b] = inv(background + sum of w q q') sum of w q, over the row's vectors q; 0 without any."""
+    cdef Py_ssize_t b, d = background.shape[0], h
+    cdef float* left = <float*> malloc((d * d + 8) * sizeof(float))
+    with nogil:
+        for b in range(out.shape[0]):
+            h = offsets[b + 1] - offsets[b]
+            if not d:
+                break
+            memset(&out[b, 0], 0, d * sizeof(float))
+            if h <= 0:
+                continue
+            memcpy(left, &background[0, 0], d * d * sizeof(float))
+            cuvee_normal(left, &out[b, 0], &vectors[offsets[b], 0], &weights[offsets[b]], h, d)
+            if not cuvee_solve(left, &out[b, 0], d):
+                memset(&out[b, 0], 0, d * sizeof(float))
+    free(left)
+
+
+def add_chosen(const float[::1] base, const float[:, :] table, const offset_t[:, :] chosen, float[:, ::1] out):
+    """out[b] = base + the rows chosen[b] of a dense table; row 0 is passed over."""
+    cdef Py_ssize_t b, c, j, n = base.shape[0]
+    cdef const float* row
+    cdef float* to
+    with nogil:
+        for b in range(out.shape[0]):
+            if not n:
+                break
+            to = &out[b, 0]
+            for j in range(n):
+                to[j] = base[j]
+            for c in range(chosen.shape[1]):
+                if chosen[b, c] > 0:
+                    row = &table[chosen[b, c], 0]
+                    for j in range(n):
+                        to[j] += row[j]
 
 
 def add_sparse_rows(const int[:] indptr, const int[:] indices, const float[:] data, const index_t[:] w_indptr,
@@ -600,11 +712,10 @@ def attributions(list names, const unsigned char[:, :] part, const float[:, :, :
 def nearest(const offset_t[:] offsets, const int[:] events, const float[:] weights, const float[:, ::1] table,
             const int[:] rows, const int[:] items, int[::1] best):
     """For each pair (row, item) the liked item of the row whose row of the table is nearest to the item's; or -1."""
-    cdef Py_ssize_t j, e, d, width = table.shape[1], n = table.shape[0]
+    cdef Py_ssize_t j, e, width = table.shape[1], n = table.shape[0]
     cdef float total, most
     cdef int item, found
     cdef const float* one
-    cdef const float* other
     with nogil:
         for j in range(rows.shape[0]):
             most = 0
@@ -614,10 +725,7 @@ def nearest(const offset_t[:] offsets, const int[:] events, const float[:] weigh
                 item = events[e]
                 if item == items[j] or item == found or not 0 <= item < n or not weights[e] > 0:
                     continue
-                other = &table[item, 0]
-                total = 0
-                for d in range(width):
-                    total += one[d] * other[d]
+                total = cuvee_dot(one, &table[item, 0], width)
                 # of those that are equal but for rounding, the first in the catalogue
                 if total > most + 1e-6 or (total > most - 1e-6 and found >= 0 and item < found):
                     most = total if total > most else most

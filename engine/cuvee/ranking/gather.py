@@ -31,8 +31,6 @@ class Gathered:
     """With the rules' restrictions added to the caller's own."""
     lengths: Offsets
     """int64[B]: liked events in the history."""
-    shares: Floats
-    """float32[S, B]: how far each query belongs to each segment; columns add up to 1."""
     items: Ints
     """int32[B, M], in order of position (as the caller listed them, if he did); -1 pads."""
     raw: Floats
@@ -145,7 +143,6 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
     queries = _sealed(_restricted(plan, question) if listed is None else question.queries)
     n, b, p = len(plan.catalog.items), len(queries), len(plan.sources)
     lengths = queries.histories.liked
-    shares = plan.segment_shares(lengths)
     configured = plan.mixed_weights(lengths, question.segment)
     served = _served(plan, queries, configured) & (question.only_fallback is None)
     asked = [s for s in range(p) if served[s].any()]
@@ -188,5 +185,5 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
         calibrated[s] = plan.calibrators[source.name].calibrate(raw[s])
     weights = live_weights(configured, live)
     return Gathered(
-        queries, lengths, shares, items, raw, calibrated, ranks, proposed, configured, weights, served, reports, drawn
+        queries, lengths, items, raw, calibrated, ranks, proposed, configured, weights, served, reports, drawn
     )

@@ -110,6 +110,9 @@ def make_lists(plan: Plan, question: Question, ask: Ask) -> Answer:
     found = gather(plan, question, ask)
     scored = _blend(plan, found)
     shown, explored = _arrange(scored, found, question.k)
+    full = shown.items.shape[1] == question.k and bool((shown.items[:, -1:] >= 0).all())
+    if full:
+        return _answer(plan, found, shown, explored, Filled.none(len(found.lengths)))
     why = [question.only_fallback or reason for reason in _why_short(found)]
     filled, more = fall_back(plan, found.queries, shown.items, question.k, why, ask)
     return _answer(plan, found, shown, explored, filled, more)

@@ -23,6 +23,9 @@ from cuvee.rules import Rule
 
 __all__ = ["Passage", "Plan", "Question", "Source"]
 
+LATE = 10_000
+"""Events from which on a segment is not expected to begin."""
+
 Passage: TypeAlias = Literal["smooth", "hard"]
 """How weights change as a history grows from one segment into the next: gradually, or at once."""
 
@@ -126,9 +129,25 @@ class Plan:
         """
         if segment is not None and segment in self.weights:
             return np.repeat(self.weights_of(segment)[:, None], len(events), axis=1)
+        few = self._first_weights
+        if few is not None:
+            found: Floats = few[:, np.minimum(events, few.shape[1] - 1)]
+            return found
+        return self._mixed(events)
+
+    def _mixed(self, events: Offsets) -> Floats:
         # not a matrix product: its rounding would depend on the batch
         mixed: Floats = (self.table[:, :, None] * self.segment_shares(events)).sum(axis=1)
         return mixed
+
+    @cached_property
+    def _first_weights(self) -> Floats | None:
+        """float32[p, n]: the weights after 0, 1, 2, ... events; from the last on they do not change.
+
+        None where the last segment begins so late that this would be a large table.
+        """
+        last = self.segments[-1][1] if self.segments else 0
+        return self._mixed(np.arange(last + 1)) if last < LATE else None
 
     def opinions(
         self, calibrated: Floats, weights: Floats, items: Ints, ranks: Ints, *, with_facts: bool = True

@@ -238,7 +238,6 @@ def test_blocks_equal_one_piece(toy, model, monkeypatch):
     queries = Queries.build(toy.data.events, users=np.arange(toy.data.n_users))
     whole, few = score(model, queries, range(120)), score(model, queries, range(5))
     top = model.candidates(queries, 5)
-    monkeypatch.setattr("cuvee_lightfm.folding.BLOCK", 3)
     queries = queries.select(np.arange(len(queries)))  # a batch of its own, for which nothing was made yet
     np.testing.assert_allclose(whole, score(model, queries, range(120)), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(few, score(model, queries, range(5)), rtol=1e-4, atol=1e-5)

@@ -83,7 +83,8 @@ def test_fold_in_solves_its_ridge():
     q = rng.normal(size=(50, 6)).astype(np.float32)
     rows = [np.array([1, 5, 9]), np.array([], int), np.array([3])]
     weights = [np.array([0.2, 0.5, 1.0], np.float32), np.empty(0, np.float32), np.array([2.0], np.float32)]
-    found = fold_in([q[r] for r in rows], weights, unseen(q))
+    offsets = np.array([0, 3, 3, 4])
+    found = fold_in(q[np.concatenate(rows)], np.concatenate(weights), offsets, unseen(q))
     exact = q.astype(np.float64)
     mean = exact.T @ exact / 50
     for b in (0, 2):

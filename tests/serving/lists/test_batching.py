@@ -3,7 +3,7 @@ import threading
 import time
 
 import pytest
-from cuvee.errors import DeadlineExceeded, Overloaded
+from cuvee.errors import CuveeError, DeadlineExceeded, Overloaded
 from cuvee.serving.lists.batching import BATCH, BESIDE, Batcher
 from cuvee.serving.lists.core import Core
 
@@ -198,3 +198,67 @@ async def test_a_run_that_ends_lets_those_begin_that_wait():
     for one in away.gates:
         one.set()
     assert await asyncio.gather(*asked) == [0, 1, 2]
+
+
+FAULTS = [RuntimeError("unforeseen"), MemoryError(), SystemExit(1), KeyboardInterrupt(), RecursionError()]
+
+
+@pytest.mark.parametrize("where", ["begins", "runs", "answers too few"])
+@pytest.mark.parametrize("problem", FAULTS, ids=lambda one: type(one).__name__)
+async def test_an_unforeseen_failure_is_told_to_each_at_once_and_the_next_batch_is_answered(where, problem):
+    broken = True
+
+    def begin(rows, deadline, loop):
+        if broken and where == "begins":
+            raise problem
+
+        def run(hold, again):
+            if broken and where == "runs":
+                raise problem
+            return list(rows)[: 1 if broken and where == "answers too few" else None]
+
+        return run
+
+    core = Core()
+    batcher = Batcher(core, begin)
+    gate = held(core)
+    asked = [asyncio.ensure_future(batcher.ask(i, "a", soon(600))) for i in range(5)]
+    await asyncio.sleep(0.02)
+    gate.set()
+    found = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 30)
+    assert all(isinstance(one, Exception) and not isinstance(one, CuveeError) for one in found)
+    many = await asyncio.wait_for(batcher.ask_many([1, 2], soon(600)), 30)
+    assert [isinstance(one, Exception) for one in many] == [True, True]
+    broken = False
+    assert await asyncio.wait_for(batcher.ask(7, "a", soon(600)), 30) == 7
+    assert batcher.waiting == 0
+
+
+async def test_a_run_is_told_who_still_waits():
+    seen, asked, gate = [], threading.Event(), threading.Event()
+
+    def begin(rows, deadline, loop):
+        def run(hold, again):
+            asked.set()
+            gate.wait(10)
+            seen.append([hold.wants(at) for at in range(len(rows))])
+            return list(rows)
+
+        return run
+
+    for gone in ([0], [0, 1]):
+        asked.clear(), gate.clear()
+        core = Core()
+        batcher = Batcher(core, begin)
+        first = held(core)
+        waiting = [asyncio.ensure_future(batcher.ask(i, "a", soon())) for i in range(2)]
+        await asyncio.sleep(0.02)
+        first.set()
+        await asyncio.to_thread(asked.wait, 10)
+        for at in gone:
+            waiting[at].cancel()
+        await asyncio.sleep(0.02)
+        gate.set()
+        await asyncio.wait(waiting)
+    await asyncio.sleep(0.05)
+    assert seen == [[False, True], [False, False]]

@@ -211,6 +211,49 @@ def test_who_was_forgotten_is_nobody_to_the_very_next_read(store: Watched) -> No
     assert store.state("films", "ann") == UserState(None, forgotten=True, revision=0)
 
 
+def test_a_glance_tells_what_holds_of_all_by_one_statement(store: Watched) -> None:
+    store.write_events([event("ann"), event("bob")])
+
+    async def work() -> None:
+        users = StoredUsers(store, 4, Figures())
+        names = ["ann", "nobody", "", "ann", "nul\0nul"]
+        found, _ = users.glance("films", names) or ([], 0)
+        assert [one is None for one in found] == [True, False, False, True, False], "nothing is cached of ann yet"
+        await asyncio.gather(*(users.read("films", name, soon()) for name in ("ann", "bob")))
+        before = len(store.asked)
+        found, revision = users.glance("films", ["ann", "bob", "nobody"]) or ([], 0)
+        assert len(store.asked) == before + 1
+        assert [one is not None and len(one.history) for one in found] == [1, 1, 0]
+        assert revision == 0
+        store.write_events([event("bob", 1)])
+        found, _ = users.glance("films", ["ann", "bob"]) or ([], 0)
+        assert [one is None for one in found] == [False, True], "bob's stamp has changed"
+        assert len((await users.read("films", "bob", soon()))[0].history) == 2
+        users.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("problem", [UnavailableError("away"), ValueError("secret")], ids=["away", "broken"])
+def test_no_glance_at_a_store_that_fails_until_it_is_quick_again(store: Watched, problem: Exception) -> None:
+    async def work() -> None:
+        users = StoredUsers(store, 4, Figures())
+        store.problem = problem
+        assert users.glance("films", ["ann"]) is None
+        before = len(store.asked)
+        assert users.glance("films", ["ann"]) is None
+        assert len(store.asked) == before, "it is not asked a second time"
+        store.problem = None
+        for _ in range(200):
+            await users.read("films", "ann", soon())
+            if users.near:
+                break
+        assert users.glance("films", ["ann"]) is not None
+        users.close()
+
+    asyncio.run(work())
+
+
 def test_every_acknowledged_event_is_in_the_very_next_list_of_any_process_under_load(
     stored_server: RunningServer, other: Client, new_id: str
 ) -> None:

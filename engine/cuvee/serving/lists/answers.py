@@ -11,9 +11,9 @@ import os
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from google.protobuf.duration_pb2 import Duration
 
 from cuvee import kernels
 from cuvee.errors import DegradedReason
@@ -88,14 +88,25 @@ def _reason(reason: DegradedReason | None) -> pb.DegradedReason.ValueType:
 def _status(report: Report) -> bytes:
     """A SourceStatus, but for how many candidates there were."""
     degraded = report.status is Status.DEGRADED
+    reason = _reason(report.reason) if degraded else pb.DEGRADED_REASON_UNSPECIFIED
+    steady = _steady(report.source, report.status, reason, report.detail, report.model_version)
+    if report.latency <= 0:
+        return steady
+    seconds, nanos = int(report.latency), int(report.latency % 1 * 1e9)
+    return steady + _piece(0x2A, _number(0x08, seconds) + _number(0x10, nanos))
+
+
+@lru_cache(maxsize=4096)
+def _steady(source: str, status: Status, reason: pb.DegradedReason.ValueType, detail: str, model_version: str) -> bytes:
+    """A SourceStatus without its latency, the only part that changes with each answer."""
     return pb.SourceStatus(
-        source=report.source,
-        status=_STATUS[report.status],
-        reason=_reason(report.reason) if degraded else pb.DEGRADED_REASON_UNSPECIFIED,
-        detail=report.detail,
-        latency=Duration(nanos=int(report.latency % 1 * 1e9), seconds=int(report.latency)),
-        model_version=report.model_version,
+        source=source, status=_STATUS[status], reason=reason, detail=detail, model_version=model_version
     ).SerializeToString()
+
+
+def _number(tag: int, value: int) -> bytes:
+    """A field of a whole number; of 0 nothing is written."""
+    return bytes((tag,)) + _varint(value) if value else b""
 
 
 def _stamp(row: Row) -> bytes:

@@ -124,7 +124,11 @@ class Batcher(Generic[R, A]):
             if self._offered or not self._worthwhile():
                 return
             self._offered = True
-        self._core.offer(self._work)
+        try:
+            self._core.offer(self._work)
+        except RuntimeError:  # no thread can be started
+            self._offered = False
+            raise
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
         """On the event loop: try again, should no run end before."""
@@ -146,10 +150,10 @@ class Batcher(Generic[R, A]):
         """The answers of rows of one kind, as a run of their own."""
         loop = asyncio.get_running_loop()
         answers: asyncio.Future[Sequence[A | Exception]] = loop.create_future()
-        run = self._begin(rows, deadline, loop)
+        run = _Begins(lambda: self._begin(rows, deadline, loop))
 
         def work(hold: Hold) -> None:
-            found = run(hold, work)
+            found = _answers(run, hold, work, len(rows))
             loop.call_soon_threadsafe(_deliver, answers, found)
 
         self._core.offer(work)
@@ -159,9 +163,9 @@ class Batcher(Generic[R, A]):
             self._give_up(run)
             raise
 
-    def _give_up(self, run: Run[A]) -> None:
-        if self._abandon is not None:
-            self._abandon(run)
+    def _give_up(self, run: _Begins[A]) -> None:
+        if self._abandon is not None and run.made is not None:
+            self._abandon(run.made)
 
     def _work(self, hold: Hold) -> None:
         """In the thread that took the core: a batch of whatever waits now."""
@@ -169,7 +173,8 @@ class Batcher(Generic[R, A]):
         if not batch:
             return
         loop = batch[0].answer.get_loop()
-        run = self._begin([one.row for one in batch], min(one.deadline for one in batch), loop)
+        deadline = min(one.deadline for one in batch)
+        run = _Begins(lambda: self._begin([one.row for one in batch], deadline, loop))
         begun = _Begun(len(batch), time.monotonic(), lambda: self._give_up(run))
         for one in batch:
             one.begun = begun
@@ -177,13 +182,9 @@ class Batcher(Generic[R, A]):
             self._begun.add(begun)
 
         def work(hold: Hold) -> None:
-            try:
-                answers = run(hold, work)
-            except Lost:  # it goes on in another thread
-                raise
-            except BaseException:
-                self._ended(begun)
-                raise
+            hold.wants = lambda at: not batch[at].answer.done()
+            # where the core is lost this raises, and the run goes on in another thread
+            answers = _answers(run, hold, work, len(batch))
             self._ended(begun)
             each = hold.seconds / len(batch)
             self._seconds += MEMORY * (each - self._seconds)
@@ -225,6 +226,41 @@ class Batcher(Generic[R, A]):
         if more:
             self._core.offer(self._work)
         return batch
+
+
+class _Begins(Generic[A]):
+    """A run that is made in the thread that has the core, when it is first called there."""
+
+    def __init__(self, begin: Callable[[], Run[A]]) -> None:
+        self._begin = begin
+        self.made: Run[A] | None = None
+
+    def __call__(self, hold: Hold, again: Offer) -> Sequence[A | Exception]:
+        if self.made is None:
+            self.made = self._begin()
+        return self.made(hold, again)
+
+
+def _answers(run: Run[A], hold: Hold, again: Offer, n: int) -> Sequence[A | Exception]:
+    """What a run answers its n rows; a failure that it did not foresee is the answer to each of them.
+
+    Raises:
+        Lost: the core was taken from this thread.
+    """
+    problem: Exception
+    try:
+        found = run(hold, again)
+        if len(found) == n:
+            return found
+        problem = RuntimeError(f"a run gave {len(found)} answers to {n} rows")
+    except Lost:
+        raise
+    except Exception as raised:  # noqa: BLE001 - it is handed on, to be logged and hidden where all errors are
+        problem = raised
+    except BaseException as raised:  # noqa: BLE001 - a rule's sys.exit() must not end the server
+        problem = RuntimeError(f"raised {type(raised).__name__}")
+        problem.__cause__ = raised
+    return [problem] * n
 
 
 def _too_late(answer: asyncio.Future[A]) -> None:

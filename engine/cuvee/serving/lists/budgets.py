@@ -45,7 +45,7 @@ LEAST = 0.001
 """Seconds; with less than this there is no sense in asking."""
 PROBE = 1.0
 """Seconds that a probe in the background may take."""
-QUICK = 0.02, 100
+QUICK = 0.05, 20
 """A source that answers within so many seconds so many times in a row has its place again."""
 FAULTS = frozenset(
     {DegradedReason.TIMEOUT, DegradedReason.ERROR, DegradedReason.INVALID_OUTPUT, DegradedReason.UNAVAILABLE}
@@ -254,12 +254,13 @@ class BudgetedAsk:
             turn.replies[at] = _failed(call, DegradedReason.TIMEOUT, "no time was left to ask it")
             return
         began = time.perf_counter()
-        future: Future[Any] = Future()
+        future: Future[Any] | None = None
         lane = self._budget.lane(call.source.name)
         taken = False
 
         def overdue() -> Offer:
-            nonlocal taken
+            nonlocal taken, future
+            future = Future()
             lane.apart, lane.quick = True, 0
             try:
                 lane.threads.take()
@@ -275,7 +276,7 @@ class BudgetedAsk:
             with self._core.watched(hold, min(granted, PATIENCE), overdue):
                 outcome = _outcome(lane, method, call.args)
         finally:
-            if hold.lost:
+            if hold.lost and future is not None:
                 if taken:
                     lane.threads.release()
                 _resolve(future, outcome)

@@ -35,13 +35,21 @@ class Lost(BaseException):
     """Raised in a thread from which the core was taken, so that it ends its run. Not for plugins to catch."""
 
 
+def _everyone(_at: int) -> bool:
+    return True
+
+
 class Hold:
     """A thread's hold of the core, for one piece of work."""
 
     def __init__(self) -> None:
         self.lost = False
+        self.wants: Callable[[int], bool] = _everyone
+        """Whether somebody still waits for the answer to a row of the run."""
         self.overdue_at = float("inf")
         """When (``time.monotonic``) the watchdog takes the core away; infinity while nothing can hang."""
+        self.looks = 0
+        """How many looks the watchdog must have had at the block until then."""
         self.overdue: Callable[[], Offer | None] = lambda: None
         """Called by the watchdog when it does; gives the work that takes this one's place."""
         self._taken = time.monotonic()
@@ -81,6 +89,7 @@ class Core:
         self._returning = 0
         self._idling = 0
         self._threads = 0
+        self._watching = False
         self._closed = False
 
     def offer(self, work: Offer) -> None:
@@ -117,6 +126,7 @@ class Core:
             Lost: at the end of the block, when that happened.
         """
         hold.overdue = overdue
+        hold.looks = int(seconds / TICK / 2)
         hold.overdue_at = time.monotonic() + seconds
         try:
             yield
@@ -143,10 +153,20 @@ class Core:
             if self._idling:
                 self._idle.notify()
             elif self._threads < MOST_THREADS:
-                self._threads += 1
-                threading.Thread(target=self._serve, name=f"core-{self._threads}", daemon=True).start()
-                if self._threads == 1:
-                    threading.Thread(target=self._watch, name="core-watchdog", daemon=True).start()
+                self._start()
+
+    def _start(self) -> None:
+        """One more thread. Where there can be none, those that there are do the work; without any it is an error."""
+        try:
+            if not self._watching:
+                threading.Thread(target=self._watch, name="core-watchdog", daemon=True).start()
+                self._watching = True
+            threading.Thread(target=self._serve, name=f"core-{self._threads + 1}", daemon=True).start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+        else:
+            self._threads += 1
 
     def _serve(self) -> None:
         hold: Hold | None = None
@@ -172,22 +192,30 @@ class Core:
                 work(hold)
             except Lost:
                 hold.lost = True
-            except Exception:
+            except BaseException:  # a rule's sys.exit(), too: the core goes on
                 log.exception("a run failed in an unforeseen way")
             del work
 
     def _watch(self) -> None:
+        before: tuple[Hold | None, float] = None, 0.0
+        looks = 0
         while not self._closed:
             time.sleep(TICK)
             hold = self._holder
-            if hold is None or time.monotonic() < min(hold.overdue_at, hold.ends):
+            if hold is None:
+                continue
+            # where this thread gets no turns, neither does the one that is watched: that is no fault of its own
+            block = hold, hold.overdue_at
+            looks, before = (looks + 1 if block == before else 0), block
+            if time.monotonic() < min(hold.overdue_at, hold.ends):
                 continue
             with self._lock:
                 now = time.monotonic()
-                if self._holder is not hold or now < min(hold.overdue_at, hold.ends):
+                late = now >= hold.overdue_at and looks >= hold.looks and block == (hold, hold.overdue_at)
+                if self._holder is not hold or not (late or now >= hold.ends):
                     continue
                 hold.lost = True
-                instead = hold.overdue() if now >= hold.overdue_at else None
+                instead = hold.overdue() if late else None
                 if instead is not None:
                     self._offers.appendleft(instead)
                 self._holder = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,10 +16,9 @@ import numpy as np
 
 from cuvee.data.store.rows import UserRow
 from cuvee.errors import DeadlineExceeded, DegradedReason, InvalidArgument, UnavailableError
-from cuvee.ranking.known_users import profile_of
 from cuvee.ranking.plan import Question
 from cuvee.ranking.rows import padded
-from cuvee.recommender import Bools, Histories, Ints, Profile, Queries, Ragged
+from cuvee.recommender import Bools, Histories, History, Ints, Profile, Queries, Ragged
 from cuvee.serving.deadline import left_until
 from cuvee.serving.fields import (
     MOST_ANCHORS,
@@ -43,7 +42,7 @@ from cuvee.serving.telemetry.calls import Asked, current
 from cuvee.serving.threads import AllTaken, Threads
 from cuvee.v1 import recommendation_pb2 as pb
 
-__all__ = ["Edge", "Row", "assemble"]
+__all__ = ["Beside", "Draft", "Edge", "Row", "assemble"]
 
 SIMILAR = "similar"
 """The table of weights that SimilarItems uses, where the product has one."""
@@ -54,7 +53,7 @@ NO_PROFILE = Profile()
 NO_NULLS: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Row:
     """One request, checked, in positions: a row of a question."""
 
@@ -71,10 +70,10 @@ class Row:
     listed: Ints | None = None
     only_fallback: DegradedReason | None = None
     unknown_ids: tuple[str, ...] = ()
-    unknown_keys: tuple[str, ...] = ()
-    """What the request's profile names and the product does not have, as paths in the profile."""
     unknown_values: tuple[str, ...] = ()
     """Declared values that no item or user has, as ``path=value``."""
+    unknown_keys: tuple[str, ...] = ()
+    """What the request's profile names and the product does not have, as paths in the profile."""
     user_known: bool = False
     history_failed: bool = False
     """The hook that loads histories failed: what the engine has itself was taken."""
@@ -91,20 +90,83 @@ class Row:
         return (id(self.served), self.listed is None, self.k, self.filter, self.segment, self.only_fallback)
 
 
-class _Who(NamedTuple):
-    """Who asks."""
+class Beside(Exception):
+    """A run cannot make this row itself, as something must be waited for: it is made beside the runs."""
+
+
+class Found(NamedTuple):
+    """What is found out for a draft."""
 
     served: Served
-    events: Events
-    user: int
-    profile: Profile
-    known: bool
-    """Whether anything is stored about him."""
-    unknown_ids: tuple[str, ...]
-    unknown_keys: tuple[str, ...]
-    unknown_values: tuple[str, ...]
-    history_failed: bool
-    store_failed: StoreFailed | None
+    """The catalogue and the models as they are now."""
+    known: Known
+    """What is stored of the user."""
+    store_failed: StoreFailed | None = None
+    loaded: History | None = None
+    """What a plugin's ``load_history`` gave."""
+    history_failed: bool = False
+    eligible: Bools | None = None
+    """The filter's mask."""
+    unknown_values: tuple[str, ...] = ()
+    """As in :class:`Row`."""
+
+
+@dataclass(slots=True, eq=False)
+class Draft:
+    """A request, checked: a row but for what the store and the catalogue say when its turn has come."""
+
+    served: Served
+    """What answered when the request came."""
+    user_id: str
+    filter: str
+    kind: tuple[object, ...]
+    """Drafts of one kind may share a run."""
+    make: Callable[[Found], Row]
+    personal: bool = True
+    """Whether it is about a user."""
+    told: Profile = NO_PROFILE
+    """What the request declares of him."""
+
+
+class _Asking:
+    """The part of a request that says who is asking, checked."""
+
+    def __init__(self, request: pb.RecommendRequest | pb.RankRequest, served: Served) -> None:
+        self.user_id = user_id = check_id("user_id", request.user_id)
+        self._context = context = check_ids("context_item_ids", request.context_item_ids, MOST_CONTEXT)
+        self._basic = _basic(request.view)
+        self.told, self._nulls = NO_PROFILE, NO_NULLS
+        self._unknown_keys: tuple[str, ...] = ()
+        if request.HasField("profile"):
+            self.told, self._nulls = declared(request.profile, served.snapshot.data.catalog.users.schema)
+            self._unknown_keys = unknown_keys(request.profile, served.snapshot.data.catalog)
+        if not (user_id or context or request.profile.attributes or request.profile.interests):
+            raise InvalidArgument("user_id", "is empty, and neither context_item_ids nor profile says who is asking")
+
+    def row(self, found: Found, k: int) -> Row:
+        """The user, what he did, and what is known of him."""
+        served, known, told = found.served, found.known, self.told
+        user = served.snapshot.data.catalog.users.position(self.user_id) if self.user_id and not known.forgotten else -1
+        profile = served.profile_of(user) if known.profile is None else _stored_profile(known.profile)
+        if told or self._nulls:
+            attributes = {n: v for n, v in {**profile.attributes, **told.attributes}.items() if n not in self._nulls}
+            profile = Profile(attributes, {**profile.interests, **told.interests})
+        events = stored(served, user, known) if found.loaded is None else from_plugin(served, found.loaded)
+        touched, unknown_ids = _placed(served, self._context)
+        return Row(
+            served,
+            k,
+            events.then(touched, time.time()),
+            user=user,
+            profile=profile,
+            user_known=user >= 0 or found.loaded is not None or known.stamp is not None,
+            unknown_ids=unknown_ids,
+            unknown_keys=self._unknown_keys,
+            unknown_values=found.unknown_values,
+            history_failed=found.history_failed,
+            store_failed=found.store_failed,
+            basic=self._basic,
+        )
 
 
 def assemble(rows: Sequence[Row]) -> Question:
@@ -134,7 +196,7 @@ def assemble(rows: Sequence[Row]) -> Question:
 
 
 class Edge:
-    """Makes rows of requests."""
+    """Makes rows of requests: a draft at once, and a row when it is known what the store says."""
 
     def __init__(
         self, hooks: Hooks, slots: int, stored: StoredUsers | None = None, growth: Growth | None = None
@@ -145,123 +207,129 @@ class Edge:
         self._growth = growth
         self._compiling = Threads("filters", slots)
 
-    async def recommend(self, request: pb.RecommendRequest, served: Served, deadline: float) -> Row:
-        """A row that asks what to recommend.
+    def recommend(self, request: pb.RecommendRequest, served: Served) -> Draft:
+        """A draft that asks what to recommend.
 
         Raises:
             InvalidArgument: naming the field.
-            DeadlineExceeded: no time was left to compile the filter.
         """
         k = length_of(request.page_size, served.snapshot.product.page_size)
         sql, excluded = request.filter, request.exclude_item_ids
         check_first_page(request.page_token)
         check_filter(sql)
         check_ids("exclude_item_ids", excluded, MOST_EXCLUDED)
-        who = await self._who(request, served, deadline)
-        positions, unknown = _placed(who.served, excluded)
-        return Row(
-            who.served,
-            k,
-            who.events,
-            user=who.user,
-            profile=who.profile,
-            excluded=positions,
-            filter=sql,
-            eligible=await self._mask(sql, who.served, deadline) if sql else None,
-            unknown_ids=_each_once(who.unknown_ids, unknown),
-            unknown_keys=who.unknown_keys,
-            unknown_values=who.unknown_values,
-            user_known=who.known,
-            history_failed=who.history_failed,
-            store_failed=who.store_failed,
-            basic=_basic(request.view),
-        )
+        asking = _Asking(request, served)
 
-    async def rank(self, request: pb.RankRequest, served: Served, deadline: float) -> Row:
-        """A row that asks for the caller's own list in order; errors as in :meth:`recommend`."""
+        def make(found: Found) -> Row:
+            row = asking.row(found, k)
+            row.excluded, unknown = _placed(found.served, excluded)
+            row.filter, row.eligible = sql, found.eligible
+            row.unknown_ids = _each_once(row.unknown_ids, unknown)
+            return row
+
+        return Draft(served, asking.user_id, sql, ("recommend", id(served), k, sql), make, told=asking.told)
+
+    def rank(self, request: pb.RankRequest, served: Served) -> Draft:
+        """A draft that asks for the caller's own list in order; errors as in :meth:`recommend`."""
         check_ids("item_ids", request.item_ids, MOST_LISTED, least=1)
-        who = await self._who(request, served, deadline)
-        listed, unknown = _placed(who.served, list(dict.fromkeys(request.item_ids)))
-        return Row(
-            who.served,
-            0,  # a ranking has no k; all the same, lists of any length can share a batch
-            who.events,
-            user=who.user,
-            profile=who.profile,
-            listed=listed,
-            unknown_ids=_each_once(unknown, who.unknown_ids),
-            unknown_keys=who.unknown_keys,
-            unknown_values=who.unknown_values,
-            user_known=who.known,
-            history_failed=who.history_failed,
-            store_failed=who.store_failed,
-            basic=_basic(request.view),
-        )
+        asking = _Asking(request, served)
 
-    async def similar(self, request: pb.SimilarItemsRequest, served: Served, deadline: float) -> Row:
-        """A row that asks for what goes with the anchors; errors as in :meth:`recommend`."""
+        def make(found: Found) -> Row:
+            row = asking.row(found, 0)  # a ranking has no k; all the same, lists of any length can share a batch
+            row.listed, unknown = _placed(found.served, list(dict.fromkeys(request.item_ids)))
+            row.unknown_ids = _each_once(unknown, row.unknown_ids)
+            return row
+
+        return Draft(served, asking.user_id, "", ("rank", id(served)), make, told=asking.told)
+
+    def similar(self, request: pb.SimilarItemsRequest, served: Served) -> Draft:
+        """A draft that asks for what goes with the anchors; errors as in :meth:`recommend`."""
         k = length_of(request.page_size, served.snapshot.product.page_size)
         sql = request.filter
         check_first_page(request.page_token)
         check_filter(sql)
         check_ids("item_ids", request.item_ids, MOST_ANCHORS, least=1)
         check_ids("exclude_item_ids", request.exclude_item_ids, MOST_EXCLUDED)
-        served, _, failed = await self._now(served, "", deadline)
-        anchors, unknown = _placed(served, list(dict.fromkeys(request.item_ids)))
-        excluded, more_unknown = _placed(served, request.exclude_item_ids)
-        return Row(
-            served,
-            k,
-            NOTHING.then(anchors, time.time()),
-            excluded=np.concatenate([anchors, excluded]),
-            filter=sql,
-            eligible=await self._mask(sql, served, deadline) if sql else None,
-            segment=SIMILAR,
-            only_fallback=None if len(anchors) else DegradedReason.COLD_ITEM,
-            unknown_ids=_each_once(unknown, more_unknown),
-            store_failed=failed,
-            basic=_basic(request.view),
+
+        def make(found: Found) -> Row:
+            anchors, unknown = _placed(found.served, list(dict.fromkeys(request.item_ids)))
+            excluded, more_unknown = _placed(found.served, request.exclude_item_ids)
+            return Row(
+                found.served,
+                k,
+                NOTHING.then(anchors, time.time()),
+                excluded=np.concatenate([anchors, excluded]),
+                filter=sql,
+                eligible=found.eligible,
+                segment=SIMILAR,
+                only_fallback=None if len(anchors) else DegradedReason.COLD_ITEM,
+                unknown_ids=_each_once(unknown, more_unknown),
+                store_failed=found.store_failed,
+                basic=_basic(request.view),
+            )
+
+        return Draft(served, "", sql, ("similar", id(served), k, sql), make, personal=False)
+
+    def quick(self, draft: Draft) -> bool:
+        """Whether a run may make the row itself: nothing needs to be waited for but a store that answers at once."""
+        return (
+            not (draft.personal and self._hooks.loads)
+            and not draft.told
+            and (self._stored is None or self._stored.near)
+            and (not draft.filter or draft.served.filters.known(draft.filter) is not None)
         )
 
-    async def _who(self, request: pb.RecommendRequest | pb.RankRequest, served: Served, deadline: float) -> _Who:
-        """The user, what he did, and what is known of him."""
-        user_id = check_id("user_id", request.user_id)
-        context = check_ids("context_item_ids", request.context_item_ids, MOST_CONTEXT)
-        told, nulls = NO_PROFILE, NO_NULLS
-        keys: tuple[str, ...] = ()
-        if request.HasField("profile"):
-            told, nulls = declared(request.profile, served.snapshot.data.catalog.users.schema)
-            keys = unknown_keys(request.profile, served.snapshot.data.catalog)
-        if not (user_id or context or request.profile.attributes or request.profile.interests):
-            raise InvalidArgument("user_id", "is empty, and neither context_item_ids nor profile says who is asking")
-        served, known, store_failed = await self._now(served, user_id, deadline)
-        catalog = served.snapshot.data.catalog
-        values = await unknown_values(told, catalog, self._compiling, deadline) if told else ()
-        user = catalog.users.position(user_id) if user_id and not known.forgotten else -1
-        profile = profile_of(catalog, user) if known.profile is None else _stored_profile(known.profile)
-        if told or nulls:
-            attributes = {n: v for n, v in {**profile.attributes, **told.attributes}.items() if n not in nulls}
-            profile = Profile(attributes, {**profile.interests, **told.interests})
-        history_failed, loaded = False, None
-        if self._hooks.loads:
+    def rows(self, drafts: Sequence[Draft]) -> list[Row | Exception]:
+        """Rows of one product's drafts that were :meth:`quick`, by one statement, in the caller's thread.
+
+        :class:`Beside` stands where something must be waited for after all: :meth:`row` does.
+        """
+        if self._stored is None or self._growth is None:
+            return [self._made(draft, draft.served, NOBODY) for draft in drafts]
+        product = drafts[0].served.snapshot.product.name
+        found = self._stored.glance(product, [draft.user_id for draft in drafts])
+        current = None if found is None else self._growth.current_if(product, found[1])
+        if found is None or current is None:
+            return [Beside() for _ in drafts]
+        return [
+            Beside() if known is None else self._made(draft, current, known)
+            for draft, known in zip(drafts, found[0], strict=True)
+        ]
+
+    def _made(self, draft: Draft, served: Served, known: Known) -> Row | Exception:
+        mask = None
+        if draft.filter:
+            mask = served.filters.known(draft.filter)
+            if mask is None:
+                return Beside()
+        try:
+            return draft.make(Found(served, known, eligible=mask))
+        except Exception as problem:  # noqa: BLE001 - it is this caller's alone, and is told or hidden where all are
+            return problem
+
+    def give_up_on_store(self) -> None:
+        """The store did not answer at once: from now on it is read beside the runs, until it is quick again."""
+        if self._stored is not None:
+            self._stored.near = False
+
+    async def row(self, draft: Draft, deadline: float) -> Row:
+        """The row of a draft, by a deadline (monotonic), whatever has to be waited for.
+
+        Raises:
+            InvalidArgument: naming the field.
+            DeadlineExceeded: no time was left to compile the filter.
+        """
+        served, known, store_failed = await self._now(draft.served, draft.user_id, deadline)
+        loaded, history_failed = None, False
+        if draft.personal and self._hooks.loads:
             try:
-                loaded = await self._hooks.history(served.snapshot.product.name, user_id, deadline)
+                loaded = await self._hooks.history(served.snapshot.product.name, draft.user_id, deadline)
             except HistoryFailed:
                 history_failed = True
-        events = stored(served, user, known) if loaded is None else from_plugin(served, loaded)
-        touched, unknown_ids = _placed(served, context)
-        return _Who(
-            served,
-            events.then(touched, time.time()),
-            user,
-            profile,
-            user >= 0 or loaded is not None or known.stamp is not None,
-            unknown_ids,
-            keys,
-            values,
-            history_failed,
-            store_failed,
-        )
+        mask = await self._mask(draft.filter, served, deadline) if draft.filter else None
+        catalog, told = served.snapshot.data.catalog, draft.told
+        values = await unknown_values(told, catalog, self._compiling, deadline) if told else ()
+        return draft.make(Found(served, known, store_failed, loaded, history_failed, mask, values))
 
     async def _now(self, served: Served, user_id: str, deadline: float) -> tuple[Served, Known, StoreFailed | None]:
         """What answers with the items as they are now, what is stored of the user, and what went wrong with either."""

@@ -51,18 +51,20 @@ def explain(plan: Plan, queries: Queries, answer: Answer, ask: Ask) -> list[list
         if not _can_explain(source):
             contributions[s] = -np.inf
     for _ in range(ROUNDS if contributions.size else 0):
-        best = contributions.argmax(axis=0)
-        left = contributions.max(axis=0) > -np.inf
+        best = np.where(contributions.max(axis=0) > -np.inf, contributions.argmax(axis=0), -1)
         wanted: list[_Wanted] = []
-        for s in np.unique(best[left]).tolist():
-            rows, columns = np.nonzero(left & (best == s))
+        for s in sorted({*best.ravel().tolist()} - {-1}):
+            rows, columns = np.nonzero(best == s)
             wanted.append((plan.sources[s], rows, columns, blended.items[rows, columns]))
+        if not wanted:
+            break
         _say(wanted, queries, ask, words)
         # who was asked is not asked again; an item that has its words needs no more
+        silent = np.array([[not word for word in row[: best.shape[1]]] for row in words])
+        if not silent[best >= 0].any():
+            break
         np.put_along_axis(contributions, best[None], -np.inf, axis=0)
-        for _, rows, columns, _ in wanted:
-            told = np.array([bool(words[b][at]) for b, at in zip(rows.tolist(), columns.tolist(), strict=True)])
-            contributions[:, rows[told], columns[told]] = -np.inf
+        contributions[:, ~silent] = -np.inf
     if (filled.items >= 0).any():
         first = blended.items.shape[1]
         wanted = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -17,9 +17,11 @@ from cuvee.serving.lists.answers import Made, answers_of
 from cuvee.serving.lists.batching import Batcher, Run
 from cuvee.serving.lists.budgets import Budget, BudgetedAsk
 from cuvee.serving.lists.core import Core, Hold, Lost, Offer
-from cuvee.serving.lists.edge import Row, assemble
+from cuvee.serving.lists.edge import Beside, Draft, Edge, Row, assemble
 from cuvee.serving.lists.hooks import Hooks
+from cuvee.serving.lists.lanes import PATIENCE
 from cuvee.serving.lists.reasons import explain
+from cuvee.serving.lists.users import SHARE
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.shown import Shown
 
@@ -41,23 +43,36 @@ class Runs:
     that they cannot keep the core from single ones.
     """
 
-    def __init__(self, product: str, limits: Limits, hooks: Hooks, core: Core, figures: Figures) -> None:
+    def __init__(self, product: str, limits: Limits, hooks: Hooks, edge: Edge, core: Core, figures: Figures) -> None:
         self.budget = Budget(product, core, limits.threads, patience=limits.deadline / 4)
         self._shown = Shown(figures, product)
         figures.watch("cuvee_circuit_open", lambda: {(product, name): up for name, up in self.budget.open().items()})
-        figures.watch("cuvee_queue_rows", lambda: {(product,): self._rows.waiting})
+        figures.watch("cuvee_queue_rows", lambda: {(product,): self._rows.waiting + self._drafts.waiting})
         self._hooks = hooks
+        self._edge = edge
+        self._core = core
         self._limit = limits.deadline
         self._bulk = asyncio.Semaphore(max(1, limits.threads // 4))
         self._rows: Batcher[Row, Made] = Batcher(core, self._begin, _abandon)
+        self._drafts: Batcher[Draft, Made] = Batcher(core, self._begin_drafts, _abandon)
 
     @property
     def silent(self) -> bool:
         """Whether no source has answered of late, though some were asked."""
         return self._shown.silent
 
-    async def ask(self, row: Row, deadline: float) -> Made:
-        """One row's list, made together with whatever else waits."""
+    async def ask(self, draft: Draft, deadline: float) -> Made:
+        """One draft's list, made together with whatever else waits.
+
+        A row is made of it in the run, where nothing has to be waited for: that saves two hops and a statement of
+        the store for each request. Otherwise it is made first.
+        """
+        if self._edge.quick(draft):
+            try:
+                return await self._drafts.ask(draft, draft.kind, deadline)
+            except Beside:
+                pass
+        row = await self._edge.row(draft, deadline)
         return await self._rows.ask(row, row.kind, deadline)
 
     async def ask_many(self, rows: Sequence[Row], deadline: float) -> Sequence[Made | Exception]:
@@ -70,9 +85,73 @@ class Runs:
     def _begin(self, rows: Sequence[Row], deadline: float, loop: asyncio.AbstractEventLoop) -> _Run:
         return _Run(self.budget, self._hooks, self._shown, rows, deadline, loop)
 
+    def _begin_drafts(self, drafts: Sequence[Draft], deadline: float, loop: asyncio.AbstractEventLoop) -> _DraftsRun:
+        return _DraftsRun(self._edge, self._core, self._begin, drafts, deadline, loop)
+
     def close(self) -> None:
         """Let idle threads go."""
         self.budget.close()
+
+
+class _DraftsRun:
+    """The drafts of one batch on their way: they become rows first, and then a run for each kind of these."""
+
+    def __init__(
+        self,
+        edge: Edge,
+        core: Core,
+        begin: Callable[[Sequence[Row], float, asyncio.AbstractEventLoop], _Run],
+        drafts: Sequence[Draft],
+        deadline: float,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._edge, self._core, self._begin, self._drafts = edge, core, begin, drafts
+        self._deadline, self._loop = deadline, loop
+        self._answers: list[Made | Exception] = []
+        self._runs: list[tuple[list[int], _Run]] = []
+        self._begun = False
+
+    def __call__(self, hold: Hold, again: Offer) -> Sequence[Made | Exception]:
+        """The lists, or what went wrong; :class:`Beside` for those whose row must be made beside the runs."""
+        if not self._begun:
+            self._begun = True
+            self._make_rows(hold, again)
+        elif not self._answers:  # reading kept the first thread
+            self._answers = [Beside() for _ in self._drafts]
+        while self._runs:
+            places, run = self._runs[0]
+            for at, answer in zip(places, run(hold, again), strict=True):
+                self._answers[at] = answer
+            self._runs.pop(0)
+        return self._answers
+
+    def abandon(self) -> None:
+        """Nobody waits for the lists any more."""
+        for _, run in list(self._runs):
+            run.abandon()
+
+    def _make_rows(self, hold: Hold, again: Offer) -> None:
+        def overdue() -> Offer:
+            self._edge.give_up_on_store()
+            return again
+
+        hold.ends = self._deadline + LINGER
+        with self._core.watched(hold, min(PATIENCE, SHARE * max(left_until(self._deadline), 0.0)), overdue):
+            rows = self._edge.rows(self._drafts)
+        kinds: dict[tuple[object, ...], list[tuple[int, Row]]] = {}
+        answers: list[Made | Exception] = []
+        for at, row in enumerate(rows):
+            if isinstance(row, Row):
+                answers.append(Beside())  # until there is a list
+                if hold.wants(at):
+                    kinds.setdefault(row.kind, []).append((at, row))
+            else:
+                answers.append(row)
+        self._runs = [
+            ([at for at, _ in those], self._begin([row for _, row in those], self._deadline, self._loop))
+            for those in kinds.values()
+        ]
+        self._answers = answers
 
 
 class _Run:
@@ -147,7 +226,7 @@ class _Run:
 
 
 def _abandon(run: Run[Made]) -> None:
-    if isinstance(run, _Run):
+    if isinstance(run, _Run | _DraftsRun):
         run.abandon()
 
 

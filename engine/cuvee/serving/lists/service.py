@@ -61,7 +61,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         self._core = Core(marks)
         figures = figures or Figures()
         self._runs: Mapping[str, Runs] = {
-            name: Runs(name, limits, self._hooks, self._core, figures) for name in products.served
+            name: Runs(name, limits, self._hooks, self._edge, self._core, figures) for name in products.served
         }
 
     def _current(self, product: str) -> Served:
@@ -77,12 +77,10 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
 
     async def recommend(self, request: pb.RecommendRequest, deadline: float) -> bytes:
         """A RecommendResponse on the wire, by a deadline (monotonic)."""
-        served = self._current(request.product)
-        row = await self._edge.recommend(request, served, deadline)
+        draft = self._edge.recommend(request, self._current(request.product))
         if request.validate_only:
-            return only_checked(row)
-        made = await self._runs[request.product].ask(row, deadline)
-        return self._shown(made)
+            return only_checked(await self._edge.row(draft, deadline))
+        return self._shown(await self._runs[request.product].ask(draft, deadline))
 
     def _shown(self, made: Made) -> bytes:
         if self._exposures is not None:
@@ -91,16 +89,13 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
 
     async def SimilarItems(self, request: pb.SimilarItemsRequest, context: Context) -> bytes:  # type: ignore[override]  # noqa: N802
         """As the proto says."""
-        deadline = deadline_of(context, self._longest)
-        row = await self._edge.similar(request, self._current(request.product), deadline)
-        made = await self._runs[request.product].ask(row, deadline)
-        return self._shown(made)
+        draft = self._edge.similar(request, self._current(request.product))
+        return self._shown(await self._runs[request.product].ask(draft, deadline_of(context, self._longest)))
 
     async def Rank(self, request: pb.RankRequest, context: Context) -> bytes:  # type: ignore[override]  # noqa: N802
         """As the proto says."""
-        deadline = deadline_of(context, self._longest)
-        row = await self._edge.rank(request, self._current(request.product), deadline)
-        return (await self._runs[request.product].ask(row, deadline)).message
+        draft = self._edge.rank(request, self._current(request.product))
+        return (await self._runs[request.product].ask(draft, deadline_of(context, self._longest))).message
 
     async def BatchRecommend(  # noqa: N802
         self, request: pb.BatchRecommendRequest, context: Context
@@ -139,7 +134,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
             one = batch.requests[at]
             try:
                 _check_same_product(one, batch)
-                row = await self._edge.recommend(one, served, deadline)
+                row = await self._edge.row(self._edge.recommend(one, served), deadline)
             except Exception as problem:  # noqa: BLE001 - a request that is wrong leaves the others alone
                 failed([at], problem)
                 continue

@@ -8,6 +8,8 @@ Where the store cannot be read, what was read last is better than nothing, and t
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +42,8 @@ PATIENCE = 5.0
 """Seconds for finding out who is forgotten."""
 SLOW = 0.02
 """Seconds after which a statement holds up nobody any more: who waits is read beside it."""
+NEAR, OFTEN = 0.025, 20
+"""Seconds within which a near store answers; one that was not does so many times in a row before it is near again."""
 MOST = 256
 """Users of one statement at most."""
 MOST_USERS = 20_000
@@ -125,6 +129,34 @@ class StoredUsers:
         self._forgotten: dict[str, Callable[[str], bool]] = {}
         self._lines: dict[str, _Line] = {}
         self._reading: set[asyncio.Task[None]] = set()
+        self._lock = threading.Lock()
+        """Of the cache."""
+        self.near = True
+        """Whether the store answers so soon that :meth:`glance` is worth its wait."""
+        self._soon = 0
+        """Statements in a row that were quick, while it is not near."""
+
+    def glance(self, product: str, user_ids: Sequence[str]) -> tuple[list[Known | None], int] | None:
+        """What is cached of some users, as far as one statement says that it holds, and the revision of the items.
+
+        In the caller's thread. None stands for a user of whom :meth:`read` must read more; None in place
+        of all: the store is not asked in this way now, since it fails or is not near.
+        """
+        if not (self.near and self._breaker.closed):
+            return None
+        names = ["" if "\0" in user_id else user_id for user_id in user_ids]
+        began = time.monotonic()
+        try:
+            with self._timed.started():
+                states = self._store.states(product, list(dict.fromkeys(names)))
+        except Exception as problem:  # noqa: BLE001 - whoever asked reads again by read(), which counts and tells it
+            log.info("the store is read beside the lists", problem=type(problem).__name__)
+            self.near = False
+            return None
+        if time.monotonic() - began > NEAR:
+            self.near = False
+        found = [self._held(product, n, states[n].stamp, forgotten=states[n].forgotten) for n in names]
+        return found, states[names[0]].revision
 
     async def follow(self, *products: str) -> None:
         """Learn who is forgotten, for times when the store cannot be asked.
@@ -246,6 +278,7 @@ class StoredUsers:
             _fail(batch, _Failed(DegradedReason.CIRCUIT_OPEN, "the store failed of late"))
             return
         longest = max(one.until for one in batch) - asyncio.get_running_loop().time()
+        began = time.monotonic()
         try:
             with self._timed.started():
                 deliver = await self._threads.in_turn(longest, work)
@@ -267,29 +300,38 @@ class StoredUsers:
             raise
         else:
             self._breaker.succeeded(leave)
+            self._count(time.monotonic() - began)
             deliver()
+
+    def _count(self, seconds: float) -> None:
+        """Whether the store is near again."""
+        self._soon = self._soon + 1 if seconds < NEAR else 0
+        if not self.near and self._soon >= OFTEN:
+            self.near = True
 
     def _held(self, product: str, user_id: str, stamp: int | None, *, forgotten: bool) -> Known | None:
         """What is cached of a user, if it holds; whoever has nothing stored needs no cache."""
         key = product, user_id
-        kept = self._kept.get(key)
-        if stamp is None:
-            if kept is not None:
-                self.drop(product, user_id)
-            return FORGOTTEN if forgotten else NOBODY
-        if kept is None or kept.stamp != stamp:
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is not None and kept.stamp == stamp:
+                self._kept.move_to_end(key)
+                return kept
+        if stamp is not None:
             return None
-        self._kept.move_to_end(key)
-        return kept
+        if kept is not None:
+            self.drop(product, user_id)
+        return FORGOTTEN if forgotten else NOBODY
 
     def _keep(self, key: tuple[str, str], known: Known) -> None:
-        old = self._kept.pop(key, None)
-        self._events -= len(old.history) if old else 0
-        self._kept[key] = known
-        self._events += len(known.history)
-        while len(self._kept) > MOST_USERS or self._events > MOST_EVENTS:
-            _, dropped = self._kept.popitem(last=False)
-            self._events -= len(dropped.history)
+        with self._lock:
+            old = self._kept.pop(key, None)
+            self._events -= len(old.history) if old else 0
+            self._kept[key] = known
+            self._events += len(known.history)
+            while len(self._kept) > MOST_USERS or self._events > MOST_EVENTS:
+                _, dropped = self._kept.popitem(last=False)
+                self._events -= len(dropped.history)
 
     def held(self, product: str, user_id: str) -> int:
         """How many entries are cached of a user."""
@@ -297,11 +339,12 @@ class StoredUsers:
 
     def drop(self, product: str, user_id: str) -> int:
         """Forget what is cached of a user; how many entries that were."""
-        known = self._kept.pop((product, user_id), None)
-        if known is None:
-            return 0
-        self._events -= len(known.history)
-        return 1
+        with self._lock:
+            known = self._kept.pop((product, user_id), None)
+            if known is None:
+                return 0
+            self._events -= len(known.history)
+            return 1
 
     def close(self) -> None:
         """Let idle threads go."""

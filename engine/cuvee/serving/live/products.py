@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cuvee.artifacts.snapshot import Snapshot
 from cuvee.data.catalog import Entities
 from cuvee.data.filters import compile_filter
 from cuvee.errors import NotFound, NotReady
-from cuvee.recommender import Bools
+from cuvee.ranking.known_users import profile_of
+from cuvee.recommender import Bools, Profile
 from cuvee.v1 import recommendation_pb2 as pb
 
 __all__ = ["Filters", "Products", "Served"]
@@ -20,6 +22,9 @@ MASK_BYTES = 64 * 2**20
 MOST_MASKS = 1024
 MOST_NAMED = 100_000
 """Items whose names are kept ready, by snapshot."""
+
+MOST_PROFILES = 20_000
+"""Users whose attributes are kept ready, by snapshot."""
 
 
 class Filters:
@@ -37,7 +42,8 @@ class Filters:
         """bool[N] for a filter that was compiled lately."""
         mask = self._masks.get(sql)
         if mask is not None:
-            self._masks.move_to_end(sql)
+            with suppress(KeyError):  # dropped by another thread in the meantime
+                self._masks.move_to_end(sql)
         return mask
 
     def compile(self, sql: str) -> Bools:
@@ -65,6 +71,16 @@ class Served:
     """Of the configuration."""
     filters: Filters
     _named: dict[int, bytes] = field(default_factory=dict, compare=False, repr=False)
+    _profiles: dict[int, Profile] = field(default_factory=dict, compare=False, repr=False)
+
+    def profile_of(self, user: int) -> Profile:
+        """The imported attributes of the user at a position; -1 is nobody."""
+        found = self._profiles.get(user)
+        if found is None:
+            if len(self._profiles) >= MOST_PROFILES:
+                self._profiles.clear()
+            found = self._profiles[user] = profile_of(self.snapshot.data.catalog, user)
+        return found
 
     def named(self, items: Sequence[int]) -> list[bytes]:
         """Per item the fields ``item_id`` and ``title`` of a RecommendedItem, as they lie on the wire."""

@@ -137,7 +137,7 @@ class Content(Recommender[ContentConfig]):
     def _scored(self, queries: Queries) -> Floats:
         users, told = self._who(queries)
         scores = self.vectors.products(users)
-        scores[:, ~self.known] = np.nan
+        np.copyto(scores, np.float32(np.nan), where=~self.known)
         scores[~told] = np.nan
         return scores
 

@@ -12,11 +12,11 @@ the learnt proportion. (At the length that the ridge gives, half of the hits on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from cuvee import kernels
 
 __all__ = ["fold_in", "stretch", "unseen"]
 
@@ -27,8 +27,6 @@ BACKGROUND = 30.0
 RIDGE = 3.0
 """The ridge, in units of the background's mean eigenvalue: small catalogues may have fewer items
 than dimensions."""
-BLOCK = 512
-"""Users solved at a time (8 MB of 64 x 64 matrices)."""
 
 
 def unseen(vectors: Floats) -> Floats:
@@ -43,29 +41,19 @@ def unseen(vectors: Floats) -> Floats:
     return matrix
 
 
-def fold_in(vectors: Sequence[Floats], weights: Sequence[Floats], background: Floats) -> Floats:
+def fold_in(vectors: Floats, weights: Floats, offsets: npt.NDArray[np.int64], background: Floats) -> Floats:
     """Solve for a batch of users.
 
     Args:
-        vectors: for each user float32[h, d], the vectors of his items; h may be 0.
-        weights: for each user float32[h], above 0.
+        vectors: float32[H, d], the vectors of the users' items, one user's behind the other's.
+        weights: float32[H], above 0.
+        offsets: int64[B + 1], where each user's begin; a user may have none.
         background: of :func:`unseen`.
 
     Returns:
         float32[B, d]; 0 for a user without items. Only the direction is meaningful.
     """
-    d = len(background)
-    out = np.zeros((len(vectors), d), np.float32)
-    for start in range(0, len(vectors), BLOCK):
-        block = slice(start, min(start + BLOCK, len(vectors)))
-        left = np.empty((block.stop - start, d, d), np.float32)
-        right = np.empty((block.stop - start, d, 1), np.float32)
-        for b, (q, w) in enumerate(zip(vectors[block], weights[block], strict=True)):
-            weighted = q * w[:, None]
-            left[b] = background + weighted.T @ q
-            right[b, :, 0] = weighted.sum(axis=0)
-        out[block] = np.linalg.solve(left, right)[:, :, 0]
-    return out
+    return kernels.ridge(np.ascontiguousarray(vectors), weights, offsets, background)
 
 
 def stretch(vectors: Floats, length: float) -> Floats:

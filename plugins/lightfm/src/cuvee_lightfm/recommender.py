@@ -243,18 +243,15 @@ class LightFMRecommender(Recommender[LightFMConfig]):
         rows = rows[told[rows]]
         if not len(rows):
             return rows, np.empty((0, table.shape[1] - 1), np.float32)
-        weighed = history.select(rows).matrix(len(table), self.config.half_life)
-        vectors, weights = [], []
-        for at, b in enumerate(rows.tolist()):
-            row = slice(weighed.indptr[at], weighed.indptr[at + 1])
-            chosen, weight = table[weighed.indices[row], :-1], weighed.data[row]
-            if len(liked := interests.get(b, ())):
-                chosen = np.concatenate([chosen, liked])
-                weight = np.concatenate([weight, np.ones(len(liked), np.float32)])
-            vectors.append(chosen)
-            weights.append(weight)
+        mine = history if len(rows) == len(history) else history.select(rows)
+        weighed = mine.matrix(len(table), self.config.half_life)
+        chosen, weights, offsets = table[weighed.indices, :-1], weighed.data, weighed.indptr.astype(np.int64)
+        if interests:
+            chosen, weights, offsets = _with_interests(
+                chosen, weights, offsets, [interests.get(b) for b in rows.tolist()]
+            )
         background, length, _ = self._fold_in
-        return rows, stretch(fold_in(vectors, weights, background), length)
+        return rows, stretch(fold_in(chosen, weights, offsets, background), length)
 
     def _usable(self, history: Histories) -> Histories:
         """Without disliked and unknown items: such events do not age the others either."""
@@ -287,6 +284,18 @@ class LightFMRecommender(Recommender[LightFMConfig]):
         scores: Floats = _with_one(users) @ self.factors.catalog_items.T
         scores += users[:, -1:]
         return scores
+
+
+def _with_interests(
+    vectors: Floats, weights: Floats, offsets: Ints, interests: Sequence[Floats | None]
+) -> tuple[Floats, Floats, Ints]:
+    """Vectors, weights and offsets with each row's liked features behind its items, each of weight 1."""
+    more = [vectors[:0] if liked is None else liked for liked in interests]
+    parts = [slice(start, stop) for start, stop in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
+    both = [one for part, liked in zip(parts, more, strict=True) for one in (vectors[part], liked)]
+    ones = [one for part, liked in zip(parts, more, strict=True) for one in (weights[part], np.ones(len(liked)))]
+    added = np.concatenate([[0], np.cumsum([len(liked) for liked in more])])
+    return np.concatenate(both), np.concatenate(ones).astype(np.float32), offsets + added
 
 
 def _with_one(users: Floats) -> Floats:

@@ -130,8 +130,7 @@ class Neighbors(Recommender[NeighborsConfig]):
             found = best(scores, k, queries.select(rows), self.known)
             answer.items[rows], answer.scores[rows] = found.items, found.scores
             return answer
-        spoken_for = np.where(scores > 0, scores, np.float32(-np.inf))
-        return Candidates.top(spoken_for, k, queries, None if len(rows) == len(queries) else rows)
+        return Candidates.top(scores, k, queries, None if len(rows) == len(queries) else rows, above=0)
 
     def score(self, queries: Queries, items: Ints) -> Floats:
         """float32[B, M]: the mean of the history items' contributions, weighted by recency."""
@@ -175,7 +174,8 @@ class Neighbors(Recommender[NeighborsConfig]):
         if few is not None:
             return rows, few
         scores = self.model.scores(history, queries.users[rows])
-        scores[:, self._unknown] = np.nan
+        # ten times as fast as naming the columns
+        np.copyto(scores, np.float32(np.nan), where=self._unknown)
         return rows, scores
 
     def _histories(self, queries: Queries) -> tuple[Ints, Matrix]:
@@ -186,11 +186,8 @@ class Neighbors(Recommender[NeighborsConfig]):
         return queries.once(self, "histories", lambda: self._weighed(queries))
 
     def _weighed(self, queries: Queries) -> tuple[Ints, Matrix]:
-        history = queries.histories.matrix(len(self.known), self.config.half_life, self._readable)
-        counts = np.diff(history.indptr)
-        rows = np.flatnonzero(counts)
-        totals = np.add.reduceat(history.data, history.indptr[rows]) if len(rows) else history.data
-        history.data = history.data / np.repeat(totals, counts[rows])
+        history = queries.histories.matrix(len(self.known), self.config.half_life, self._readable, shares=True)
+        rows = np.flatnonzero(history.indptr[1:] > history.indptr[:-1])
         if len(rows) < len(queries):
             history = sparse.csr_array(
                 (history.data, history.indices, np.concatenate([history.indptr[rows], history.indptr[-1:]])),
@@ -199,9 +196,9 @@ class Neighbors(Recommender[NeighborsConfig]):
         return rows, history
 
     @cached_property
-    def _unknown(self) -> Ints:
-        """int64: the items about which nothing was learnt."""
-        return np.flatnonzero(~self.known)
+    def _unknown(self) -> Bools:
+        """bool[N]: the items about which nothing was learnt."""
+        return np.asarray(~self.known)
 
     @cached_property
     def _readable(self) -> Bools:

@@ -138,12 +138,7 @@ class Popular(Recommender[PopularConfig]):
         return queries.once(self, "scores", lambda: self._scored(queries))
 
     def _scored(self, queries: Queries) -> npt.NDArray[np.float32]:
-        scores = np.repeat(self._alone[None], len(queries), axis=0)
-        for rows in self._segments_of(queries).T:
-            asked = np.flatnonzero(rows)
-            if len(asked):
-                scores[asked] += self.lifts[rows[asked]]
-        return scores
+        return kernels.with_chosen(self._alone, self.lifts, self._segments_of(queries))
 
     @cached_property
     def _alone(self) -> npt.NDArray[np.float32]:

@@ -1,0 +1,88 @@
+"""Drafts become rows in their run; what must be waited for is waited for beside the runs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+from cuvee.config import Limits
+from cuvee.errors import InvalidArgument
+from cuvee.serving.lists.core import Core
+from cuvee.serving.lists.edge import Beside, Draft
+from cuvee.serving.lists.runs import Runs
+from cuvee.serving.telemetry.figures import Figures
+
+
+class Stub:
+    """An edge that makes no rows: each draft fails, in the run or beside it, and says where."""
+
+    observes = False
+
+    def __init__(self) -> None:
+        self.near = True
+        self.gate = threading.Event()
+        self.gate.set()
+        self.batches: list[int] = []
+        self.beside = 0
+        self.answer: Exception = InvalidArgument("here", "in the run")
+
+    def quick(self, _draft: Any) -> bool:
+        return self.near
+
+    def rows(self, drafts: Any) -> list[Any]:
+        self.batches.append(len(drafts))
+        self.gate.wait(10)
+        return [self.answer for _ in drafts]
+
+    def give_up_on_store(self) -> None:
+        self.near = False
+
+    async def row(self, _draft: Any, _deadline: float) -> Any:
+        self.beside += 1
+        raise InvalidArgument("there", "beside the runs")
+
+
+def draft() -> Draft:
+    return Draft(None, "ann", "", ("a",), None)  # type: ignore[arg-type]
+
+
+async def where(runs: Runs, seconds: float = 60.0) -> str:
+    with pytest.raises(InvalidArgument) as told:
+        await asyncio.wait_for(runs.ask(draft(), time.monotonic() + seconds), 30)
+    return told.value.field
+
+
+def made() -> tuple[Stub, Runs]:
+    stub: Any = Stub()
+    return stub, Runs("shop", Limits(), stub, stub, Core(), Figures())
+
+
+async def test_drafts_that_come_together_are_made_together() -> None:
+    stub, runs = made()
+    assert set(await asyncio.gather(*(where(runs) for _ in range(8)))) == {"here"}
+    assert sum(stub.batches) == 8
+    assert len(stub.batches) < 8
+    assert stub.beside == 0
+
+
+async def test_what_must_be_waited_for_is_made_beside_the_runs() -> None:
+    stub, runs = made()
+    stub.answer = Beside()
+    assert await where(runs) == "there"
+    stub.near = False
+    assert await where(runs) == "there"
+    assert stub.batches == [1], "it is not tried in a run where that is known to be in vain"
+
+
+async def test_a_store_that_hangs_in_a_run_keeps_neither_the_run_nor_the_core() -> None:
+    stub, runs = made()
+    stub.gate.clear()
+    began = time.monotonic()
+    assert set(await asyncio.gather(*(where(runs) for _ in range(3)))) == {"there"}
+    assert time.monotonic() - began < 5
+    assert not stub.near
+    assert await where(runs) == "there"
+    stub.gate.set()
