@@ -116,7 +116,14 @@ def test_ports_are_those_that_the_server_listens_on() -> None:
     assert f"EXPOSE {port}\n" in DOCKERFILE
     assert f"127.0.0.1:{port}" in DOCKERFILE.partition("HEALTHCHECK")[2]
     (container,) = (c for _, c in containers() if c["name"] == "cuvee")
-    assert container["ports"] == [{"name": "grpc", "containerPort": port}]
+    (metrics,) = (one["value"] for one in container["env"] if one["name"] == "CUVEE_METRICS")
+    watched = int(metrics.rpartition(":")[2])
+    assert SERVICES["cuvee"]["environment"]["CUVEE_METRICS"] == metrics
+    assert f"cuvee:{watched}" in (DEPLOY / "watch" / "prometheus.yml").read_text()
+    assert container["ports"] == [
+        {"name": "grpc", "containerPort": port},
+        {"name": "metrics", "containerPort": watched},
+    ]
     assert {container[p]["grpc"]["port"] for p in ("startupProbe", "readinessProbe", "livenessProbe")} == {port}
 
 

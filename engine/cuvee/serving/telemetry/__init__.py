@@ -1,1 +1,1 @@
-"""How it is: figures for Prometheus, traces for OpenTelemetry, and a log whose volume no caller decides."""
+"""How is it? Figures for Prometheus, whose call a line is about, and a log whose volume no caller decides."""

@@ -22,7 +22,7 @@ from cuvee.ranking.ask import Report, Status
 from cuvee.ranking.pipeline import Answer
 from cuvee.ranking.plan import Plan
 from cuvee.serving.telemetry.drift import Drift
-from cuvee.serving.telemetry.figures import Figures, Readings
+from cuvee.serving.telemetry.figures import Counter, Figures, Histogram, Readings
 
 __all__ = ["Shown"]
 
@@ -53,6 +53,7 @@ class Shown:
         self._lock = threading.Lock()
         self._waiting: deque[_Run] = deque()
         self._drift = Drift()
+        self._sources_kept: dict[str, tuple[Counter, Histogram]] = {}
         self._lists = figures.counter("cuvee_lists_total", product)
         self._degraded = figures.counter("cuvee_lists_degraded_total", product)
         self._rows = figures.histogram("cuvee_batch_rows", product)
@@ -129,8 +130,14 @@ class Shown:
         for at, report in enumerate(run.answer.reports):
             if report.status is Status.NOT_SERVING:
                 continue
-            figures.counter("cuvee_source_runs_total", product, report.source).add()
-            figures.histogram("cuvee_source_duration_seconds", product, report.source).add(report.latency)
+            kept = self._sources_kept.get(report.source)
+            if kept is None:
+                kept = self._sources_kept[report.source] = (
+                    figures.counter("cuvee_source_runs_total", product, report.source),
+                    figures.histogram("cuvee_source_duration_seconds", product, report.source),
+                )
+            kept[0].value += 1
+            kept[1].add(report.latency)
             if report.status is Status.DEGRADED:
                 figures.counter("cuvee_source_degraded_total", product, report.source, _why(report)).add()
                 failed.append(at)
@@ -156,8 +163,9 @@ class Shown:
         for s, source in enumerate(plan.sources):
             for place, count in zip(("blend", "explored"), (counts[0][s], counts[1][s]), strict=True):
                 self._add(count, "cuvee_items_shown_total", source.name, place)
-            self._add(opinions[s], "cuvee_opinions_total", source.name)
-            self._add(missing[s], "cuvee_opinions_missing_total", source.name)
+            if opinions[s]:  # both, so that a share of 0 is seen as 0
+                self._figures.counter("cuvee_opinions_total", self._product, source.name).add(opinions[s])
+                self._figures.counter("cuvee_opinions_missing_total", self._product, source.name).add(missing[s])
 
     def _filled(self, plan: Plan, answer: Answer) -> None:
         """What the fallback chain filled in."""
