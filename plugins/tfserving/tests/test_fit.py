@@ -39,11 +39,16 @@ def trained(tmp_path):
     return out
 
 
-def test_trains_publishes_and_is_served_at_once(tmp_path, free_port):
+@pytest.mark.parametrize("relative", [False, True])
+def test_trains_publishes_and_is_served_at_once(tmp_path, free_port, relative):
     """Nothing runs but what fit starts: the trainer, and an embedded server for the fitted model."""
     toy, steps = two_tribes(), []
     config = TfServingConfig(
-        address=f"127.0.0.1:{free_port()}", model_root=tmp_path, training=SMALL, publish_wait=120, deadline=10
+        address=f"127.0.0.1:{free_port()}",
+        model_root=tmp_path,
+        training=SMALL.model_copy(update={"relative": relative}),
+        publish_wait=120,
+        deadline=10,
     )
     fitted = TfServing.fit(toy.data, config, told(steps))
     try:

@@ -47,6 +47,8 @@ from cuvee_tfserving.versions import Versions
 __all__ = ["TfServing"]
 
 T = TypeVar("T")
+Inputs = dict[str, Ints | Floats]
+"""A signature's inputs by their names."""
 
 MOST_SCORED = 20_000
 """Up to this many items a model without vectors scores all to propose some; beyond, it only scores."""
@@ -202,7 +204,7 @@ class TfServing(Recommender[TfServingConfig]):
         if said is not None:
             return said
         model = await self._model()
-        history, rows = sequences(queries.histories, model.n_items, self._config.length)
+        history, rows = self._read(queries, model)
         if not len(rows):
             return _Said(rows, None, None, model)
         if model.vectors is None:
@@ -212,7 +214,7 @@ class TfServing(Recommender[TfServingConfig]):
             scores = await self._scored(history, every)
             said = _Said(rows, None, scores, self._versions.current)
         else:
-            predicted = await self._predict(self._config.user_signature, {"history": history})
+            predicted = await self._predict(self._config.user_signature, history)
             model = await self._versions.of(predicted.version)
             if model.vectors is None:
                 raise invalid("the model has no item vectors any more")
@@ -230,29 +232,38 @@ class TfServing(Recommender[TfServingConfig]):
         if not self._in_doubt:
             return self._versions.current
         one = np.ones((1, 1), np.int32)
-        history = np.pad(one, ((0, 0), (self._config.length - 1, 0)))
+        padded = np.pad(one, ((0, 0), (self._config.length - 1, 0)))
+        history = self._inputs(padded, np.zeros(padded.shape, np.float32))
         if self._fitted.vectors is None:
-            predicted = await self._predict(self._config.score_signature, {"history": history, "items": one})
+            predicted = await self._predict(self._config.score_signature, {**history, "items": one})
         else:
-            predicted = await self._predict(self._config.user_signature, {"history": history})
+            predicted = await self._predict(self._config.user_signature, history)
         model = await self._versions.of(predicted.version)
         self._in_doubt = False
         return model
 
     async def _score(self, queries: Queries, said: _Said, wanted: Ints) -> Floats:
-        history, _ = sequences(queries.histories, said.model.n_items, self._config.length)
+        history, _ = self._read(queries, said.model)
         return await self._scored(history, wanted)
 
-    async def _scored(self, history: Ints, items: Ints) -> Floats:
+    def _read(self, queries: Queries, model: Artefact) -> tuple[Inputs, Offsets]:
+        """The histories as the model's inputs, and the rows that have any, int64[b]."""
+        history, ages, rows = sequences(queries.histories, model.n_items, self._config.length)
+        return self._inputs(history, ages), rows
+
+    def _inputs(self, history: Ints, ages: Floats) -> Inputs:
+        return {"history": history, "ages": ages} if self._config.training.relative else {"history": history}
+
+    async def _scored(self, history: Inputs, items: Ints) -> Floats:
         """float32[b, M] by the scoring signature; NaN where the model does not know an item."""
         known = (items >= 0) & (items < self._versions.current.n_items)
-        inputs = {"history": history, "items": np.where(known, items + 1, 0).astype(np.int32)}
+        inputs = {**history, "items": np.where(known, items + 1, 0).astype(np.int32)}
         predicted = await self._predict(self._config.score_signature, inputs)
         await self._versions.of(predicted.version)
         scores = predicted.floats("scores", items.shape, where=known)
         return np.where(known, scores, np.float32(np.nan))
 
-    async def _predict(self, signature: str, inputs: dict[str, Ints]) -> Predicted:
+    async def _predict(self, signature: str, inputs: Inputs) -> Predicted:
         rows = len(next(iter(inputs.values())))
         try:
             predicted = await self._client.predict(self._asked, signature, inputs, max(1.0, rows / ROWS))

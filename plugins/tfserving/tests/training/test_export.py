@@ -1,6 +1,7 @@
 """What is written: SavedModels that answer as the networks do, and the files beside them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,37 +14,49 @@ from cuvee.testing.toys import chain, two_tribes
 from cuvee_tfserving.training import export, fit
 from cuvee_tfserving.training.__main__ import main
 from cuvee_tfserving.training.architectures import build
-from cuvee_tfserving.training.config import Architecture, TrainingConfig
+from cuvee_tfserving.training.config import TrainingConfig
 from cuvee_tfserving.training.features import ItemFeatures
-from cuvee_tfserving.training.sequences import token_rows
+from cuvee_tfserving.training.sequences import age_rows, token_rows
 from tensorflow_serving.apis import prediction_log_pb2
 
 SMALL: dict[str, Any] = {"layers": 1, "dimensions": 8, "max_history": 6, "batch_size": 32, "epochs": 1}
 
 
+TIMED: dict[str, Any] = {"architecture": "transformer", "relative": True, "gated": True, "attention": "pointwise"}
+
+
 class Written:
     """A network, and what the export made of it."""
 
-    def __init__(self, architecture: Architecture, out: Path) -> None:
-        self.config = TrainingConfig.model_validate(SMALL | {"architecture": architecture})
+    def __init__(self, settings: dict[str, Any], out: Path) -> None:
+        self.config = TrainingConfig.model_validate(SMALL | settings)
         self.data = two_tribes().data
         self.trained = fit.train(self.data, self.config, out / "checkpoint", lambda line: None)
         self.network = self.trained.network
         self.history = token_rows(self.data.events, 6)
         self.items = np.random.default_rng(0).integers(1, 121, (len(self.history), 5)).astype(np.int32)
-        self.wanted = np.asarray(self.network.scores(tf.constant(self.history), tf.constant(self.items)))
+        history: Any = tf.constant(self.history)
+        if self.network.timed:
+            history = history, tf.constant(self.ages(len(self.history)))
+        self.wanted = np.asarray(self.network.scores(history, tf.constant(self.items)))
         self.meta = export.export(self.trained, self.config, out)
         self.out = out
         self.loaded = tf.saved_model.load(str(out / "saved_model"))
 
+    def ages(self, rows: int) -> Any:
+        return (age_rows(self.data.events, 6) * 1000)[:rows]
+
     def ask(self, signature: str, **inputs: Any) -> dict[str, Any]:
+        if self.network.timed and "history" in inputs:
+            inputs["ages"] = self.ages(len(inputs["history"]))
         answer = self.loaded.signatures[signature](**{name: tf.constant(given) for name, given in inputs.items()})
         return {name: value.numpy() for name, value in answer.items()}
 
 
-@pytest.fixture(scope="module", params=["transformer", "neumf", "autoencoder", "convolution"])
+@pytest.fixture(scope="module", params=["transformer", "timed", "neumf", "autoencoder", "convolution"])
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Written:
-    return Written(request.param, tmp_path_factory.mktemp(request.param))
+    settings = TIMED if request.param == "timed" else {"architecture": request.param}
+    return Written(settings, tmp_path_factory.mktemp(request.param))
 
 
 def test_the_signatures_score_as_the_network_does(written: Written) -> None:
@@ -139,9 +152,13 @@ def test_data_that_cannot_be_learnt_from_is_refused(tmp_path: Path, capsys: pyte
     assert "no next item" in capsys.readouterr().err
 
 
-def test_the_newest_place_alone_has_the_state_that_the_whole_sequence_gives() -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"gated": True}, {"relative": True}, TIMED, TIMED | {"attention": "softmax"}, {"attention": "pointwise"}],
+)
+def test_the_newest_place_alone_has_the_state_that_the_whole_sequence_gives(settings: dict[str, Any]) -> None:
     """For every length of history, alone and beside longer ones."""
-    config = TrainingConfig.model_validate(SMALL | {"architecture": "transformer", "layers": 3, "max_history": 9})
+    config = TrainingConfig.model_validate(SMALL | {"layers": 3, "max_history": 9} | settings)
     data = two_tribes().data
     features = ItemFeatures.learn(data.catalog.items, 8, 50).matrix(data.catalog.items)
     network = build(config, features, data.events)
@@ -152,10 +169,34 @@ def test_the_newest_place_alone_has_the_state_that_the_whole_sequence_gives() ->
     for row in range(10):
         history[row, : 9 - row] = 0
     tokens = tf.constant(history)
-    whole = np.array(network.encode(tokens, tf.gather(network.table(), tokens)))[:, -1]
+    ages = np.sort(rng.exponential(1e5, history.shape), axis=1)[:, ::-1].astype(np.float32)
+    times = tf.constant(ages) if network.timed else None
+    whole = np.array(network.encode(tokens, tf.gather(network.table(), tokens), times))[:, -1]
     whole[0] = 0  # an empty history
     assert np.abs(whole[1:]).max() > 0.5
-    served = tf.function(network.user_vectors, input_signature=[tf.TensorSpec((None, 9), tf.int32)])
-    np.testing.assert_allclose(served(tokens), whole, atol=1e-5)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 9), tf.int32), tf.TensorSpec((None, 9), tf.float32)])
+    def served(tokens: Any, ages: Any) -> Any:
+        return network.user_vectors((tokens, ages) if network.timed else tokens)
+
+    np.testing.assert_allclose(served(tokens, ages), whole, atol=1e-5)
     for row in range(10):
-        np.testing.assert_allclose(served(tokens[row : row + 1])[0], whole[row], atol=1e-5)
+        np.testing.assert_allclose(served(tokens[row : row + 1], ages[row : row + 1])[0], whole[row], atol=1e-5)
+    later = np.array(served(tokens, ages * 50))
+    assert (np.abs(later - whole).max() > 1e-3) == network.timed, "when something happened matters to a timed network"
+
+
+def test_what_was_trained_on_jax_is_exported_by_tensorflow(tmp_path: Path) -> None:
+    """As on a machine with a GPU, though here JAX has the processor alone."""
+    two_tribes().data.save(tmp_path / "data")
+    (tmp_path / "config.json").write_text(json.dumps(SMALL | TIMED | {"epochs": 2}))
+    command = [sys.executable, "-m", "cuvee_tfserving.training", "--progress-json", "--backend", "jax"]
+    command += ["--data", str(tmp_path / "data"), "--config", str(tmp_path / "config.json"), "--out", str(tmp_path)]
+    quick = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # of the compiler; the model is tiny
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **quick})
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["backend"] for line in said if line["event"] == "device"] == ["jax", "tensorflow"]
+    assert [line["epoch"] for line in said if line["event"] == "epoch"] == [1, 2], "nothing is trained twice"
+    assert next(line["epoch"] for line in said if line["event"] == "resumed") == 2
+    assert (tmp_path / "saved_model" / "saved_model.pb").exists()
+    assert np.isfinite(np.load(tmp_path / "item_vectors.npy")).all()

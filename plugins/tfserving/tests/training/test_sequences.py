@@ -69,8 +69,11 @@ ROWS = [(100 * u + np.arange(n)).tolist() for u, n in enumerate([0, 1, 2, 9, 10,
 
 def learnt(length: int, seed: int, epoch: int, look_ahead: float = 0.0) -> Iterator[tuple[list[int], int]]:
     """Every context with what it is to name."""
-    for inputs, labels in lessons(Histories.build(ROWS), length, 4, seed, epoch, look_ahead):
-        assert inputs.shape == labels.shape == (4, length)
+    for inputs, ages, labels in lessons(Histories.build(ROWS), length, 4, seed, epoch, look_ahead):
+        assert inputs.shape == ages.shape == labels.shape == (4, length)
+        # events are a second apart, and ages are counted from the newest, which is the last label
+        column = np.arange(length, 0, -1)
+        np.testing.assert_array_equal(ages, np.where(inputs > 0, column, 0))
         assert inputs.dtype == labels.dtype == np.int32
         for row, column in np.argwhere(labels):
             context = inputs[row, : column + 1]
@@ -105,7 +108,7 @@ def test_the_first_places_look_further_ahead_and_no_other() -> None:
 def test_always_looking_ahead_the_next_ten_are_alike() -> None:
     events, ahead = Histories.build([list(range(19))]), Counter[int]()
     for epoch in range(1000):
-        for _, labels in lessons(events, 20, 1, 3, epoch, look_ahead=1.0):
+        for _, _, labels in lessons(events, 20, 1, 3, epoch, look_ahead=1.0):
             ahead[int(labels[0, -18 + 4]) - 5] += 1  # after the fifth of 18
     assert set(ahead) == set(range(1, 11))
     assert max(ahead.values()) < 2 * min(ahead.values()), "100 times each, about"
@@ -135,7 +138,7 @@ def test_cooccurrence_of_next_to_nothing_is_zeros() -> None:
 def test_ranks_leave_the_history_out_and_break_ties_by_position() -> None:
     scores = np.asarray([[9.0, 5, 5, 1], [0, 0, 0, 0], [1, 2, 3, 4]], np.float32)
     histories = Histories.build([[0], [], [3]])
-    ranks = rank_answers(lambda tokens: scores, histories, np.asarray([2, 3, 0], np.int32), 2, batch=3)
+    ranks = rank_answers(lambda tokens, ages: scores, histories, np.asarray([2, 3, 0], np.int32), 2, batch=3)
     np.testing.assert_array_equal(ranks, [1, 3, 2])
     assert hit_rate(ranks, 2) == pytest.approx(1 / 3)
     assert ndcg(ranks, 3) == pytest.approx((1 / np.log2(3) + 1 / 2) / 3)

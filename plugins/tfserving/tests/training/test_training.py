@@ -35,7 +35,10 @@ def trained(toy: Toy, folder: Path, settings: TrainingConfig, report: Callable[.
 
 def all_scores(network: Any, tokens: np.ndarray) -> np.ndarray:
     items = np.tile(np.arange(1, network.n_items + 1, dtype=np.int32), (len(tokens), 1))
-    return np.asarray(network.scores(keras.ops.convert_to_tensor(tokens), keras.ops.convert_to_tensor(items)))
+    history = keras.ops.convert_to_tensor(tokens)
+    if network.timed:  # the toys' events are a second apart
+        history = history, keras.ops.convert_to_tensor(np.arange(LENGTH, dtype=np.float32)[::-1] * (tokens > 0))
+    return np.asarray(network.scores(history, keras.ops.convert_to_tensor(items)))
 
 
 def asked(toy: Toy, network: Any) -> float:
@@ -51,6 +54,8 @@ def asked(toy: Toy, network: Any) -> float:
     [
         ("transformer", chain, {}, 0.95),
         ("transformer", chain, {"negatives": 32}, 0.9),
+        ("transformer", chain, {"gated": True, "relative": True, "annealed": True}, 0.95),
+        ("transformer", chain, {"gated": True, "relative": True, "attention": "pointwise"}, 0.95),
         ("neumf", chain, {"epochs": 60}, 0.9),
         ("convolution", chain, {"epochs": 60}, 0.9),
         ("autoencoder", two_tribes, {}, 0.7),

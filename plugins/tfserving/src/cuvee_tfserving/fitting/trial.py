@@ -136,10 +136,11 @@ def check_signatures(address: str, config: TfServingConfig, fitted: Artefact) ->
             ) from problem
     found = SignatureDefMap()
     response.metadata["signature_def"].Unpack(found)
+    history = {"history", "ages"} if config.training.relative else {"history"}
     if fitted.vectors is None:
-        wanted = {"score_signature": (config.score_signature, {"history", "items"}, "scores")}
+        wanted = {"score_signature": (config.score_signature, {*history, "items"}, "scores")}
     else:
-        wanted = {"user_signature": (config.user_signature, {"history"}, "vector")}
+        wanted = {"user_signature": (config.user_signature, history, "vector")}
     if fitted.features is not None:
         wanted["item_signature"] = (config.item_signature, {"features"}, "vector")
     for setting, (name, inputs, output) in wanted.items():
@@ -147,7 +148,8 @@ def check_signatures(address: str, config: TfServingConfig, fitted: Artefact) ->
         if definition is None or set(definition.inputs) != inputs or output not in definition.outputs:
             raise RuntimeError(
                 f"version {fitted.version} of {config.model!r} has no signature {name!r} from {sorted(inputs)} "
-                f"to {output!r}; it has: {_described(found)}. Set {setting}, or export the model with it"
+                f"to {output!r}; it has: {_described(found)}. Set {setting}, or export the model with it "
+                "(training.relative says whether ages are sent)"
             )
         if "history" in inputs:
             _check_length(definition.inputs["history"], config)

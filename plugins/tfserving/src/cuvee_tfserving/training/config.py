@@ -27,6 +27,12 @@ class TrainingConfig(BaseModel):
     """Attention heads; they divide ``dimensions``."""
     feedforward: Annotated[int, Field(ge=1, le=8)] = 2
     """Width of a block's feed-forward network, in multiples of ``dimensions``."""
+    attention: Literal["softmax", "pointwise"] = "softmax"
+    """How a transformer's block weighs earlier events: by a softmax over them, or each by itself (HSTU)."""
+    gated: bool = False
+    """Whether a transformer's block has gates (LiGR, SwiGLU)."""
+    relative: bool = False
+    """Whether a transformer's attention knows how far apart events are, in places and in time."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     id_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of items whose id embedding is dropped in a step, so that the item tower learns to work alone
@@ -53,6 +59,8 @@ class TrainingConfig(BaseModel):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.002
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     """Steps in which the learning rate rises from 0."""
+    annealed: bool = False
+    """Whether the rate falls along a cosine until the run ends, by ``epochs`` or by ``time_limit``."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.998
     """Decay of the running mean of weights that is validated and exported; 0 uses the last weights."""

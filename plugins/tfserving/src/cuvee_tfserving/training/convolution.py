@@ -52,7 +52,7 @@ class Convolution(Network):
         config = self.config
         rng = np.random.default_rng((config.seed, epoch, 1))
         shape = (config.batch_size, config.max_history, config.negatives or 4)
-        for inputs, labels in lessons(
+        for inputs, _, labels in lessons(
             events, config.max_history, config.batch_size, config.seed, epoch, config.look_ahead
         ):
             yield inputs, labels, draw_negatives(rng, self.choices, shape)

@@ -9,8 +9,9 @@ signature             inputs                                   outputs
 ``item_vector``       ``features`` float32[M, F]               ``vector`` float32[M, d]
 ====================  =======================================  =================================
 
-Items are positions + 1. A history is padded with 0 at the *left*, oldest first, L is always
-``max_history``; ``items`` may be padded with 0 anywhere, and scores there have no meaning. A number
+Items are positions + 1. A history is padded with 0 at the *left*, oldest first, L is always ``max_history``;
+``items`` may be padded with 0 anywhere, and scores there have no meaning. Networks with ``relative`` have one
+more input beside ``history``: ``ages`` float32[B, L], how many seconds before the newest each event was. A number
 above ``n_items`` is an error of the whole batch. ``user_vector`` exists where a score is the product
 of the user's vector and row ``position`` of ``item_vectors.npy`` (an item's bias is one more
 dimension of both); ``item_vector`` where features alone give an item its vector: those that
@@ -34,7 +35,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from cuvee_tfserving.training.config import TrainingConfig
 from cuvee_tfserving.training.fit import Trained
 from cuvee_tfserving.training.network import Network
-from cuvee_tfserving.training.sequences import token_rows
+from cuvee_tfserving.training.sequences import age_rows, token_rows
 
 __all__ = ["export"]
 
@@ -91,24 +92,26 @@ def export(trained: Trained, config: TrainingConfig, out: Path) -> dict[str, Any
 def _endpoints(network: Network, length: int, width: int) -> dict[str, tuple[Any, list[Any]]]:
     """Name -> function and the specification of its inputs."""
     history = tf.TensorSpec((None, length), tf.int32, "history")
+    ages = [tf.TensorSpec((None, length), tf.float32, "ages")] if network.timed else []
     items = tf.TensorSpec((None, None), tf.int32, "items")
     features = tf.TensorSpec((None, width), tf.float32, "features")
 
-    def score(history: Any, items: Any) -> dict[str, Any]:
-        return {"scores": network.scores(history, items)}
+    def score(*inputs: Any) -> dict[str, Any]:
+        *history, items = inputs
+        return {"scores": network.scores(history if network.timed else history[0], items)}
 
-    def user_vector(history: Any) -> dict[str, Any]:
-        return {"vector": network.user_vectors(history)}
+    def user_vector(*history: Any) -> dict[str, Any]:
+        return {"vector": network.user_vectors(history if network.timed else history[0])}
 
     def item_vector(features: Any) -> dict[str, Any]:
         return {"vector": network.tower_vectors(features)}
 
     found: dict[str, tuple[Any, list[Any]]] = {
-        "serving_default": (score, [history, items]),
-        "score": (score, [history, items]),
+        "serving_default": (score, [history, *ages, items]),
+        "score": (score, [history, *ages, items]),
     }
     if network.factorises:
-        found["user_vector"] = (user_vector, [history])
+        found["user_vector"] = (user_vector, [history, *ages])
     if network.has_tower:
         found["item_vector"] = (item_vector, [features])
     return found
@@ -120,16 +123,19 @@ def _questions(
     """A signature and its inputs, for each signature and the batch sizes that warm a server up."""
     events = trained.held.train
     first = np.flatnonzero(events.lengths)[: max(_WARM_ROWS)]
-    rows = token_rows(events.select(first), length)
+    rows, ages = token_rows(events.select(first), length), age_rows(events.select(first), length)
     items = np.arange(1, min(_WARM_ITEMS, trained.network.n_items) + 1, dtype=np.int32)
     for n in _WARM_ROWS:
         history = np.resize(rows, (n, length)).astype(np.int32)
+        asked: dict[str, Ints | Floats] = {"history": history}
+        if trained.network.timed:
+            asked["ages"] = np.resize(ages, (n, length)).astype(np.float32)
         inputs: dict[str, Mapping[str, Ints | Floats]] = {
-            "user_vector": {"history": history},
+            "user_vector": asked,
             "item_vector": {"features": np.zeros((n, width), np.float32)},
         }
         for name in names:
-            yield name, inputs.get(name, {"history": history, "items": np.tile(items, (n, 1))})
+            yield name, inputs.get(name, {**asked, "items": np.tile(items, (n, 1))})
 
 
 def _write_warmup(saved: Path, questions: Iterator[tuple[str, Mapping[str, Ints | Floats]]]) -> None:

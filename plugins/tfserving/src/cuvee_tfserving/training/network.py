@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 from cuvee import Histories
-from cuvee.recommender import Ints
+from cuvee.recommender import Floats, Ints
 from keras import ops
 
 from cuvee_tfserving.training.config import TrainingConfig
@@ -28,6 +28,9 @@ class Network(keras.Model):  # type: ignore[misc]  # keras ships no types
     has_tower: ClassVar[bool] = False
     """Whether features alone give an item vector."""
 
+    timed: bool = False
+    """Whether a history is a pair: tokens, and how many seconds before the newest each event was, float32[B, L]."""
+
     def __init__(self, config: TrainingConfig, n_items: int) -> None:
         super().__init__(name=config.architecture)
         self.config = config
@@ -36,8 +39,8 @@ class Network(keras.Model):  # type: ignore[misc]  # keras ships no types
         self.built = True
 
     @abstractmethod
-    def batches(self, events: Histories, epoch: int) -> Iterator[tuple[Ints, ...]]:
-        """The int32 arrays of each step, as :meth:`cost` takes them; equal shapes throughout."""
+    def batches(self, events: Histories, epoch: int) -> Iterator[tuple[Ints | Floats, ...]]:
+        """The arrays of each step, as :meth:`cost` takes them; equal shapes throughout."""
 
     @abstractmethod
     def steps(self, events: Histories) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from cuvee import Dataset, Histories
-from cuvee.recommender import Bools, Ints, Offsets
+from cuvee.recommender import Bools, Floats, Ints, Offsets
 
 __all__ = ["Held", "count_windows", "hold_out", "lead", "lessons", "liked", "token_rows", "windows"]
 
@@ -53,19 +53,34 @@ def _less_last(events: Histories, held: Bools) -> Histories:
     return Histories(offsets, events.items[kept], events.weights[kept], events.times[kept])
 
 
+def _known(events: Histories, n_items: int) -> Histories:
+    kept = events.items < n_items
+    counts = np.bincount(events.rows[kept], minlength=len(events))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return Histories(offsets, events.items[kept], events.weights[kept], events.times[kept])
+
+
 def token_rows(events: Histories, length: int, n_items: int | None = None) -> Ints:
     """int32[B, length]: each row's newest tokens, 0 at the left; items at or above ``n_items`` left out."""
     if n_items is not None:
-        kept = events.items < n_items
-        counts = np.bincount(events.rows[kept], minlength=len(events))
-        events = Histories(
-            np.concatenate([[0], np.cumsum(counts)]), events.items[kept], events.weights[kept], events.times[kept]
-        )
+        events = _known(events, n_items)
     tokens = np.zeros((len(events), length), np.int32)
     ages = events.ages
     near = ages < length
     tokens[events.rows[near], length - 1 - ages[near]] = events.items[near] + 1
     return tokens
+
+
+def age_rows(events: Histories, length: int, n_items: int | None = None) -> Floats:
+    """float32[B, length]: how many seconds before the row's newest event each of :func:`token_rows` was."""
+    if n_items is not None:
+        events = _known(events, n_items)
+    times = np.zeros((len(events), length), np.float32)
+    ages = events.ages
+    near = ages < length
+    newest = events.times[np.maximum(events.offsets[1:] - 1, 0)][events.rows[near]]
+    times[events.rows[near], length - 1 - ages[near]] = newest - events.times[near]
+    return times
 
 
 def count_windows(events: Histories, length: int, lead: int = 0) -> int:
@@ -80,14 +95,16 @@ def windows(events: Histories, length: int, batch_size: int, seed: int, epoch: i
     places that differ from epoch to epoch. Neighbouring windows share one event, so that each transition
     is learnt. The last batch is filled with empty rows, so that all have one shape.
     """
-    for window, _ in _windows(events, length, 0, batch_size, seed, epoch):
+    for window, _, _ in _windows(events, length, 0, batch_size, seed, epoch):
         yield window
 
 
 def lessons(
     events: Histories, length: int, batch_size: int, seed: int, epoch: int, look_ahead: float = 0.0
-) -> Iterator[tuple[Ints, Ints]]:
-    """Inputs and labels, int32[batch_size, length] each: what comes after each event, 0 where it is not learnt here.
+) -> Iterator[tuple[Ints, Floats, Ints]]:
+    """Inputs, ages and labels, [batch_size, length] each: what comes after each event, 0 where it is not learnt here.
+
+    Inputs and labels are int32; ages, float32, are seconds before the newest event of the window.
 
     Windows as in :func:`windows`, of ``length`` inputs, with two differences. A window that begins in the
     middle of a history has no labels in its first :func:`lead` places, where the model would mistake the
@@ -101,12 +118,12 @@ def lessons(
     """
     apart = lead(length)
     rng = np.random.default_rng((seed, epoch, 2))
-    for window, middle in _windows(events, length + 1, apart, batch_size, seed, epoch):
+    for window, ages, middle in _windows(events, length + 1, apart, batch_size, seed, epoch):
         inputs, labels = window[:, :-1], window[:, 1:] * (window[:, :-1] > 0)
         labels[middle, :apart] = 0
         if look_ahead:
             _look_ahead(window, labels, np.flatnonzero(~middle).astype(np.int64), look_ahead, rng)
-        yield inputs, labels
+        yield inputs, ages[:, :-1], labels
 
 
 def _look_ahead(window: Ints, labels: Ints, rows: Offsets, share: float, rng: np.random.Generator) -> None:
@@ -129,8 +146,8 @@ def _counts(lengths: Offsets, length: int, stride: int) -> Offsets:
 
 def _windows(
     events: Histories, length: int, lead: int, batch_size: int, seed: int, epoch: int
-) -> Iterator[tuple[Ints, Bools]]:
-    """Windows whose first ``lead`` transitions are in the neighbour, too; and which of them begin in mid-history."""
+) -> Iterator[tuple[Ints, Floats, Bools]]:
+    """Windows whose first ``lead`` transitions are in the neighbour, too; their ages; which begin in mid-history."""
     rng = np.random.default_rng((seed, epoch))
     stride = length - 1 - lead
     lengths = events.lengths
@@ -152,6 +169,9 @@ def _windows(
         tokens = np.zeros((batch_size, length), np.int32)
         inside = at >= starts[picked, None]
         tokens[: len(picked)][inside] = events.items[at[inside]] + 1
+        ages = np.zeros((batch_size, length), np.float32)
+        newest = events.times[ends[picked] - 1]
+        ages[: len(picked)][inside] = (newest[:, None] - events.times[np.where(inside, at, 0)])[inside]
         middle = np.zeros(batch_size, np.bool_)
         middle[: len(picked)] = starts[picked] > begins[picked]
-        yield tokens, middle
+        yield tokens, ages, middle

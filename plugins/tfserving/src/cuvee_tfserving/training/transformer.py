@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 import numpy as np
@@ -22,64 +21,15 @@ from cuvee import Histories
 from cuvee.recommender import Floats, Ints
 from keras import ops
 
+from cuvee_tfserving.training.blocks import Block, decays
 from cuvee_tfserving.training.config import TrainingConfig
 from cuvee_tfserving.training.network import Network, Tensor, draw_negatives
 from cuvee_tfserving.training.sequences import count_windows, lead, lessons
 
 __all__ = ["Transformer"]
 
-
-class Block(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
-    """Self-attention and a feed-forward network, each normalised before and added after."""
-
-    def __init__(self, config: TrainingConfig, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        d = config.dimensions
-        self.heads, self.size = config.heads, d // config.heads
-        self.before = keras.layers.LayerNormalization(epsilon=1e-6)
-        self.projection = keras.layers.Dense(3 * d, use_bias=False)
-        self.out = keras.layers.Dense(d)
-        self.between = keras.layers.LayerNormalization(epsilon=1e-6)
-        self.wide = keras.layers.Dense(config.feedforward * d, activation="relu")
-        self.narrow = keras.layers.Dense(d)
-        self.drop = keras.layers.Dropout(config.dropout)
-
-    def build(self, shape: tuple[int | None, ...]) -> None:
-        """Make the weights of all parts; ``shape`` is that of the input."""
-        d = self.heads * self.size
-        for layer, width in (
-            (self.before, d),
-            (self.projection, d),
-            (self.out, d),
-            (self.between, d),
-            (self.wide, d),
-            (self.narrow, self.wide.units),
-        ):
-            layer.build((None, None, width))
-        self.built = True
-
-    def call(self, x: Tensor, bias: Tensor, training: bool = False, newest: bool = False) -> Tensor:
-        """float32[B, L, d] and what is added to attention, float32[B, 1, L, L], to float32[B, L, d].
-
-        With ``newest`` only for the last place, float32[B, 1, d]: the others are read, and not computed.
-        """
-        d, before = self.heads * self.size, self.before(x)
-        if newest:
-            kernel = self.projection.kernel  # query, key and value lie side by side
-            (query,) = self._split(ops.matmul(before[:, -1:], kernel[:, :d]), 1)
-            key, value = self._split(ops.matmul(before, kernel[:, d:]), 2)
-            x, bias = x[:, -1:], bias[:, :, -1:]
-        else:
-            query, key, value = self._split(self.projection(before), 3)
-        weights = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / math.sqrt(self.size) + bias)
-        seen = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
-        x = x + self.drop(self.out(ops.reshape(seen, (-1, ops.shape(x)[1], d))), training=training)
-        return x + self.drop(self.narrow(self.wide(self.between(x))), training=training)
-
-    def _split(self, mixed: Tensor, parts: int) -> list[Tensor]:
-        """float32[B, L, parts * d] to as many float32[B, heads, L, size]."""
-        apart = ops.reshape(mixed, (-1, ops.shape(mixed)[1], parts, self.heads, self.size))
-        return [ops.transpose(apart[:, :, n], (0, 2, 1, 3)) for n in range(parts)]
+SHAPES = 8
+"""The places with labels of a batch are filled up to one of so many lengths: each is compiled once."""
 
 
 class Transformer(Network):
@@ -112,6 +62,7 @@ class Transformer(Network):
         self.tower_out = keras.layers.Dense(d, kernel_initializer="zeros")
         self.tower_in.build((None, features.shape[1]))
         self.tower_out.build((None, 2 * d))
+        self.timed = config.relative
         self.drop = keras.layers.Dropout(config.dropout)
         self.blocks = [Block(config, name=f"block_{n}") for n in range(config.layers)]
         for block in self.blocks:
@@ -121,12 +72,20 @@ class Transformer(Network):
         self.last.build((None, None, d))
         self.future = ops.convert_to_tensor(np.triu(np.full((1, 1, length, length), -1e9, np.float32), 1))
 
-    def batches(self, events: Histories, epoch: int) -> Iterator[tuple[Ints, ...]]:
+    def batches(self, events: Histories, epoch: int) -> Iterator[tuple[Ints | Floats, ...]]:
         """Histories, what comes next at each place, and the negatives of the batch where they are sampled."""
         config = self.config
         rng = np.random.default_rng((config.seed, epoch, 1))
-        for lesson in lessons(events, config.max_history, config.batch_size, config.seed, epoch, config.look_ahead):
-            yield (*lesson, draw_negatives(rng, self.choices, (config.negatives,))) if config.negatives else lesson
+        step = max(config.batch_size * config.max_history // SHAPES, 1)
+        for inputs, ages, labels in lessons(
+            events, config.max_history, config.batch_size, config.seed, epoch, config.look_ahead
+        ):
+            # only places with a label are scored: in a batch of short histories most have none
+            counted = np.flatnonzero(labels).astype(np.int32)
+            room = -len(counted) % step
+            places, targets = np.pad(counted, (0, room)), np.pad(labels.reshape(-1)[counted], (0, room))
+            drawn = (draw_negatives(rng, self.choices, (config.negatives,)),) if config.negatives else ()
+            yield (inputs, ages, places, targets, *drawn) if self.timed else (inputs, places, targets, *drawn)
 
     def steps(self, events: Histories) -> int:
         """The number of batches that the windows of an epoch fill."""
@@ -147,10 +106,13 @@ class Transformer(Network):
         ids = self.embedding * (self.trained if known is None else known)[:, None]
         return ids + self.tower_vectors(self.features)
 
-    def encode(self, tokens: Tensor, x: Tensor, training: bool = False, newest: bool = False) -> Tensor:
-        """Tokens int32[B, L] with their vectors float32[B, L, d] -> a state after each, float32[B, L, d].
+    def encode(
+        self, tokens: Tensor, x: Tensor, ages: Tensor | None = None, training: bool = False, newest: bool = False
+    ) -> Tensor:
+        """A state after each event, float32[B, L, d]; with ``newest`` after the last alone, float32[B, 1, d].
 
-        With ``newest`` the state after the last alone, float32[B, 1, d].
+        Of tokens int32[B, L], their vectors, float32[B, L, d], and how many seconds before the newest each event was,
+        float32[B, L].
         """
         there = ops.cast(tokens > 0, "float32")
         length = ops.shape(tokens)[1]
@@ -160,18 +122,22 @@ class Transformer(Network):
         places = ops.cast(ops.maximum(ops.cumsum(there, axis=1) - 1, 0), "int32")
         x = (x + ops.take(self.places, places, axis=0)) * math.sqrt(self.config.dimensions)
         x = self.drop(x * there[..., None], training=training)
+        near = None if ages is None else decays(ages)
         for block in self.blocks[:-1]:
-            x = block(x, bias, training=training)
-        return self.last(self.blocks[-1](x, bias, training=training, newest=newest))
+            x = block(x, bias, near, training=training)
+        return self.last(self.blocks[-1](x, bias, near, training=training, newest=newest))
 
     def user_vectors(self, history: Tensor) -> Tensor:
         """The state after the newest event; zeros where the history is empty.
 
         Columns that are padding in all rows are cut off: few histories are as long as the model can read.
         """
-        there = ops.cast(history > 0, "int32")
-        tokens = history[:, ops.argmax(ops.max(there, axis=0)) :]
-        state = self.encode(tokens, ops.take(self.table(), tokens, axis=0), newest=True)[:, -1]
+        tokens, ages = history if self.timed else (history, None)
+        there = ops.cast(tokens > 0, "int32")
+        if keras.backend.backend() == "tensorflow":  # JAX compiles for one length
+            first = ops.argmax(ops.max(there, axis=0))
+            tokens, ages = tokens[:, first:], None if ages is None else ages[:, first:]
+        state = self.encode(tokens, ops.take(self.table(), tokens, axis=0), ages, newest=True)[:, -1]
         return state * ops.cast(ops.max(there, axis=1, keepdims=True), "float32")
 
     def item_vectors(self) -> Tensor:
@@ -192,36 +158,38 @@ class Transformer(Network):
         """float32[N + 1, d]: by token, recomputed unless frozen."""
         return self.all_vectors() if self.frozen is None else ops.convert_to_tensor(self.frozen)
 
-    def cost(self, inputs: Tensor, labels: Tensor, negatives: Tensor | None = None) -> Tensor:
-        """The weighted mean cross-entropy of the labels, int32[B, L] each; a label of 0 does not count.
+    def cost(self, inputs: Tensor, *rest: Tensor) -> Tensor:
+        """The weighted mean cross-entropy of the next items.
 
+        ``inputs`` are int32[B, L] of tokens; ``targets`` int32[C] are the tokens that follow the events at
+        ``places``, int32[C] in the flattened inputs; a target of 0 only fills the array, and does not count.
         Against all items, or against ``negatives`` int32[S]: uniform draws shared by the batch. The
         draws stand for the rest of the catalogue, so they are weighed up to its size.
         """
         config = self.config
+        ages, (places, targets, *drawn) = (rest[0], rest[1:]) if self.timed else (None, rest)
+        negatives = drawn[0] if drawn else None
         known = None
         if config.id_dropout:
-            drawn = keras.random.uniform((self.n_items + 1,), seed=self.seeds)
-            known = self.trained * ops.cast(drawn >= config.id_dropout, "float32")
-        # only places with a label are scored: in a batch of short histories most have none
-        (counted,) = ops.nonzero(ops.reshape(labels, (-1,)))
-        labels = ops.take(ops.reshape(labels, (-1,)), counted)
+            chance = keras.random.uniform((self.n_items + 1,), seed=self.seeds)
+            known = self.trained * ops.cast(chance >= config.id_dropout, "float32")
         nth = ops.maximum(ops.cumsum(ops.cast(inputs > 0, "float32"), axis=1), 1.0)
-        weights = ops.take(ops.reshape(ops.maximum(config.newcomers / nth, 1.0), (-1,)), counted)
+        weights = ops.take(ops.reshape(ops.maximum(config.newcomers / nth, 1.0), (-1,)), places)
+        weights = weights * ops.cast(targets > 0, "float32")
         if negatives is None:
             table = self.all_vectors(known)
-            states = self.encode(inputs, ops.take(table, inputs, axis=0), training=True)
-            states = ops.take(ops.reshape(states, (-1, config.dimensions)), counted, axis=0)
+            states = self.encode(inputs, ops.take(table, inputs, axis=0), ages, training=True)
+            states = ops.take(ops.reshape(states, (-1, config.dimensions)), places, axis=0)
             logits = ops.matmul(states, ops.transpose(ops.take(table, self.choices + 1, axis=0)))
             # log-sum-exp and indexing: a one-hot array as large as the logits would double the memory
-            own = ops.sum(states * ops.take(table, labels, axis=0), axis=-1)
+            own = ops.sum(states * ops.take(table, targets, axis=0), axis=-1)
             losses = ops.logsumexp(logits, axis=-1) - own
         else:
-            states = self.encode(inputs, self.vectors(inputs, known), training=True)
-            states = ops.take(ops.reshape(states, (-1, config.dimensions)), counted, axis=0)
-            own = ops.sum(states * self.vectors(labels, known), axis=-1)
+            states = self.encode(inputs, self.vectors(inputs, known), ages, training=True)
+            states = ops.take(ops.reshape(states, (-1, config.dimensions)), places, axis=0)
+            own = ops.sum(states * self.vectors(targets, known), axis=-1)
             logits = ops.matmul(states, ops.transpose(self.vectors(negatives, known)))
-            logits = ops.where(labels[:, None] == negatives, -1e9, logits)
+            logits = ops.where(targets[:, None] == negatives, -1e9, logits)
             logits = logits + math.log(max(1.0, (len(self.choices) - 1) / negatives.shape[0]))
             losses = ops.logaddexp(ops.logsumexp(logits, axis=-1), own) - own
         return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), 1.0)
