@@ -27,6 +27,7 @@ const CHANNEL = {
   "grpc.service_config": JSON.stringify(CONFIG),
   "grpc.keepalive_time_ms": 30_000,
   "grpc.keepalive_timeout_ms": 5_000,
+  "grpc.initial_reconnect_backoff_ms": 100,
 };
 
 /** The stubs of all services; without `credentials` nothing is encrypted, without `token` callers are anonymous. */

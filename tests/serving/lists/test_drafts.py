@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from cuvee.config import Limits
 from cuvee.errors import InvalidArgument
 from cuvee.serving.lists.core import Core
-from cuvee.serving.lists.edge import Beside, Draft
+from cuvee.serving.lists.edge import Beside, Draft, Row
 from cuvee.serving.lists.runs import Runs
+from cuvee.serving.telemetry.calls import asked_in
 from cuvee.serving.telemetry.figures import Figures
 
 
@@ -86,3 +88,16 @@ async def test_a_store_that_hangs_in_a_run_keeps_neither_the_run_nor_the_core() 
     assert not stub.near
     assert await where(runs) == "there"
     stub.gate.set()
+
+
+async def test_a_row_that_a_run_makes_names_the_call_that_asked() -> None:
+    class Context:
+        @staticmethod
+        def invocation_metadata() -> list[tuple[str, str]]:
+            return [("x-request-id", "mine")]
+
+    asked_in(Context())
+    one = Draft(None, "ann", "", ("a",), lambda _found: Row(None, 5, None))  # type: ignore[arg-type]
+    found: Any = None
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(one.row, found).result().asked.request_id == "mine"

@@ -38,6 +38,7 @@ from cuvee.serving.lists.misspelt import unknown_keys, unknown_values
 from cuvee.serving.lists.users import NOBODY, SHARE, Known, StoredUsers, StoreFailed
 from cuvee.serving.live.growth import Growth
 from cuvee.serving.live.products import Served
+from cuvee.serving.telemetry.calls import NOBODY as NO_CALL
 from cuvee.serving.telemetry.calls import Asked, current
 from cuvee.serving.threads import AllTaken, Threads
 from cuvee.v1 import recommendation_pb2 as pb
@@ -81,7 +82,7 @@ class Row:
     """The store could not be read: what was read of it last was taken."""
     basic: bool = False
     """The caller wants no attributions."""
-    asked: Asked = field(default_factory=current)
+    asked: Asked = NO_CALL
     """The call that asks."""
 
     @property
@@ -126,6 +127,14 @@ class Draft:
     """Whether it is about a user."""
     told: Profile = NO_PROFILE
     """What the request declares of him."""
+    asked: Asked = field(default_factory=current)
+    """The call that asks: a run makes the row in a thread of its own, where no call is answered."""
+
+    def row(self, found: Found) -> Row:
+        """The row, when the store and the catalogue have said what they know."""
+        row = self.make(found)
+        row.asked = self.asked
+        return row
 
 
 class _Asking:
@@ -303,7 +312,7 @@ class Edge:
             if mask is None:
                 return Beside()
         try:
-            return draft.make(Found(served, known, eligible=mask))
+            return draft.row(Found(served, known, eligible=mask))
         except Exception as problem:  # noqa: BLE001 - it is this caller's alone, and is told or hidden where all are
             return problem
 
@@ -329,7 +338,7 @@ class Edge:
         mask = await self._mask(draft.filter, served, deadline) if draft.filter else None
         catalog, told = served.snapshot.data.catalog, draft.told
         values = await unknown_values(told, catalog, self._compiling, deadline) if told else ()
-        return draft.make(Found(served, known, store_failed, loaded, history_failed, mask, values))
+        return draft.row(Found(served, known, store_failed, loaded, history_failed, mask, values))
 
     async def _now(self, served: Served, user_id: str, deadline: float) -> tuple[Served, Known, StoreFailed | None]:
         """What answers with the items as they are now, what is stored of the user, and what went wrong with either."""
