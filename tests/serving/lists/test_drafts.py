@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from cuvee.config import Limits
 from cuvee.errors import InvalidArgument
-from cuvee.serving.lists.core import Core
 from cuvee.serving.lists.edge import Beside, Draft, Row
 from cuvee.serving.lists.runs import Runs
+from cuvee.serving.scheduling.core import Core
 from cuvee.serving.telemetry.calls import asked_in
 from cuvee.serving.telemetry.figures import Figures
 

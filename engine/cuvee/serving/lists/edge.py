@@ -83,7 +83,6 @@ class Row:
     basic: bool = False
     """The caller wants no attributions."""
     asked: Asked = NO_CALL
-    """The call that asks."""
 
     @property
     def kind(self) -> tuple[object, ...]:
@@ -127,8 +126,7 @@ class Draft:
     """Whether it is about a user."""
     told: Profile = NO_PROFILE
     """What the request declares of him."""
-    asked: Asked = field(default_factory=current)
-    """The call that asks: a run makes the row in a thread of its own, where no call is answered."""
+    asked: Asked = field(default_factory=current)  # here: a run makes the row in a thread where no call is answered
 
     def row(self, found: Found) -> Row:
         """The row, when the store and the catalogue have said what they know."""

@@ -14,14 +14,14 @@ from cuvee.ranking.ask import Report, Status
 from cuvee.ranking.pipeline import make_lists, score_listed
 from cuvee.serving.deadline import BULK_PATIENCE, left_until
 from cuvee.serving.lists.answers import Made, answers_of
-from cuvee.serving.lists.batching import Batcher, Run
-from cuvee.serving.lists.budgets import Budget, BudgetedAsk
-from cuvee.serving.lists.core import Core, Hold, Lost, Offer
 from cuvee.serving.lists.edge import Beside, Draft, Edge, Row, assemble
 from cuvee.serving.lists.hooks import Hooks
-from cuvee.serving.lists.lanes import PATIENCE
 from cuvee.serving.lists.reasons import explain
 from cuvee.serving.lists.users import SHARE
+from cuvee.serving.scheduling.batching import Batcher, Run
+from cuvee.serving.scheduling.budgets import Budget, BudgetedAsk
+from cuvee.serving.scheduling.callee import PATIENCE
+from cuvee.serving.scheduling.core import Core, Hold, Lost, Offer
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.shown import Shown
 

@@ -16,8 +16,6 @@ from cuvee.serving.deadline import BULK_PATIENCE
 from cuvee.serving.fields import MOST_REQUESTS, check_id
 from cuvee.serving.guard import Context, deadline_of, incident_of
 from cuvee.serving.lists.answers import Made, only_checked
-from cuvee.serving.lists.batching import BATCH
-from cuvee.serving.lists.core import Core
 from cuvee.serving.lists.edge import Edge, Row
 from cuvee.serving.lists.exposures import Exposures
 from cuvee.serving.lists.hooks import Hooks
@@ -25,6 +23,8 @@ from cuvee.serving.lists.runs import Runs
 from cuvee.serving.lists.users import StoredUsers
 from cuvee.serving.live.growth import Growth
 from cuvee.serving.live.products import Products, Served
+from cuvee.serving.scheduling.batching import BATCH
+from cuvee.serving.scheduling.core import Core
 from cuvee.serving.status import problem_of
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.workers.suspects import Marks

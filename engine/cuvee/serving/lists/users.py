@@ -21,7 +21,7 @@ from cuvee.data.store import Store
 from cuvee.data.store.rows import History, UserRow, UserState
 from cuvee.errors import DegradedReason, UnavailableError
 from cuvee.serving.deadline import left_until
-from cuvee.serving.lists.breaker import Breaker
+from cuvee.serving.scheduling.breaker import Breaker
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.store import StoreTimes
 from cuvee.serving.threads import AllTaken, Threads

@@ -4,8 +4,8 @@ import time
 
 import pytest
 from cuvee.errors import CuveeError, DeadlineExceeded, Overloaded
-from cuvee.serving.lists.batching import BATCH, BESIDE, Batcher
-from cuvee.serving.lists.core import Core
+from cuvee.serving.scheduling.batching import BATCH, BESIDE, Batcher
+from cuvee.serving.scheduling.core import Core
 
 
 class Recorder:

@@ -6,8 +6,8 @@ import pytest
 from cuvee.errors import DegradedReason
 from cuvee.ranking.ask import Call, Report, Status
 from cuvee.ranking.plan import Source
-from cuvee.serving.lists.budgets import QUICK, Budget
-from cuvee.serving.lists.core import Core
+from cuvee.serving.scheduling.budgets import QUICK, Budget
+from cuvee.serving.scheduling.core import Core
 
 
 def source(timeout: float | None = None, name: str = "one") -> Source:
@@ -76,7 +76,7 @@ async def test_what_waits_begins_first_and_the_others_compute_meanwhile():
 @pytest.mark.parametrize("apart", [False, True])
 async def test_each_call_takes_at_most_half_of_what_is_left(apart):
     one = budget(slots=8)
-    one.lane("one").apart = apart
+    one.callee("one").apart = apart
     (reply,) = await ask(one, call(time.sleep, 10), seconds=1.0)
     assert reply.report.reason is DegradedReason.TIMEOUT
     granted = float(reply.report.detail.removeprefix("no answer within ").removesuffix(" ms")) / 1e3
@@ -125,7 +125,7 @@ async def test_one_that_takes_long_is_heard_all_the_same_and_asked_apart_from_th
 
 async def test_one_that_is_quick_again_has_its_place_again():
     one = budget()
-    one.lane("one").apart = True
+    one.callee("one").apart = True
     for _ in range(QUICK[1]):
         await ask(one, call(lambda: 1))
     (reply,) = await ask(one, call(threading.current_thread))
@@ -160,7 +160,7 @@ async def test_whatever_a_source_raises_is_its_own_failure(problem, apart):
         raise problem
 
     one = budget()
-    one.lane("one").apart = apart
+    one.callee("one").apart = apart
     wanted = DegradedReason.TIMEOUT if isinstance(problem, TimeoutError) else DegradedReason.ERROR
     assert await reason(one, call(end)) is wanted
     (reply,) = await ask(one, call(lambda: "alive"))

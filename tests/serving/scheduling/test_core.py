@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from cuvee.serving.lists.core import Core, Lost
+from cuvee.serving.scheduling.core import Core, Lost
 
 
 def done(event: threading.Event) -> bool:

@@ -1,4 +1,4 @@
-from cuvee.serving.lists.breaker import Breaker
+from cuvee.serving.scheduling.breaker import Breaker
 
 
 class Clock:

@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 
 from cuvee.errors import DeadlineExceeded, Overloaded
 from cuvee.serving.deadline import left_until
-from cuvee.serving.lists.core import Core, Hold, Lost, Offer
+from cuvee.serving.scheduling.core import Core, Hold, Lost, Offer
 
 __all__ = ["BATCH", "Batcher", "Run"]
 

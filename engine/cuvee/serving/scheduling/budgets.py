@@ -8,7 +8,7 @@ A source that computes costs nothing but its own time while it comes back soon. 
 (:data:`PATIENCE`) loses its place: its call goes on in the thread that it holds, the run goes on in another,
 and from then on the source is asked in threads of its own, like one that waits.
 
-One that waits gets several times what is usual for it (:mod:`cuvee.serving.lists.pace`). Where a circuit opened
+One that waits gets several times what is usual for it (:mod:`cuvee.serving.scheduling.pace`). Where a circuit opened
 because it was late, it is probed in the background, so that no list waits for it.
 """
 
@@ -27,9 +27,9 @@ from cuvee.errors import DegradedReason, SourceFailure
 from cuvee.queries import Queries
 from cuvee.ranking.ask import Call, Reply, Report, Status, is_async, not_loaded, reply_of
 from cuvee.serving.deadline import left_until
-from cuvee.serving.lists.breaker import Breaker, Pass
-from cuvee.serving.lists.core import Core, Hold, Offer
-from cuvee.serving.lists.lanes import PATIENCE, Lane, Waiting
+from cuvee.serving.scheduling.breaker import Breaker, Pass
+from cuvee.serving.scheduling.callee import PATIENCE, Callee, Waiting
+from cuvee.serving.scheduling.core import Core, Hold, Offer
 from cuvee.serving.threads import AllTaken, Threads
 
 __all__ = ["Budget", "BudgetedAsk"]
@@ -68,15 +68,15 @@ class Budget:
         self.slots = slots
         self.patience = patience
         self._breaker = breaker
-        self._lanes: dict[str, Lane] = {}
+        self._callees: dict[str, Callee] = {}
 
-    def lane(self, source: str) -> Lane:
+    def callee(self, source: str) -> Callee:
         """The source's own, made when first asked for."""
-        if source not in self._lanes:
+        if source not in self._callees:
             marks, key = self.core.marks, f"{self.product} {source}"
             threads = Threads(f"{self.product}-{source}", self.slots)
-            self._lanes[source] = Lane(threads, self._breaker(), marks, key, marks.slot(key))
-        return self._lanes[source]
+            self._callees[source] = Callee(threads, self._breaker(), marks, key, marks.slot(key))
+        return self._callees[source]
 
     def ask(self, deadline: float, loop: asyncio.AbstractEventLoop) -> BudgetedAsk:
         """The way to ask for one run of the pipeline, which has until ``deadline`` (monotonic)."""
@@ -84,12 +84,12 @@ class Budget:
 
     def open(self) -> dict[str, bool]:
         """By source, whether its circuit is open."""
-        return {name: not lane.breaker.closed for name, lane in list(self._lanes.items())}
+        return {name: not callee.breaker.closed for name, callee in list(self._callees.items())}
 
     def close(self) -> None:
         """Let idle threads go."""
-        for lane in self._lanes.values():
-            lane.threads.close()
+        for callee in self._callees.values():
+            callee.threads.close()
 
 
 @dataclass(slots=True)
@@ -145,7 +145,7 @@ class BudgetedAsk:
             refused = self._refused(call)
             if refused is not None:
                 turn.replies[at] = refused
-            elif call.method is not None and (is_async(call.method) or self._budget.lane(call.source.name).apart):
+            elif call.method is not None and (is_async(call.method) or self._budget.callee(call.source.name).apart):
                 self._start(turn, at, call)
             else:
                 computing.append(at)
@@ -161,15 +161,15 @@ class BudgetedAsk:
         name = call.source.name
         if self._abandoned:
             return self._left(call)
-        lane = self._budget.lane(name)
-        if lane.marks.suspected(lane.key):
+        callee = self._budget.callee(name)
+        if callee.marks.suspected(callee.key):
             return _failed(call, DegradedReason.CIRCUIT_OPEN, "a process hung or crashed in it; left alone for a while")
         if name not in self._passes:
-            given = lane.breaker.admit()
+            given = callee.breaker.admit()
             if given is None:
                 return _failed(call, DegradedReason.CIRCUIT_OPEN, "failed too often lately; left alone for a while")
-            if given.probe and lane.pace.late and call.method is not None and is_async(call.method):
-                self._probe(lane, call, given)
+            if given.probe and callee.pace.late and call.method is not None and is_async(call.method):
+                self._probe(callee, call, given)
                 return _failed(call, DegradedReason.CIRCUIT_OPEN, "was late too often lately; being tried again")
             self._passes[name] = given
         if self._granted(call) < LEAST:
@@ -182,7 +182,7 @@ class BudgetedAsk:
         self._hurried.add(call.source.name)
         return _failed(call, DegradedReason.TIMEOUT, "the caller has left")
 
-    def _probe(self, lane: Lane, call: Call[T], given: Pass) -> None:
+    def _probe(self, callee: Callee, call: Call[T], given: Pass) -> None:
         """Make a call of which this run's answer knows nothing, to find out whether the source is quick again."""
         method, began = call.method, time.perf_counter()
         if method is None:
@@ -190,26 +190,26 @@ class BudgetedAsk:
 
         async def asked() -> Any:
             async with asyncio.timeout(PROBE):
-                return await _held(lane, method, call.args)
+                return await callee.awaited(method, call.args)
 
         def ended(future: Future[Any]) -> None:
             seconds = time.perf_counter() - began
-            self._core.offer(lambda _: self._tried(lane, call, given, future, seconds))
+            self._core.offer(lambda _: self._tried(callee, call, given, future, seconds))
 
         try:
-            lane.threads.take()
+            callee.threads.take()
         except AllTaken:
-            lane.breaker.failed(given)
+            callee.breaker.failed(given)
             return
         asyncio.run_coroutine_threadsafe(asked(), self._loop).add_done_callback(ended)
 
-    def _tried(self, lane: Lane, call: Call[T], given: Pass, future: Future[Any], seconds: float) -> None:
+    def _tried(self, callee: Callee, call: Call[T], given: Pass, future: Future[Any], seconds: float) -> None:
         live = reply_of(call, future.result, time.perf_counter()).report.status is Status.LIVE
-        if live and lane.pace.probed(seconds):
-            lane.breaker.succeeded(given)
+        if live and callee.pace.probed(seconds):
+            callee.breaker.succeeded(given)
             log.info("circuit closed", product=self._budget.product, source=call.source.name)
         else:
-            lane.breaker.failed(given)
+            callee.breaker.failed(given)
 
     def _granted(self, call: Call[T]) -> float:
         """Seconds that a call may take."""
@@ -218,25 +218,25 @@ class BudgetedAsk:
 
     def _start(self, turn: _Turn, at: int, call: Call[T]) -> None:
         """Begin a call elsewhere: on the event loop, or in a thread of the source's own."""
-        method, lane = call.method, self._budget.lane(call.source.name)
+        method, callee = call.method, self._budget.callee(call.source.name)
         if method is None:
             return
         granted, began, now = self._granted(call), time.perf_counter(), time.monotonic()
         future: Future[Any]
         try:
             if is_async(method):
-                lane.threads.take()
-                future = asyncio.run_coroutine_threadsafe(_held(lane, method, call.args), self._loop)
+                callee.threads.take()
+                future = asyncio.run_coroutine_threadsafe(callee.awaited(method, call.args), self._loop)
             else:
-                if lane.computes():
+                if callee.computes():
                     turn.replies[at] = _failed(call, DegradedReason.OVERLOADED, "an earlier call still computes")
                     return
-                future = lane.threads.start(_marked, lane, method, call.args)
+                future = callee.threads.start(callee.called, method, call.args)
         except AllTaken:
-            detail = f"all of its {lane.threads.size} slots are taken by earlier calls"
+            detail = f"all of its {callee.threads.size} slots are taken by earlier calls"
             turn.replies[at] = _failed(call, DegradedReason.OVERLOADED, detail)
             return
-        until = now + (min(granted, lane.pace.limit(_rows(call))) if is_async(method) else granted)
+        until = now + (min(granted, callee.pace.limit(_rows(call))) if is_async(method) else granted)
         one = turn.waiting[at] = Waiting(future, began, granted, until)
         future.add_done_callback(one.end)
         if self._abandoned:
@@ -255,15 +255,15 @@ class BudgetedAsk:
             return
         began = time.perf_counter()
         future: Future[Any] | None = None
-        lane = self._budget.lane(call.source.name)
+        callee = self._budget.callee(call.source.name)
         taken = False
 
         def overdue() -> Offer:
             nonlocal taken, future
             future = Future()
-            lane.apart, lane.quick = True, 0
+            callee.apart, callee.quick = True, 0
             try:
-                lane.threads.take()
+                callee.threads.take()
                 taken = True
             except AllTaken:
                 log.warning("a source holds more threads than it has slots", source=call.source.name)
@@ -274,18 +274,18 @@ class BudgetedAsk:
         outcome: Callable[[], Any]
         try:
             with self._core.watched(hold, min(granted, PATIENCE), overdue):
-                outcome = _outcome(lane, method, call.args)
+                outcome = callee.outcome(method, call.args)
         finally:
             if hold.lost and future is not None:
                 if taken:
-                    lane.threads.release()
+                    callee.threads.release()
                 _resolve(future, outcome)
         turn.replies[at] = reply_of(call, outcome, began)
 
     def _awaited(self, hold: Hold, call: Call[T], one: Waiting) -> Reply[T]:
         """The reply of a call that goes on elsewhere, or that it is late. A late one is not waited for."""
         name = call.source.name
-        lane = self._budget.lane(name)
+        callee = self._budget.callee(name)
         if not one.future.done():
             with self._core.released(hold):
                 try:
@@ -299,27 +299,27 @@ class BudgetedAsk:
         waits = call.method is not None and is_async(call.method)
         if not one.future.done():
             one.future.cancel()
-            lane.quick = 0
+            callee.quick = 0
             waited = time.perf_counter() - one.began
             if waits and waited < one.granted:
-                lane.pace.late = True
+                callee.pace.late = True
                 late = f"no answer within {waited * 1e3:.0f} ms, several times what is usual for it"
                 return _failed(call, DegradedReason.TIMEOUT, late, one.began)
             if one.granted < min(call.source.timeout or self._budget.patience, self._budget.patience):
                 self._hurried.add(name)
             late = f"no answer within {one.granted * 1e3:.0f} ms"
             return _failed(call, DegradedReason.TIMEOUT, late, one.began)
-        if lane.apart:
-            self._count(lane, time.perf_counter() - one.began)
+        if callee.apart:
+            self._count(callee, time.perf_counter() - one.began)
         reply = reply_of(call, one.future.result, one.began)
         if waits and reply.value is not None:
-            lane.pace.took((one.ended or time.perf_counter()) - one.began)
+            callee.pace.took((one.ended or time.perf_counter()) - one.began)
         return reply
 
-    def _count(self, lane: Lane, seconds: float) -> None:
-        lane.quick = lane.quick + 1 if seconds < QUICK[0] else 0
-        if lane.quick >= QUICK[1]:
-            lane.apart = False
+    def _count(self, callee: Callee, seconds: float) -> None:
+        callee.quick = callee.quick + 1 if seconds < QUICK[0] else 0
+        if callee.quick >= QUICK[1]:
+            callee.apart = False
 
     def settle(self, reports: Sequence[Report]) -> None:
         """Tell each source's circuit how the run went; without reports nothing was learnt.
@@ -331,7 +331,7 @@ class BudgetedAsk:
             if one.source not in told or one.status is Status.DEGRADED:
                 told[one.source] = one
         for name, given in self._passes.items():
-            breaker = self._budget.lane(name).breaker
+            breaker = self._budget.callee(name).breaker
             was_closed = breaker.closed
             report = told.get(name)
             if report is None or (report.reason is DegradedReason.TIMEOUT and name in self._hurried):
@@ -355,42 +355,6 @@ def _rows(call: Call[Any]) -> int:
 
 def _nothing(_hold: Hold) -> None:
     """No run has begun."""
-
-
-async def _held(lane: Lane, method: Callable[..., Any], args: Sequence[Any]) -> Any:
-    """The call's value; its slot is given back when it ends, not when it is given up."""
-    lane.marks.enter(lane.slot)
-    try:
-        return await method(*args)
-    except (Exception, asyncio.CancelledError):
-        raise
-    except BaseException as raised:  # noqa: BLE001 - a plugin's sys.exit() would end the event loop
-        raise RuntimeError(f"raised {type(raised).__name__}") from None
-    finally:
-        lane.marks.leave(lane.slot)
-        lane.threads.release()
-
-
-def _marked(lane: Lane, method: Callable[..., Any], args: Sequence[Any]) -> Any:
-    with lane.marked():
-        return method(*args)
-
-
-def _outcome(lane: Lane, method: Callable[..., Any], args: Sequence[Any]) -> Callable[[], Any]:
-    """What the method returned, or raises what it raised, when it is called."""
-    try:
-        value = _marked(lane, method, args)
-    except Exception as raised:  # noqa: BLE001 - a plugin may raise anything; it is handed on
-        problem: BaseException = raised
-    except BaseException as raised:  # noqa: BLE001 - a plugin's sys.exit() must not end the server
-        problem = RuntimeError(f"raised {type(raised).__name__}")
-    else:
-        return lambda: value
-
-    def again() -> Any:
-        raise problem
-
-    return again
 
 
 def _resolve(future: Future[Any], outcome: Callable[[], Any]) -> None:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from cuvee.serving.lists.breaker import Breaker
-from cuvee.serving.lists.pace import Pace
+from cuvee.serving.scheduling.breaker import Breaker
+from cuvee.serving.scheduling.pace import Pace
 from cuvee.serving.threads import Threads
 from cuvee.serving.workers.suspects import Marks
 
-__all__ = ["PATIENCE", "Lane", "Waiting"]
+__all__ = ["PATIENCE", "Callee", "Waiting"]
 
 PATIENCE = 0.1
 """Seconds after which a source that computes loses its place."""
 
 
 @dataclass(slots=True)
-class Lane:
+class Callee:
     """What belongs to one source: its slots, its circuit, and whether it is asked in threads of its own."""
 
     threads: Threads
@@ -49,6 +50,40 @@ class Lane:
             with self._lock:  # while it is held, the threads that are named are alive
                 del self._going[threading.get_ident()]
             self.marks.leave(self.slot)
+
+    async def awaited(self, method: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """The value of an ``async`` call; its slot is given back when it ends, not when it is given up."""
+        self.marks.enter(self.slot)
+        try:
+            return await method(*args)
+        except (Exception, asyncio.CancelledError):
+            raise
+        except BaseException as raised:  # noqa: BLE001 - a plugin's sys.exit() would end the event loop
+            raise RuntimeError(f"raised {type(raised).__name__}") from None
+        finally:
+            self.marks.leave(self.slot)
+            self.threads.release()
+
+    def called(self, method: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """The value of a call in this thread."""
+        with self.marked():
+            return method(*args)
+
+    def outcome(self, method: Callable[..., Any], args: Sequence[Any]) -> Callable[[], Any]:
+        """What the method returned in this thread, or raises what it raised, when it is called."""
+        try:
+            value = self.called(method, args)
+        except Exception as raised:  # noqa: BLE001 - a plugin may raise anything; it is handed on
+            problem: BaseException = raised
+        except BaseException as raised:  # noqa: BLE001 - a plugin's sys.exit() must not end the server
+            problem = RuntimeError(f"raised {type(raised).__name__}")
+        else:
+            return lambda: value
+
+        def again() -> Any:
+            raise problem
+
+        return again
 
     def computes(self) -> bool:
         """Whether a call that lost its place goes on computing: one more would take more of the processor from all."""

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from cuvee.serving.lists.pace import FLOOR, LASTING, LEAST, ROWS, TIMES, Pace
+from cuvee.serving.scheduling.pace import FLOOR, LASTING, LEAST, ROWS, TIMES, Pace
 
 
 def paced(*seconds: float) -> Pace:
