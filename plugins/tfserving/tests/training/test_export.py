@@ -13,9 +13,9 @@ import tensorflow as tf
 from cuvee.testing.toys import chain, two_tribes
 from cuvee_tfserving.training import export, fit
 from cuvee_tfserving.training.__main__ import main
-from cuvee_tfserving.training.architectures import build
 from cuvee_tfserving.training.config import TrainingConfig
 from cuvee_tfserving.training.features import ItemFeatures
+from cuvee_tfserving.training.networks.architectures import build
 from cuvee_tfserving.training.sequences import age_rows, token_rows
 from tensorflow_serving.apis import prediction_log_pb2
 

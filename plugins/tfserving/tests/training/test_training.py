@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from cuvee.testing.measure import separation
 from cuvee.testing.toys import Toy, chain, two_tribes
-from cuvee_tfserving.training import fit, transformer
+from cuvee_tfserving.training import fit
 from cuvee_tfserving.training.config import Architecture, TrainingConfig
+from cuvee_tfserving.training.networks import transformer
 from cuvee_tfserving.training.sequences import token_rows
 
 LENGTH = 8

@@ -34,7 +34,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from cuvee_tfserving.training.config import TrainingConfig
 from cuvee_tfserving.training.fit import Trained
-from cuvee_tfserving.training.network import Network
+from cuvee_tfserving.training.networks.network import Network
 from cuvee_tfserving.training.sequences import age_rows, token_rows
 
 __all__ = ["export"]

@@ -17,11 +17,11 @@ import numpy as np
 from cuvee import Dataset
 
 from cuvee_tfserving.training import checkpoint, validation
-from cuvee_tfserving.training.architectures import build
 from cuvee_tfserving.training.config import TrainingConfig
 from cuvee_tfserving.training.features import ItemFeatures
 from cuvee_tfserving.training.learner import Learner, learner_of
-from cuvee_tfserving.training.network import Network
+from cuvee_tfserving.training.networks.architectures import build
+from cuvee_tfserving.training.networks.network import Network
 from cuvee_tfserving.training.sequences import Held, hold_out, liked
 
 __all__ = ["Report", "Trained", "train"]

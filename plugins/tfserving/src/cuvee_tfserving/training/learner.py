@@ -18,7 +18,7 @@ import numpy.typing as npt
 from cuvee.recommender import Floats, Ints
 
 from cuvee_tfserving.training.config import TrainingConfig
-from cuvee_tfserving.training.network import Network, Tensor
+from cuvee_tfserving.training.networks.network import Network, Tensor
 
 __all__ = ["Learner", "learner_of"]
 

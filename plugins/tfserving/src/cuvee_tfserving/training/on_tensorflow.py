@@ -11,7 +11,7 @@ from cuvee.recommender import Floats, Ints
 
 from cuvee_tfserving.training.config import TrainingConfig
 from cuvee_tfserving.training.learner import Arrays, Learner
-from cuvee_tfserving.training.network import Network
+from cuvee_tfserving.training.networks.network import Network
 
 __all__ = ["OnTensorFlow"]
 

@@ -17,7 +17,7 @@ from cuvee.recommender import Ints
 from keras import ops
 
 from cuvee_tfserving.training.config import TrainingConfig
-from cuvee_tfserving.training.network import Network, Tensor, draw_negatives, logistic_cost
+from cuvee_tfserving.training.networks.network import Network, Tensor, draw_negatives, logistic_cost
 from cuvee_tfserving.training.sequences import count_windows, lead, lessons
 
 __all__ = ["Convolution"]

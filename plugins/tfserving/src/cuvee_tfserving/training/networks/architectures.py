@@ -5,13 +5,13 @@ from __future__ import annotations
 from cuvee import Histories
 from cuvee.recommender import Floats
 
-from cuvee_tfserving.training.autoencoder import Autoencoder
 from cuvee_tfserving.training.config import TrainingConfig
-from cuvee_tfserving.training.convolution import Convolution
-from cuvee_tfserving.training.network import Network
-from cuvee_tfserving.training.neumf import NeuMF
+from cuvee_tfserving.training.networks.autoencoder import Autoencoder
+from cuvee_tfserving.training.networks.convolution import Convolution
+from cuvee_tfserving.training.networks.network import Network
+from cuvee_tfserving.training.networks.neumf import NeuMF
+from cuvee_tfserving.training.networks.transformer import Transformer
 from cuvee_tfserving.training.starting import cooccurrence_vectors
-from cuvee_tfserving.training.transformer import Transformer
 
 __all__ = ["build"]
 

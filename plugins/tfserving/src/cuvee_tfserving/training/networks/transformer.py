@@ -21,9 +21,9 @@ from cuvee import Histories
 from cuvee.recommender import Floats, Ints
 from keras import ops
 
-from cuvee_tfserving.training.blocks import Block, decays
 from cuvee_tfserving.training.config import TrainingConfig
-from cuvee_tfserving.training.network import Network, Tensor, draw_negatives
+from cuvee_tfserving.training.networks.blocks import Block, decays
+from cuvee_tfserving.training.networks.network import Network, Tensor, draw_negatives
 from cuvee_tfserving.training.sequences import count_windows, lead, lessons
 
 __all__ = ["Transformer"]

@@ -18,7 +18,7 @@ from cuvee.recommender import Ints
 from keras import ops
 
 from cuvee_tfserving.training.config import TrainingConfig
-from cuvee_tfserving.training.network import Network, Tensor
+from cuvee_tfserving.training.networks.network import Network, Tensor
 from cuvee_tfserving.training.sequences import count_windows, windows
 
 __all__ = ["Autoencoder"]

@@ -18,7 +18,7 @@ import numpy as np
 from keras import ops
 
 from cuvee_tfserving.training.config import TrainingConfig
-from cuvee_tfserving.training.network import Tensor
+from cuvee_tfserving.training.networks.network import Tensor
 
 __all__ = ["Block", "decays"]
 

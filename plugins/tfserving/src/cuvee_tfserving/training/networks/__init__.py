@@ -1,0 +1,1 @@
+"""What is the model? One module for each architecture, all behind the same interface."""
