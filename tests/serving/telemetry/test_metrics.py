@@ -60,6 +60,7 @@ def test_lists_are_counted_by_what_they_show(watched: RunningServer):
     assert found.sum("cuvee_requests_total", rpc="Recommend", code="OK") >= 21
     assert found.sum("cuvee_request_duration_seconds_count", rpc="Recommend") >= 21
     assert found.sum("cuvee_batch_rows_sum", product="toy") == 20
+    assert found.sum("cuvee_queue_wait_seconds_count", product="toy") == 20, "asked one by one, each is a run"
     shown = [item for answer in answers[:20] for item in answer.items]
     assert found.sum("cuvee_items_shown_total", product="toy") == len(shown)
     best = [max(i.attributions, key=lambda a: a.contribution).source for i in shown if not i.HasField("fallback")]

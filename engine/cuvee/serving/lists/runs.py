@@ -53,8 +53,9 @@ class Runs:
         self._core = core
         self._limit = limits.deadline
         self._bulk = asyncio.Semaphore(max(1, limits.threads // 4))
-        self._rows: Batcher[Row, Made] = Batcher(core, self._begin, _abandon)
-        self._drafts: Batcher[Draft, Made] = Batcher(core, self._begin_drafts, _abandon)
+        waited = figures.histogram("cuvee_queue_wait_seconds", product).add
+        self._rows: Batcher[Row, Made] = Batcher(core, self._begin, _abandon, waited)
+        self._drafts: Batcher[Draft, Made] = Batcher(core, self._begin_drafts, _abandon, waited)
 
     @property
     def silent(self) -> bool:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from cuvee.errors import DeadlineExceeded, Overloaded
@@ -57,6 +57,7 @@ class _Waiting(Generic[R, A]):
     answer: asyncio.Future[A]
     begun: _Begun | None = None
     """The run that took it."""
+    since: float = field(default_factory=time.monotonic)
 
 
 class Batcher(Generic[R, A]):
@@ -67,11 +68,14 @@ class Batcher(Generic[R, A]):
         core: Core,
         begin: Callable[[Sequence[R], float, asyncio.AbstractEventLoop], Run[A]],
         abandon: Callable[[Run[A]], None] | None = None,
+        waited: Callable[[float], None] | None = None,
     ) -> None:
         """``begin`` makes a run for rows, which has until a deadline (monotonic).
 
-        ``abandon`` is called with a run that goes on when all of its callers have left; on the event loop.
+        ``abandon`` is called with a run that goes on when all of its callers have left, and ``waited`` with the seconds
+        for which the first row of a run had waited; both on the event loop.
         """
+        self._waited = waited
         self._abandon = abandon
         self._core = core
         self._begin = begin
@@ -188,9 +192,14 @@ class Batcher(Generic[R, A]):
             self._ended(begun)
             each = hold.seconds / len(batch)
             self._seconds += MEMORY * (each - self._seconds)
-            loop.call_soon_threadsafe(_deliver_all, batch, answers)
+            loop.call_soon_threadsafe(self._deliver, batch, begun.at, answers)
 
         work(hold)
+
+    def _deliver(self, batch: Sequence[_Waiting[R, A]], began: float, answers: Sequence[A | Exception]) -> None:
+        if self._waited is not None:
+            self._waited(began - batch[0].since)
+        _deliver_all(batch, answers)
 
     def _ended(self, begun: _Begun) -> None:
         with self._lock:
