@@ -14,7 +14,8 @@ from cuvee.queries import Floats, Ints
 __all__ = ["HEAVIEST", "settled", "weights_of"]
 
 HEAVIEST = 10.0
-"""The highest value that multiplies an event's weight; events with higher ones are refused."""
+"""The highest value that multiplies an event's weight. Callers' events with higher ones are refused; those that were
+stored before or imported count as this."""
 
 
 def weights_of(config: EventsConfig, types: npt.ArrayLike, values: npt.ArrayLike) -> Floats:

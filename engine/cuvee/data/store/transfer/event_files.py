@@ -17,7 +17,6 @@ from cuvee.data.files.columns.times import as_seconds
 from cuvee.data.files.raw import LINE, ReadOptions, Rows
 from cuvee.data.files.tabular import found_column
 from cuvee.data.store.rows import LATEST, LONGEST_EVENT_ID, LONGEST_ID, SKEW, EventType
-from cuvee.data.store.weights import HEAVIEST
 from cuvee.errors import DataError
 from cuvee.pseudonyms import Pseudonyms
 
@@ -115,8 +114,6 @@ def _valued(rows: Rows) -> Rows:
     rows = rows.reject((kind == EventType.RATING) & value.is_null(), pl.lit("no value, which holds the rating"))
     rows = rows.reject((kind == EventType.PURCHASE) & (value <= 0), pl.lit("value of a purchase is not above 0"))
     rows = rows.reject((kind != EventType.RATING) & (value < 0), pl.lit("value is negative"))
-    counted = ~kind.is_in([EventType.RATING, EventType.PURCHASE])
-    rows = rows.reject(counted & (value > HEAVIEST), pl.lit(f"value is above {HEAVIEST:g}"))
     return replace(rows, frame=rows.frame.with_columns(value.fill_null(1.0)))
 
 
