@@ -53,8 +53,8 @@ NOTICE = 0.2
 
 
 SWITCH = 0.0005
-"""Seconds after which a thread that computes lets the event loop have its turn. With Python's own 5 ms, an overloaded
-server took in so few calls that it answered a fifth of what it could."""
+"""Seconds after which a thread that computes lets the event loop have its turn; Python's own are 0.005. With these, an
+overloaded server took in so few calls that in one pair of runs it answered 172 a second instead of 861."""
 COLLECTED = (50_000, 20, 50)
 """Objects made beyond those let go before the young are collected; and so many collections before the older are."""
 
