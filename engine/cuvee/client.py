@@ -97,9 +97,10 @@ _OPTIONS = [
     # a connection that is dead without a word is found while calls are waiting on it
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
-    # another worker or a restarted server is found before the retries are used up; gRPC's own first pause is a second
+    # another worker or a restarted server is found before the retries are used up; gRPC's own pauses grow from one
+    # second to two minutes
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.max_reconnect_backoff_ms", 300),
 ]
 
 

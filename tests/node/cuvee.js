@@ -28,6 +28,7 @@ const CHANNEL = {
   "grpc.keepalive_time_ms": 30_000,
   "grpc.keepalive_timeout_ms": 5_000,
   "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 300,
 };
 
 /** The stubs of all services; without `credentials` nothing is encrypted, without `token` callers are anonymous. */

@@ -181,7 +181,9 @@ EVENT = {
     "Event.value": [
         *(Case(name, put("value", value)) for name, value in NUMBERS),
         Case("negative", put("value", -1.0)),
-        Case("largest", put("value", 1.7e308), outcome="OK"),
+        Case("the heaviest", put("value", 10.0), outcome="OK"),
+        Case("heavier", put("value", 10.5)),
+        Case("largest", put("value", 1.7e308)),
     ],
     "Event.event_time": stamp("event_time", heeded=True),
     "Event.recommendation_id": text("recommendation_id", 256, required=False),

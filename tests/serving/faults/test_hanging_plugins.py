@@ -93,6 +93,7 @@ def test_what_no_thread_survives_is_found_out_and_left_alone(
             while len(two.events("worker ready")) < 2 + len(two.events("worker ended, and is replaced")):
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
+            time.sleep(0.5)  # longer than a client's pause between two attempts to connect
             well = time.monotonic()
             time.sleep(2.0)
     told = [line for line in two.events("source is left alone") if line["source"] == how]
