@@ -13,11 +13,11 @@ from reliability.callers import degraded_of
 from reliability.place import ENVIRONMENT, POPULAR, fitted
 from reliability.vitals import Vitals
 
-PLUGIN = str(Path(__file__).parents[1] / "plugin")
-sys.path.insert(0, PLUGIN)
+sys.path.insert(0, str(Path(__file__).parents[1] / "plugin"))
+
 import illplugin
 
-sys.path.remove(PLUGIN)  # what lies there is an installed plugin to all who look for some
+sys.path.pop(0)  # what lies there is an installed plugin to all who look for some
 
 SHOWN: Mapping[str, str] = {
     **dict.fromkeys(illplugin.CANDIDATES, "INVALID_OUTPUT"),
