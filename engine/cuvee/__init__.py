@@ -1,6 +1,6 @@
 """Cuvée: one gRPC call, several recommenders, one blended list.
 
-Plugin authors need :data:`hookimpl`, :mod:`cuvee.recommender`, :mod:`cuvee.nearest`,
+Plugin authors need :data:`hookimpl`, :mod:`cuvee.recommender`, :mod:`cuvee.search.nearest`,
 :mod:`cuvee.hookspecs` and :mod:`cuvee.testing`; everything else is the engine's own.
 """
 
@@ -10,8 +10,6 @@ from cuvee.data.catalog import Catalog, Entities, Role
 from cuvee.data.dataset import Dataset
 from cuvee.errors import OperatorError
 from cuvee.hookspecs import hookimpl
-from cuvee.nearest import Cells, Nearest
-from cuvee.postings import Postings
 from cuvee.recommender import (
     Candidates,
     DegradedReason,
@@ -26,6 +24,8 @@ from cuvee.recommender import (
     Serves,
     SourceFailure,
 )
+from cuvee.search.nearest import Cells, Nearest
+from cuvee.search.postings import Postings
 
 __version__ = "0.1.0"
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cuvee import kernels
-from cuvee.votes import votes
+from cuvee.data.votes import votes
 
 __all__ = [
     "Activity",

@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from cuvee import Candidates, Cells, Postings, Queries, load_arrays, save_arrays
-from cuvee.nearest import Scan
+from cuvee.search.nearest import Scan
 from scipy.sparse import csr_array
 from sklearn.utils.extmath import randomized_svd
 

@@ -17,8 +17,8 @@ from typing import Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from cuvee import Candidates, Catalog, Dataset, Entities, kernels, load_arrays, save_arrays
-from cuvee.nearest import ranked, unlisted
 from cuvee.recommender import Progress, Queries, Recommender, Serves
+from cuvee.search.nearest import ranked, unlisted
 from scipy import sparse
 
 from cuvee_content.config import ContentConfig

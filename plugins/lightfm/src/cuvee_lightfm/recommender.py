@@ -20,8 +20,8 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from cuvee import Candidates, Catalog, Dataset, Entities, Nearest, kernels
-from cuvee.nearest import ranked, unlisted
 from cuvee.recommender import Histories, Profile, Progress, Queries, Recommender, Serves
+from cuvee.search.nearest import ranked, unlisted
 
 from cuvee_lightfm.config import LightFMConfig
 from cuvee_lightfm.factors import Factors, Half

@@ -23,8 +23,8 @@ from scipy import sparse
 
 from cuvee.artifacts.arrays import load_arrays, save_arrays
 from cuvee.kernels import compiled_sparse
-from cuvee.nearest import FEW, MARGIN, RECALL
 from cuvee.queries import Floats, Histories, Ints, Offsets, Queries
+from cuvee.search.nearest import FEW, MARGIN, RECALL
 
 __all__ = ["Postings"]
 

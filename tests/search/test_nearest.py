@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from cuvee import Candidates, Cells, Histories, Nearest, Queries, Ragged
-from cuvee import nearest as module
-from cuvee.nearest import ranked, unlisted
+from cuvee.search import nearest as module
+from cuvee.search.nearest import ranked, unlisted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

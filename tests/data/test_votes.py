@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from cuvee.votes import DAY, votes
+from cuvee.data.votes import DAY, votes
 from hypothesis import given
 from hypothesis import strategies as st
 

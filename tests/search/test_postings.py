@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cuvee import Candidates, Histories, Postings, Queries, Ragged
-from cuvee import postings as module
+from cuvee.search import postings as module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
