@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import resource
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -32,10 +34,10 @@ def event(n: object, text: str = "") -> events_pb2.Event:
     )
 
 
-def write(client: Client, n: object, text: str = "") -> str:
+def write(client: Client, n: object, text: str = "", timeout: float = 8.0) -> str:
     """The code of one write, without the client's retries."""
     try:
-        client.events.WriteEvents(events_pb2.WriteEventsRequest(events=[event(n, text)]), timeout=8)
+        client.events.WriteEvents(events_pb2.WriteEventsRequest(events=[event(n, text)]), timeout=timeout)
     except grpc.RpcError as problem:
         assert failure_of(problem).reason in {"UNAVAILABLE", "DEADLINE_EXCEEDED", "OVERLOADED"}, problem
         assert "/" not in (problem.details() or "").replace("and/or", "")
@@ -148,47 +150,53 @@ def test_a_file_system_that_may_only_be_read(ruled: Path, disk: Path, viewers: l
         assert "internal error" not in server.log
 
 
-FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+@dataclass(frozen=True)
+class SteppedClock:
+    """A wall clock that one server goes by; see stepped_clock.c."""
+
+    file: Path
+    environment: Mapping[str, str]
+
+    def step(self, seconds: int) -> None:
+        """Set it so many seconds before the true time, or after it."""
+        with self.file.open("r+b") as file:
+            file.write(seconds.to_bytes(8, sys.byteorder, signed=True))
 
 
-@pytest.mark.skipif(not FAKETIME, reason="libfaketime is not here: apt install libfaketime")
-def test_clocks_that_jump_do_no_harm(ruled: Path, tmp_path: Path, viewers: list[str]):
+@pytest.fixture
+def clock(tmp_path: Path) -> SteppedClock:
+    library, file = tmp_path / "stepped_clock.so", tmp_path / "clock"
+    source = Path(__file__).with_name("stepped_clock.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source)], check=True)
+    file.write_bytes(bytes(8))
+    return SteppedClock(file, {"LD_PRELOAD": str(library), "STEPPED_CLOCK": str(file)})
+
+
+def test_clocks_that_jump_do_no_harm(ruled: Path, tmp_path: Path, viewers: list[str], clock: SteppedClock):
     """An hour and a year forwards and back: calls end in time, and what is written is there."""
-    clock = tmp_path / "clock"
-
-    def step(seconds: int) -> None:
-        aside = tmp_path / "aside"
-        aside.write_text(f"{seconds:+d}s\n")
-        aside.replace(clock)
-
-    step(0)
-    faked = {
-        "LD_PRELOAD": str(FAKETIME[0]),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    with serving(own_store(ruled, tmp_path, "clock"), **faked) as server:
+    config = own_store(ruled, tmp_path, "clock")
+    # a wait that goes by the wrong clock takes an hour; a busy machine may have the seconds that it needs
+    config.write_text(config.read_text().replace('deadline = "2s"', 'deadline = "20s"'))
+    with serving(config, **clock.environment) as server:
         client = server.client
-        with Callers(server.address, ["blended", "explored"], viewers, callers=3, timeout=2.0, pause=0.01) as callers:
+        with Callers(server.address, ["blended", "explored"], viewers, callers=3, timeout=20.0, pause=0.01) as callers:
             callers.first(lambda call: call.code == "OK", 0.0)
             began = time.monotonic()
             steps = (3600, -3600, 31_536_000, -31_536_000, 0)
             for n, seconds in enumerate(steps):
-                step(seconds)
-                time.sleep(0.4)
-                assert write(client, f"step-{n}") == "OK", seconds
+                clock.step(seconds)
+                stepped = time.monotonic()
+                assert write(client, f"step-{n}", timeout=20) == "OK", seconds
+                eventually(lambda since=stepped: len(callers.since(since)) >= 30)
         found = callers.summary(began)
         print(f"\nclock steps: {found}")
         # a call that is in flight at the very moment may find its deadline gone
-        assert sum(n for code, n in found.codes.items() if code != "OK") <= len(steps) * 3, found
-        assert found.ok >= 0.98
+        assert found.ok >= 0.98, found
         assert stored(client) == {f"estep-{n}" for n in range(len(steps))}
         assert client.health().status == 1
         assert "internal error" not in server.log
-        step(31_536_000)
+        clock.step(31_536_000)
         far = event("far")
         far.event_time.seconds = int(time.time()) + 30_000_000
-        written = client.events.WriteEvents(events_pb2.WriteEventsRequest(events=[far]), timeout=8)
+        written = client.events.WriteEvents(events_pb2.WriteEventsRequest(events=[far]), timeout=20)
         assert written.stored_count == 1, "the server's clock did jump: to it, this time is past"
