@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import prepare_grocer
 import prepare_music
 import prepare_papers
 
-__all__ = ["cuvee", "import_all"]
+__all__ = ["cuvee", "import_all", "limited", "train_for"]
 
 HERE = Path(__file__).resolve().parent
 DATA_DIR = HERE.parents[1] / "var" / "bench" / "data"
@@ -27,6 +28,17 @@ def cuvee(*arguments: object) -> None:
     """Run the command, in the benchmarks' own configuration."""
     config = {"CUVEE_CONFIG": str(HERE / "cuvee.toml")}
     subprocess.run([CUVEE, *map(str, arguments)], check=True, env={**os.environ, **config})
+
+
+def limited(parser: argparse.ArgumentParser) -> None:
+    """Add ``--minutes``."""
+    parser.add_argument("--minutes", type=float, help="at most so many for each training of a deep model")
+
+
+def train_for(minutes: float | None) -> None:
+    """Let cuvee.toml limit each training of a deep model to so many minutes; None leaves its own limits."""
+    if minutes is not None:
+        os.environ["CUVEE_TRAINING_MINUTES"] = str(minutes)
 
 
 def _import(dataset: str, path: Path, *options: object, columns: str = "") -> None:

@@ -1,9 +1,13 @@
 """The deep recommender's figures: accuracy, strangers and new items, what it weighs, what a call costs.
 
-Run by ``make bench``; ``CUVEE_DATA`` names the folder of data sets. The trainings take half an hour
-to an hour and a half each on two cores, once: what is interrupted is taken up again, and what is fitted is kept.
+    CUVEE_DATA=... python tests/benchmarks/deep.py [--keep-data] [--minutes N] [accuracy|cold|memory|predict ...]
+
+Without names of parts, all of them. The trainings take twenty minutes to an hour each on two cores, once: an
+interrupted one is continued by the next run, and what is fitted is kept. ``--minutes`` limits each of them, for a
+trial: the model is worse then, and ``newcomers.py --minutes`` finds the same one.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -24,7 +28,7 @@ from cuvee.evaluation.trials import Round, Trial
 from cuvee.recommender import Ragged
 from cuvee.registry import Registry
 from cuvee.testing import run_server, two_tribes
-from datasets import DATA_DIR, HERE, cuvee, import_all
+from datasets import DATA_DIR, HERE, cuvee, import_all, limited, train_for
 
 PUBLISHED = """published, full ranking (HR@10 / NDCG@10): SASRec 0.199/0.108 as first, 0.306/0.178 with softmax
 published, 1 against 99: popularity 0.454/0.254, NeuMF 0.71 to 0.73 / 0.435 to 0.447, EASE 0.719/0.449
@@ -132,17 +136,36 @@ def resident(folder: Path, recommenders: str, sources: str, environment: dict[st
         return int(next(line for line in status if line.startswith("VmRSS")).split()[1]) / 1024
 
 
-def main() -> None:
-    """All of it; ``--keep-data`` takes the data sets as they were imported last."""
-    if "--keep-data" not in sys.argv:
-        import_all()
+def accuracy() -> None:
+    """Leave-last-out and one against 99, beside what is published."""
     cuvee("evaluate", "deep", "--protocol", "leave-last-out")
     cuvee("evaluate", "deep", "--protocol", "ncf")
     print(PUBLISHED, flush=True)
-    strangers_and_new_items()
-    weight()
-    predict = HERE.parents[1] / "plugins" / "tfserving" / "tests" / "benchmark_predict.py"
-    subprocess.run([sys.executable, predict], check=True)
+
+
+def predict() -> None:
+    """The time of a call."""
+    script = HERE.parents[1] / "plugins" / "tfserving" / "tests" / "benchmark_predict.py"
+    subprocess.run([sys.executable, script], check=True)
+
+
+PARTS = {"accuracy": accuracy, "cold": strangers_and_new_items, "memory": weight, "predict": predict}
+
+
+def main() -> None:
+    """Import, then the parts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help="accuracy, cold, memory, predict")
+    parser.add_argument("--keep-data", action="store_true", help="use the data sets as they were imported last")
+    limited(parser)
+    given = parser.parse_args()
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
+    train_for(given.minutes)
+    if not given.keep_data:
+        import_all()
+    for part in given.parts or PARTS:
+        PARTS[part]()
 
 
 if __name__ == "__main__":

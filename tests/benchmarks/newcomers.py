@@ -1,12 +1,15 @@
 """New users with the deep model in the blend: one half of the strangers teaches the weights for the other.
 
-    .venv/bin/python tests/benchmarks/newcomers.py
+    .venv/bin/python tests/benchmarks/newcomers.py [--minutes N]
 
 `cuvee tune` would withhold people from one more training of the deep model. The fit that ``deep.py`` keeps knows
 nothing of 604 people: the weights of newcomers are learnt on the beginnings of one half of these, the blend is
 measured on the other half by the protocol cold-users, and the other way round. So nobody is measured with weights that
-were learnt from himself. Those of 10 events and more are the product's own.
+were learnt from himself. Those of 10 events and more are the product's own. With ``--minutes`` it takes the model that
+``deep.py --minutes`` trained in that time.
 """
+
+import argparse
 
 import numpy as np
 from cuvee import Dataset
@@ -23,7 +26,7 @@ from cuvee.registry import Registry
 from cuvee.training.kept import FitStore
 from cuvee.tuning.objective import Measure
 from cuvee.tuning.run import tune
-from datasets import DATA_DIR, HERE
+from datasets import DATA_DIR, HERE, limited, train_for
 from deep import cold
 
 NAME, SHOWN = "ml-1m-brief", ("blend", "deep_brief", "popular")
@@ -69,6 +72,9 @@ def measured(asked: Round, trial: Trial, settings: Settings, registry: Registry)
 
 def main() -> None:
     """Learn on each half, measure on the other, print both together."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    limited(parser)
+    train_for(parser.parse_args().minutes)
     registry = Registry.load()
     settings = load_settings(HERE / "cuvee.toml", registry)
     data = Dataset.load(DATA_DIR / "ml-1m")

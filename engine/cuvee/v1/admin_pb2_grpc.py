@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """Shows and steers a server. Meant for operators; grant it apart from the other
-    services.
+    """Shows the state of a server and changes it. For operators: give access to it
+    separately from the other services.
     """
 
     def __init__(self, channel):
@@ -79,12 +79,13 @@ class AdminServiceStub:
 
 
 class AdminServiceServicer:
-    """Shows and steers a server. Meant for operators; grant it apart from the other
-    services.
+    """Shows the state of a server and changes it. For operators: give access to it
+    separately from the other services.
     """
 
     def GetProduct(self, request, context):
-        """Returns one product: how it is configured and what serves it.
+        """Returns one product: how it is configured, and which snapshot answers for
+        it.
 
         Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product).
         """
@@ -151,8 +152,8 @@ class AdminServiceServicer:
     def ValidateConfig(self, request, context):
         """Checks a configuration against what is installed here, without using it.
 
-        Mistakes are the answer, not an error: the call is OK and `problems` holds
-        all of them at once.
+        Mistakes in the configuration are no error of the call: it is OK, and
+        `problems` lists all of them.
         Errors: INVALID_ARGUMENT (both fields empty, or one too long).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -162,7 +163,7 @@ class AdminServiceServicer:
     def GetConfigRevision(self, request, context):
         """Returns which configuration is in use, and whether a newer one was refused.
 
-        Errors: none of its own.
+        Errors: only those of any rpc.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -220,8 +221,8 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """Shows and steers a server. Meant for operators; grant it apart from the other
-    services.
+    """Shows the state of a server and changes it. For operators: give access to it
+    separately from the other services.
     """
 
     @staticmethod

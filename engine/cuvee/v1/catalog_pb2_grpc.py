@@ -26,14 +26,14 @@ if _version_not_supported:
 
 
 class CatalogServiceStub:
-    """Keeps a product's items and users.
+    """Stores a product's items and users.
 
-    An acknowledged write is durable and is seen by the next get or list. When
-    recommendations see it is up to the running snapshot: filters, content and new
-    items within a second, trained models with their next fit.
+    A write that was answered is on the disk, and the next get or list returns
+    it. Recommendations follow it: filters, content and new items within a
+    second, trained models after their next fit.
 
-    Upserts create what is missing: they are updates with `allow_missing` always
-    true (AIP-134).
+    An upsert creates the item or user where it does not exist: it is an update
+    with `allow_missing` always true (AIP-134).
 
     Every call on this service may answer, besides the codes named at the top of
     recommendation.proto: INVALID_ARGUMENT (a field that breaks what its comment
@@ -105,14 +105,14 @@ class CatalogServiceStub:
 
 
 class CatalogServiceServicer:
-    """Keeps a product's items and users.
+    """Stores a product's items and users.
 
-    An acknowledged write is durable and is seen by the next get or list. When
-    recommendations see it is up to the running snapshot: filters, content and new
-    items within a second, trained models with their next fit.
+    A write that was answered is on the disk, and the next get or list returns
+    it. Recommendations follow it: filters, content and new items within a
+    second, trained models after their next fit.
 
-    Upserts create what is missing: they are updates with `allow_missing` always
-    true (AIP-134).
+    An upsert creates the item or user where it does not exist: it is an update
+    with `allow_missing` always true (AIP-134).
 
     Every call on this service may answer, besides the codes named at the top of
     recommendation.proto: INVALID_ARGUMENT (a field that breaks what its comment
@@ -121,7 +121,7 @@ class CatalogServiceServicer:
     """
 
     def UpsertItem(self, request, context):
-        """Creates an item, or changes the fields of it that are named.
+        """Creates an item, or changes the named fields of one that exists.
 
         Errors: those of the service. INVALID_ARGUMENT names an attribute that does not
         fit its column, or a path in the mask that does not exist.
@@ -159,8 +159,8 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteItem(self, request, context):
-        """Deletes an item from the catalogue, so that it is no longer recommended. Its
-        events stay: they tell about the users who had it.
+        """Deletes an item from the catalogue, so that it is no longer recommended.
+        Its events are kept, because they also say something about the users.
 
         Errors: those of the service, NOT_FOUND (item) unless
         `allow_missing`.
@@ -170,7 +170,7 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpsertUser(self, request, context):
-        """Creates a user, or changes the fields of it that are named.
+        """Creates a user, or changes the named fields of one who exists.
 
         Errors: those of the service, as in `UpsertItem`.
         """
@@ -207,9 +207,9 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteUser(self, request, context):
-        """Forgets a user, and reports every place that was looked at and what was
-        cleared there. A place that can only be cleared later (a trained model) is
-        reported as pending, never left out.
+        """Deletes all that is stored about a user, and lists every place that was
+        searched and what was deleted there. A place that can only be cleared later
+        (a trained model) is listed as pending.
 
         Idempotent: repeat it until `complete` is true.
         Errors: those of the service, NOT_FOUND (user) unless
@@ -296,14 +296,14 @@ def add_CatalogServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CatalogService:
-    """Keeps a product's items and users.
+    """Stores a product's items and users.
 
-    An acknowledged write is durable and is seen by the next get or list. When
-    recommendations see it is up to the running snapshot: filters, content and new
-    items within a second, trained models with their next fit.
+    A write that was answered is on the disk, and the next get or list returns
+    it. Recommendations follow it: filters, content and new items within a
+    second, trained models after their next fit.
 
-    Upserts create what is missing: they are updates with `allow_missing` always
-    true (AIP-134).
+    An upsert creates the item or user where it does not exist: it is an update
+    with `allow_missing` always true (AIP-134).
 
     Every call on this service may answer, besides the codes named at the top of
     recommendation.proto: INVALID_ARGUMENT (a field that breaks what its comment

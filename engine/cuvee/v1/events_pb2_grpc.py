@@ -26,11 +26,11 @@ if _version_not_supported:
 
 
 class EventServiceStub:
-    """Takes in what users did.
+    """Stores what users did.
 
-    An acknowledged event is durable: it survives a crash of the server. Events
-    are idempotent by `event_id`, so that a call without an answer may be repeated
-    as it was.
+    An event that was acknowledged is on the disk and survives a crash of the
+    server. An event with an `event_id` is stored once however often it is sent,
+    so a call that got no answer can be sent again.
     """
 
     def __init__(self, channel):
@@ -57,11 +57,11 @@ class EventServiceStub:
 
 
 class EventServiceServicer:
-    """Takes in what users did.
+    """Stores what users did.
 
-    An acknowledged event is durable: it survives a crash of the server. Events
-    are idempotent by `event_id`, so that a call without an answer may be repeated
-    as it was.
+    An event that was acknowledged is on the disk and survives a crash of the
+    server. An event with an `event_id` is stored once however often it is sent,
+    so a call that got no answer can be sent again.
     """
 
     def WriteEvents(self, request, context):
@@ -70,18 +70,19 @@ class EventServiceServicer:
 
         Errors: INVALID_ARGUMENT when `events` is empty or too long, UNAVAILABLE when
         the store cannot be reached and nothing was stored.
-        Per event: INVALID_ARGUMENT, NOT_FOUND (product), RESOURCE_EXHAUSTED (reason
-        RATE_LIMITED: the user has more events than the product takes of one user; the
-        problem's message says when there is room). An unknown item or user is no error:
-        feedback may come before the catalogue does.
+        Per event: INVALID_ARGUMENT, NOT_FOUND (product), RESOURCE_EXHAUSTED
+        (reason RATE_LIMITED: the user sends more events than the product's
+        `user_rate` allows; the problem's message says when there is room). An
+        unknown item or user is no error: events may arrive before the item is in
+        the catalogue.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamEvents(self, request_iterator, context):
-        """Stores events as they come, with one answer per message once all of it is
-        durable.
+        """Stores events of a stream. Each message is answered once all of its events
+        are on the disk.
 
         Answers come in the order in which the messages were sent. A wrong event is
         rejected in its answer and the stream goes on. When the caller closes its
@@ -94,10 +95,12 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MergeUsers(self, request, context):
-        """Moves what an anonymous visitor did to the user who they turn out to be.
+        """Moves the events of an anonymous visitor to a user, once it is known who
+        the visitor is.
 
-        Idempotent: a repeat finds nothing left to move and answers OK with 0. Later
-        events under the anonymous id are not redirected; send `user_id` with them.
+        May be repeated: a second call finds nothing to move and answers OK with 0.
+        Later events under the anonymous id are not moved; send `user_id` with
+        them.
         Errors: INVALID_ARGUMENT (an id is empty, or both are the same), NOT_FOUND
         (product), UNAVAILABLE when the store cannot be reached.
         """
@@ -132,11 +135,11 @@ def add_EventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventService:
-    """Takes in what users did.
+    """Stores what users did.
 
-    An acknowledged event is durable: it survives a crash of the server. Events
-    are idempotent by `event_id`, so that a call without an answer may be repeated
-    as it was.
+    An event that was acknowledged is on the disk and survives a crash of the
+    server. An event with an `event_id` is stored once however often it is sent,
+    so a call that got no answer can be sent again.
     """
 
     @staticmethod

@@ -26,14 +26,16 @@ if _version_not_supported:
 
 
 class RecommendationServiceStub:
-    """Answers with ranked lists. Read-only: no call changes what a later one sees.
+    """Makes ranked lists. Its calls only read: none changes what a later one
+    answers.
 
     Every call on this service may answer, besides the codes named at the top of
     the file: INVALID_ARGUMENT (a field that breaks what its comment says) and
     NOT_FOUND (product).
 
-    A source that fails, is late or breaks its promise never fails the call: the
-    answer is OK, `degraded` is true, and `sources` says which and why.
+    A source that fails, is late or returns something invalid never makes the
+    call fail: the answer is OK, `degraded` is true, and `sources` says which
+    source and why.
     """
 
     def __init__(self, channel):
@@ -70,14 +72,16 @@ class RecommendationServiceStub:
 
 
 class RecommendationServiceServicer:
-    """Answers with ranked lists. Read-only: no call changes what a later one sees.
+    """Makes ranked lists. Its calls only read: none changes what a later one
+    answers.
 
     Every call on this service may answer, besides the codes named at the top of
     the file: INVALID_ARGUMENT (a field that breaks what its comment says) and
     NOT_FOUND (product).
 
-    A source that fails, is late or breaks its promise never fails the call: the
-    answer is OK, `degraded` is true, and `sources` says which and why.
+    A source that fails, is late or returns something invalid never makes the
+    call fail: the answer is OK, `degraded` is true, and `sources` says which
+    source and why.
     """
 
     def Recommend(self, request, context):
@@ -95,7 +99,8 @@ class RecommendationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SimilarItems(self, request, context):
-        """Finds items that go with one or several anchor items.
+        """Finds items that are like one or several given items (the anchors), or are
+        often chosen together with them.
 
         The anchors themselves are never in the answer. When the catalogue knows
         none of the anchors, the answer comes from the fallback chain, and from the
@@ -131,9 +136,9 @@ class RecommendationServiceServicer:
         """Answers many `Recommend` requests in one call and streams each result as
         soon as it is ready.
 
-        The stream holds exactly one message per request, in no promised order; join
-        them by `index`. A request that is wrong gets a `problem` and leaves the
-        others alone.
+        The stream holds exactly one message per request, in any order; `index`
+        says which request it answers. A wrong request gets a `problem`, and the
+        others are answered.
         Errors: INVALID_ARGUMENT when `product` is empty or `requests` is empty or too
         long, NOT_FOUND for the outer `product`.
         """
@@ -178,14 +183,16 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RecommendationService:
-    """Answers with ranked lists. Read-only: no call changes what a later one sees.
+    """Makes ranked lists. Its calls only read: none changes what a later one
+    answers.
 
     Every call on this service may answer, besides the codes named at the top of
     the file: INVALID_ARGUMENT (a field that breaks what its comment says) and
     NOT_FOUND (product).
 
-    A source that fails, is late or breaks its promise never fails the call: the
-    answer is OK, `degraded` is true, and `sources` says which and why.
+    A source that fails, is late or returns something invalid never makes the
+    call fail: the answer is OK, `degraded` is true, and `sources` says which
+    source and why.
     """
 
     @staticmethod

@@ -98,6 +98,50 @@ def test_separators_and_what_excel_says_of_them(before: str, separator: str, end
     assert events(gather(file)) == ROWS
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    ("above", "header"),
+    [
+        ("# exported 2024-01-02\n", 2),
+        ("#\n# from the shop, by hand, 2024\n", 3),
+        ("\n# from the shop\n\n# of 2024\n\n", 6),
+        ("Report of plays\n", 2),
+        ("Report of plays, by us\n", 2),
+        ("Report of plays\nGenerated: 2024-01-02 10:00\n\n", 4),
+        ("sep={}\n# exported 2024-01-02\n", 3),
+    ],
+)
+def test_lines_above_the_header_are_left_out_and_told(above: str, header: int, separator: str, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text(above.format(separator) + table(separator))
+    raw = gather(file)
+    assert events(raw) == ROWS
+    assert raw.interactions["line"].to_list() == [header + 1, header + 2]
+    assert any(f": the header is line {header};" in note for note in raw.notes)
+
+
+@pytest.mark.parametrize("header", ["#user,item,time", "# user,item,time", "#user_id,item_id,timestamp"])
+@pytest.mark.parametrize("before", ["", "# exported 2024-01-02\n"])
+def test_a_header_that_is_written_as_a_comment(before: str, header: str, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text(f"{before}{header}\nann,café,1700000000\nbob,x,1700000010\n")
+    assert events(gather(file)) == ROWS
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["user,item", "ann,x", "# of,y", "#bob,z"],  # an id may begin so
+        ["user,item", "ann,x,3", "bob,y,4", "bob,z,5"],  # a header that is too short is a mistake in all rows
+    ],
+)
+def test_rows_are_not_taken_for_lines_above_the_header(rows: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text("\n".join(rows) + "\n")
+    raw = gather(file)
+    assert len(raw.interactions) + len(raw.malformed) == len(rows) - 1
+
+
 @pytest.mark.parametrize("named", ["", "named"])
 @pytest.mark.parametrize(
     ("header", "rows"),

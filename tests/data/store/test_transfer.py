@@ -143,8 +143,11 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
     "no time": ({"time": None}, "no time"),
     "a time before all": ({"time": -1.0}, "time is not from 1970 to 9999"),
     "a time that is none": ({"time": float("nan")}, "time is not from 1970 to 9999"),
-    "milliseconds": ({"time": 1.7e12}, "time is not from 1970 to 9999"),
-    "the future": ({"time": 4e9}, "time is in the future (is it in milliseconds? --time-unit ms)"),
+    "milliseconds": ({"time": 1.7e12}, "time after the year 9999 (is it in milliseconds? --time-unit ms)"),
+    "microseconds": ({"time": 1.7e15}, "time after the year 9999 (is it in microseconds? --time-unit us)"),
+    "nanoseconds": ({"time": 1.7e18}, "time after the year 9999 (is it in nanoseconds? --time-unit ns)"),
+    "a time after all": ({"time": 1e30}, "time after the year 9999"),
+    "the future": ({"time": 4e9}, "time is in the future, by over 5 minutes"),
     "an endless value": ({"value": float("inf")}, "value is not finite"),
     "a negative value": ({"value": -1.0}, "value is negative"),
     "a rating without value": ({"type": "rating", "value": None}, "no value, which holds the rating"),
@@ -170,8 +173,8 @@ def test_a_bad_row_is_told_by_row_and_column_and_its_neighbours_are_stored(told:
     assert [e.event_id for e in store.events_of("films", "ann")] == ["1", "\u202eend"]
     assert cuvee("import", "plays.parquet", "--product", "films") == 0
     shown = capsys.readouterr().out
-    assert "interactions    20    0              2       18" in shown
-    assert "interactions     3  time is not from 1970 to 9999" in shown
+    assert "interactions    23    0              2       21" in shown
+    assert "interactions     2  time is not from 1970 to 9999" in shown
 
 
 GOOD = {"user": "ann", "item": "a", "type": "view", "time": 1.0, "value": 1.0, "event_id": "1", "position": 0.0}

@@ -31,6 +31,8 @@ LONGEST_FIELD = 1000
 """A quoted field that spans more lines than this was never closed."""
 LONGEST_HEADER = 50
 """How many lines a header with quoted line breaks may have."""
+SAMPLE = 20
+"""How many of the first lines are looked at to find the header."""
 SEPARATORS = (",", "\t", ";", "|")
 
 
@@ -44,12 +46,42 @@ def _names(line: str, separator: str | None) -> tuple[list[str], str]:
 
 
 def split_header(lines: Sequence[str], separator: str | None = None) -> tuple[list[str], str]:
-    """The column names in a file's first lines, and the separator between them.
+    """The column names in a file's first lines, none of which is blank, and the separator between them.
 
     A line ``sep=;`` before them, as Excel writes it, gives the separator; otherwise the most frequent usual one.
     """
-    at = _before_header(lines[0]) is not None and len(lines) > 1
-    return _names(lines[int(at)], separator or (_before_header(lines[0]) if at else None))
+    at = int(_before_header(lines[0]) is not None and len(lines) > 1)
+    chosen = separator or (_before_header(lines[0]) if at else None)
+    at += _above_header(lines[at:], chosen)
+    return _names(lines[at], chosen)
+
+
+def _above_header(lines: Sequence[str], separator: str | None) -> int:
+    """How many lines stand above the header: comments that begin with ``#``, and a report's title and the like.
+
+    Args:
+        lines: the first ones of the file, none of them blank.
+        separator: between fields; None where it is not known yet.
+    """
+    comments = next((at for at, line in enumerate(lines) if not line.startswith("#")), 0)
+    if comments:
+        below, mark = _names(lines[comments], separator)
+        last, _ = _names(lines[comments - 1], mark)
+        # the header itself may be written as a comment
+        return comments - int(len(last) == len(below) > 1 and any(map(_is_number, below)))
+    if '"' in lines[0]:
+        return 0
+    for at, line in enumerate(lines[:-1]):
+        names, mark = _names(line, separator)
+        following = [len(_names(other, mark)[0]) for other in lines[at + 1 :]]
+        if len(names) > 1 and set(following) == {len(names)}:
+            is_header = all(names) and len(set(names)) == len(names) and not any(map(_is_number, names))
+            return at if is_header and all(len(_names(above, mark)[0]) < len(names) for above in lines[:at]) else 0
+    return 0
+
+
+def _is_number(field: str) -> bool:
+    return bool(re.fullmatch(r"\s*[-+]?\d[\d.,:T-]*\s*", field))
 
 
 def _before_header(line: str) -> str | None:
@@ -100,8 +132,8 @@ class _Header:
 
 def _header(
     path: Path, lines: pl.DataFrame, separator: str | None, encoding: str | None
-) -> tuple[_Header, pl.DataFrame]:
-    """The header, and the lines after it.
+) -> tuple[_Header, pl.DataFrame, str]:
+    """The header, the lines after it, and what to tell of lines above it.
 
     Raises:
         DataError: there is none, or it repeats a name.
@@ -113,6 +145,12 @@ def _header(
     said = _before_header(lines[TEXT][0])
     if said is not None and len(lines) > 1:
         separator, lines = separator or said, lines.slice(1)
+    first = lines.filter(pl.col(TEXT).str.strip_chars() != "").head(SAMPLE)
+    above, note = _above_header(first[TEXT].to_list(), separator) if len(first) else 0, ""
+    if above:
+        start = first[LINE][above]
+        note = f"the header is line {start}; what stands above it is left out, such as {first[TEXT][0][:40]!r}"
+        lines = lines.filter(pl.col(LINE) >= start)
     text, used = lines[TEXT][0], 1
     while text.count('"') % 2 and used < min(len(lines), LONGEST_HEADER):
         text, used = f"{text} {lines[TEXT][used]}", used + 1
@@ -124,7 +162,7 @@ def _header(
     if repeated:
         raise DataError(f"{path}: the header names {repeated[0]!r} more than once; each column needs its own name")
     named = [at for at, name in enumerate(names, 1) if name]
-    return _Header(names, separator, named[-1] if named else 1), lines
+    return _Header(names, separator, named[-1] if named else 1), lines, note
 
 
 def _has_row_names(lines: pl.DataFrame, names: list[str], separator: str) -> bool:
@@ -206,11 +244,14 @@ def read_delimited(
         DataError: the file cannot be read, is empty, or its header repeats a name.
     """
     lines, undecodable = _lines(path, encoding, fallback)
+    note = ""
     if columns is None:
-        header, lines = _header(path, lines, separator, encoding)
+        header, lines, note = _header(path, lines, separator, encoding)
     else:
         header = _Header(columns, separator or ",", len(columns))
     rows = Rows.of(part, path, pl.DataFrame())
+    if note:
+        rows = rows.tell(note)
     if undecodable:
         rows = rows.complain(
             pl.DataFrame({LINE: undecodable}), pl.lit(f"not {encoding or 'utf-8'} text; say which --encoding it has")

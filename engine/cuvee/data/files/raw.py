@@ -19,7 +19,8 @@ from cuvee.data.catalog import Role
 from cuvee.pseudonyms import Pseudonyms
 
 __all__ = [
-    "FILE", "INTERACTION_COLUMNS", "LINE", "Part", "RawData", "RawEntities", "ReadOptions", "Reader", "Rows", "part_of",
+    "FILE", "INTERACTION_COLUMNS", "LINE", "Part", "RawData", "RawEntities", "ReadOptions", "Reader", "Rows",
+    "TimeUnit", "part_of",
 ]  # fmt: skip
 
 LINE, FILE = "\0line", "\0file"

@@ -61,7 +61,7 @@ def found_column(rows: Rows, ours: str, options: ReadOptions, usual: tuple[str, 
             if rows.part is Part.INTERACTIONS and other and f"{rows.part}.{ours}" not in options.columns:
                 hint = f"; for the {other} file alone, say --map {other}.{ours}={mapped}"
             raise DataError(f"{rows.file} has no column {mapped!r} for the {ours}; it has: {', '.join(there)}{hint}")
-    plain = {re.sub(r"[_\s-]", "", name.lower()): name for name in reversed(there)}
+    plain = {re.sub(r"[_\s#-]", "", name.lower()): name for name in reversed(there)}
     return next((plain[name] for name in usual if name in plain), None)
 
 
@@ -170,7 +170,7 @@ class CsvReader(Reader):
     @classmethod
     def sniff(cls, path: Path) -> bool:
         """Whether it is named like one, or begins with lines of equally many fields."""
-        lines = head(path, 2) if path.is_file() else []
+        lines = head(path) if path.is_file() else []
         if not lines:
             return False
         name = path.name.lower()

@@ -14,7 +14,7 @@ import polars as pl
 from cuvee.data.files.columns.ids import as_ids
 from cuvee.data.files.columns.numbers import as_numbers
 from cuvee.data.files.columns.times import as_seconds
-from cuvee.data.files.raw import LINE, ReadOptions, Rows
+from cuvee.data.files.raw import LINE, ReadOptions, Rows, TimeUnit
 from cuvee.data.files.tabular import found_column
 from cuvee.data.store.rows import LATEST, LONGEST_EVENT_ID, LONGEST_ID, SKEW, EventType
 from cuvee.errors import DataError
@@ -121,9 +121,15 @@ def _timed(rows: Rows, options: ReadOptions, received: int) -> Rows:
     rows = as_seconds(rows, "time", options.time_unit, options.time_format)
     time = pl.col("time")
     rows = rows.reject(time.is_null(), pl.lit("no time"))
-    rows = rows.reject(~(time.is_finite() & (time >= 0) & (time < LATEST)), pl.lit("time is not from 1970 to 9999"))
-    late = pl.lit("time is in the future (is it in milliseconds? --time-unit ms)")
-    rows = rows.reject(time * 1e6 > received + SKEW, late)
+    beyond = time.is_finite() & (time >= LATEST)
+    reason = pl.lit("time after the year 9999")
+    if options.time_unit is None:
+        for unit in (TimeUnit.NANOSECONDS, TimeUnit.MICROSECONDS, TimeUnit.MILLISECONDS):
+            said = f"time after the year 9999 (is it in {unit.name.lower()}? --time-unit {unit})"
+            reason = pl.when(time * 1e6 / unit.per_second <= received + SKEW).then(pl.lit(said)).otherwise(reason)
+    rows = rows.reject(beyond, reason)
+    rows = rows.reject(~(time.is_finite() & (time >= 0)), pl.lit("time is not from 1970 to 9999"))
+    rows = rows.reject(time * 1e6 > received + SKEW, pl.lit("time is in the future, by over 5 minutes"))
     came = received + pl.int_range(pl.len(), dtype=pl.Int64)
     whole = (time * 1e6).round().cast(pl.Int64)
     return replace(rows, frame=rows.frame.with_columns(whole.alias("time"), came.alias("received")))
