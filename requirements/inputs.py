@@ -44,7 +44,7 @@ def tools() -> set[str]:
 
 
 KINDS: dict[str, Callable[[], set[str]]] = {
-    "runtime": lambda: needed(ENGINE, *PLUGINS) | extras(ENGINE, "postgres"),  # the images
+    "runtime": lambda: needed(ENGINE, *PLUGINS) | extras(ENGINE, "postgres", "traces"),  # the images
     "engine": lambda: needed(ENGINE) | extras(ENGINE) | tools(),  # the engine alone, and its tests
     "build": back_ends,  # wheels of our own distributions
     "dev": lambda: needed(ENGINE, *PLUGINS).union(*map(extras, (ENGINE, *PLUGINS))) | tools(),  # everything

@@ -26,6 +26,7 @@ from cuvee.recommender import (
 )
 from cuvee.search.nearest import Cells, Nearest
 from cuvee.search.postings import Postings
+from cuvee.tracing import trace_headers
 
 __version__ = "0.1.0"
 
@@ -55,4 +56,5 @@ __all__ = [
     "kernels",
     "load_arrays",
     "save_arrays",
+    "trace_headers",
 ]

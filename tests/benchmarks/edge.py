@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cuvee.artifacts.snapshot import load_snapshot
 from cuvee.config import JwtConfig, Scope, load_settings
 from cuvee.config.limits import Limits
+from cuvee.config.telemetry import Traces as TracesConfig
 from cuvee.data.catalog import Entities
 from cuvee.data.store.rows import EventRow, EventType, now
 from cuvee.pseudonyms import Pseudonyms
@@ -39,6 +40,7 @@ from cuvee.serving.lists.edge import Edge
 from cuvee.serving.lists.hooks import Hooks
 from cuvee.serving.live.products import Products, Served
 from cuvee.serving.telemetry.figures import Figures
+from cuvee.serving.telemetry.traces import Traces
 from cuvee.serving.with_store import StoreServices
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
@@ -197,7 +199,10 @@ async def of_the_guard() -> None:
         for what, took in found.items():
             server = grpc.aio.server()
             gate = Gate(identities) if what in {"... and checked", "... a signed one"} else Gate()
-            guard = Guard(LIMITS, Pseudonyms(), Figures(), Desk(LIMITS, {}, Figures()), gate)
+            figures = Figures()
+            guard = Guard(
+                LIMITS, Pseudonyms(), figures, Desk(LIMITS, {}, figures), gate, Traces(TracesConfig(), figures)
+            )
             rpc.add_RecommendationServiceServicer_to_server(
                 Echo(),  # type: ignore[abstract]
                 server if what == "bare" else guard.around(server),

@@ -8,7 +8,7 @@ from pydantic import ValidationInfo, field_validator
 
 from cuvee.config.access import AdminConfig, AuditConfig, AuthConfig
 from cuvee.config.limits import Limits
-from cuvee.config.telemetry import Metrics
+from cuvee.config.telemetry import Metrics, Traces
 from cuvee.product import Duration, Table
 
 __all__ = ["ServerConfig", "Tls"]
@@ -39,6 +39,7 @@ class ServerConfig(Table):
     limits: Limits = Limits()
     shutdown_grace: Duration = 10.0
     metrics: Metrics = Metrics()
+    traces: Traces = Traces()
 
     @field_validator("auth")
     @classmethod

@@ -19,6 +19,7 @@ from cuvee.ranking.explore import Drawn
 from cuvee.ranking.plan import Plan, Question, Source
 from cuvee.ranking.rows import join
 from cuvee.recommender import Bools, Floats, Ints, Offsets, Queries
+from cuvee.tracing import span
 
 __all__ = ["Gathered", "gather"]
 
@@ -140,7 +141,8 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
     ``question.only_fallback``, nobody is asked.
     """
     listed = question.listed
-    queries = _sealed(_restricted(plan, question) if listed is None else question.queries)
+    with span("rules"):
+        queries = _sealed(_restricted(plan, question) if listed is None else question.queries)
     n, b, p = len(plan.catalog.items), len(queries), len(plan.sources)
     lengths = queries.histories.liked
     configured = plan.mixed_weights(lengths, question.segment)
@@ -163,7 +165,8 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
         if drawn:
             found, whose = [*found, drawn.items], np.concatenate([whose, np.ones((1, b), np.bool_)])
         excluded = (queries.excluded.offsets, queries.excluded.items)
-        items, counts = kernels.union(found, whose, excluded, queries.eligible, n, plan.max_candidates)
+        with span("union"):
+            items, counts = kernels.union(found, whose, excluded, queries.eligible, n, plan.max_candidates)
         proposed[[*proposals]] = counts[: len(proposals)]
         asked = [*proposals]
     else:
@@ -181,8 +184,9 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
                 silent = "score() has no opinion on any candidate, its own among them"
                 reports[s] = replace(reports[s], status=Status.DEGRADED, reason=DegradedReason.EMPTY, detail=silent)
     calibrated = np.empty_like(raw)
-    for s, source in enumerate(plan.sources):
-        calibrated[s] = plan.calibrators[source.name].calibrate(raw[s])
+    with span("calibrate"):
+        for s, source in enumerate(plan.sources):
+            calibrated[s] = plan.calibrators[source.name].calibrate(raw[s])
     weights = live_weights(configured, live)
     return Gathered(
         queries, lengths, items, raw, calibrated, ranks, proposed, configured, weights, served, reports, drawn

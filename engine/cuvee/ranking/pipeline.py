@@ -19,6 +19,7 @@ from cuvee.ranking.fallback import Filled, fall_back
 from cuvee.ranking.gather import Gathered, gather
 from cuvee.ranking.plan import Plan, Question
 from cuvee.recommender import Bools, Floats, Ints
+from cuvee.tracing import span
 
 __all__ = ["Answer", "Scored", "make_lists", "score_listed"]
 
@@ -108,13 +109,16 @@ def make_lists(plan: Plan, question: Question, ask: Ask) -> Answer:
     is shorter than asked for only where filter, rules and exclusions leave no more items to show.
     """
     found = gather(plan, question, ask)
-    scored = _blend(plan, found)
-    shown, explored = _arrange(scored, found, question.k)
+    with span("blend"):
+        scored = _blend(plan, found)
+    with span("arrange"):
+        shown, explored = _arrange(scored, found, question.k)
     full = shown.items.shape[1] == question.k and bool((shown.items[:, -1:] >= 0).all())
     if full:
         return _answer(plan, found, shown, explored, Filled.none(len(found.lengths)))
     why = [question.only_fallback or reason for reason in _why_short(found)]
-    filled, more = fall_back(plan, found.queries, shown.items, question.k, why, ask)
+    with span("fall back"):
+        filled, more = fall_back(plan, found.queries, shown.items, question.k, why, ask)
     return _answer(plan, found, shown, explored, filled, more)
 
 
@@ -157,7 +161,8 @@ def score_listed(plan: Plan, question: Question, ask: Ask) -> Answer:
     if question.listed is None:
         raise ValueError("score_listed needs question.listed")
     found = gather(plan, question, ask)
-    scored = _blend(plan, found)
+    with span("blend"):
+        scored = _blend(plan, found)
     shown = scored.take(best_columns(scored.scores, question.listed.shape[1]))
     explored = np.zeros(shown.items.shape, np.bool_)
     return _answer(plan, found, shown, explored, Filled.none(len(found.lengths)))

@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
+from cuvee import tracing
 from cuvee.config.limits import Limits
 from cuvee.errors import DeadlineExceeded, InvalidArgument, Overloaded, RateLimited, UnavailableError
 from cuvee.pseudonyms import Pseudonyms
@@ -32,9 +33,10 @@ from cuvee.serving.broken_text import mended
 from cuvee.serving.clocks import Clocks
 from cuvee.serving.pseudonymised import pseudonymise
 from cuvee.serving.status import code_of, status_of
-from cuvee.serving.telemetry.calls import REQUEST_ID, asked_in, current
+from cuvee.serving.telemetry.calls import asked_in, current
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.rpcs import Rpc
+from cuvee.serving.telemetry.traces import Traces
 
 __all__ = ["Guard", "Malformed", "deadline_of", "incident_of", "outcome_of"]
 
@@ -113,16 +115,17 @@ class Guard:
     """
 
     def __init__(
-        self, limits: Limits, pseudonyms: Pseudonyms, figures: Figures, desk: Desk, gate: Gate | None = None
+        self, limits: Limits, pseudonyms: Pseudonyms, figures: Figures, desk: Desk, gate: Gate, traces: Traces
     ) -> None:
-        """``desk`` lets calls in while there is room. Without a ``gate`` everybody may ask."""
+        """``desk`` lets calls in while there is room, ``gate`` those who may ask."""
         self._figures = figures
         figures.watch("cuvee_requests_in_flight", lambda: {(): self._going})
         self._longest = limits.deadline
         self._longest_stream = limits.answer_stream
         self._desk = desk
         self._pseudonyms = pseudonyms
-        self._gate = gate or Gate()
+        self._gate = gate
+        self._traces = traces
         self._going = 0
         self._clocks = Clocks()
         self.leaving = asyncio.Event()
@@ -185,15 +188,16 @@ class Guard:
 
         async def guarded(request: Any, context: Context) -> Any:
             began = time.perf_counter()
-            asked = asked_in(context)
-            context.set_trailing_metadata(((REQUEST_ID, asked.request_id),))
+            asked = asked_in(context, method, self._traces)
+            context.set_trailing_metadata(asked.metadata)
             clock = self._clocks.start(deadline_of(context, self._longest))
             caller = entered = None
             problem: BaseException | None = None
             try:
                 caller = self._enter(request, context, door)
                 door.check(caller, request)
-                entered = await window.enter(request, caller, context, clock.deadline)
+                with tracing.span("admission"):
+                    entered = await window.enter(request, caller, context, clock.deadline)
                 found = await answer(request, context)
             except asyncio.CancelledError as cancelled:
                 problem = cancelled
@@ -219,7 +223,9 @@ class Guard:
                 self._clocks.stop(clock)
                 self._going -= caller is not None
                 if door.audited:
-                    door.note(request, context, outcome_of(problem))
+                    door.note(request, context, outcome_of(problem), asked)
+                if asked.span is not None:
+                    asked.span.end(outcome_of(problem))
 
         return guarded
 
@@ -248,7 +254,8 @@ class Guard:
         rpc = Rpc(self._figures, method)
 
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
-            context.set_trailing_metadata(((REQUEST_ID, asked_in(context).request_id),))
+            asked = asked_in(context, method, self._traces)
+            context.set_trailing_metadata(asked.metadata)
             clock = self._clocks.start(deadline_of(context, longest))
             caller = entered = None
             problem: BaseException | None = None
@@ -279,7 +286,9 @@ class Guard:
                 self._clocks.stop(clock)
                 self._going -= caller is not None
                 if door.audited:
-                    door.note(request, context, outcome_of(problem))
+                    door.note(request, context, outcome_of(problem), asked)
+                if asked.span is not None:
+                    asked.span.end(outcome_of(problem))
 
         return guarded
 
@@ -334,7 +343,7 @@ async def _abort(context: Context, problem: BaseException, method: str) -> NoRet
     else:
         status = rpc_status.to_status(status_of(problem, incident_of(problem, method)))
         code, message, metadata = status.code, status.details, status.trailing_metadata
-    await context.abort(code, message, (*metadata, (REQUEST_ID, current().request_id)))
+    await context.abort(code, message, (*metadata, *current().metadata))
 
 
 @lru_cache(maxsize=4096)

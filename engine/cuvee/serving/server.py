@@ -17,6 +17,7 @@ from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha import reflection_pb2_grpc as reflection_grpc
 
+from cuvee import __version__
 from cuvee.artifacts.snapshot import Snapshot, load_snapshot
 from cuvee.config import ServerConfig, Settings
 from cuvee.errors import CuveeError, OperatorError
@@ -36,6 +37,7 @@ from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.models import watch_products
 from cuvee.serving.telemetry.process import watch_process
 from cuvee.serving.telemetry.publishing import publish
+from cuvee.serving.telemetry.traces import Traces
 from cuvee.serving.threads import Threads
 from cuvee.serving.with_store import StoreServices
 from cuvee.serving.workers.worker import Worker
@@ -190,6 +192,7 @@ class _Parts:
     stored: StoreServices
     lists: RecommendationServicer
     health: Health
+    traces: Traces
 
     async def begin(self, listen: str, admin: str) -> str:
         """Listen and answer; returns the address with the actual port."""
@@ -217,7 +220,8 @@ async def _assembled(
     watch_process(figures)
     watch_products(figures, products)
     desk = Desk(config.limits, settings.products, figures)
-    guard = Guard(config.limits, settings.privacy.pseudonyms, figures, desk, access.gate)
+    traces = _traces(settings, figures)
+    guard = Guard(config.limits, settings.privacy.pseudonyms, figures, desk, access.gate, traces)
     server = grpc.aio.server(options=_options(config, reuse_port=reuse_port))
     admin = grpc.aio.server(options=_options(config, reuse_port=reuse_port)) if config.admin is not None else None
     once = worker is None or worker.first
@@ -244,7 +248,19 @@ async def _assembled(
             named.append(ADMIN_SERVICE)
         for where, names in told.items():
             reflection_grpc.add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), where)
-    return _Parts(access, server, admin, figures, guard, stored, lists, state)
+    return _Parts(access, server, admin, figures, guard, stored, lists, state, traces)
+
+
+def _traces(settings: Settings, figures: Figures) -> Traces:
+    config = settings.server.traces
+    if config.certificate is not None:
+        config = config.model_copy(update={"certificate": settings.root / config.certificate})
+    try:
+        return Traces(config, figures, __version__)
+    except OSError as problem:
+        raise OperatorError(
+            f"server.traces.certificate: {config.certificate} cannot be read: {problem.strerror}"
+        ) from None
 
 
 def _settle_down() -> None:
@@ -342,6 +358,7 @@ async def serve(
         parts.lists.close()
         stored.close()
         access.close()
+        parts.traces.close()
         for served in products.served.values():
             if served is not None:
                 served.snapshot.close()

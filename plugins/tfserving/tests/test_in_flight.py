@@ -15,6 +15,7 @@ import grpc
 import pytest
 from cuvee.client import Client
 from cuvee.testing import run_server, two_tribes
+from cuvee.testing.collector import collecting
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
 
@@ -48,6 +49,7 @@ class Hanging(grpc.GenericRpcHandler):
 
     def __init__(self):
         self.open = self.most = self.taken = self.cancelled = 0
+        self.metadata = {}
 
     def service(self, handler_call_details):
         if handler_call_details.method != "/tensorflow.serving.PredictionService/Predict":
@@ -55,6 +57,7 @@ class Hanging(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(self._hang)
 
     async def _hang(self, request, context):
+        self.metadata = dict(context.invocation_metadata())
         self.taken += 1
         self.open += 1
         self.most = max(self.most, self.open)
@@ -115,6 +118,27 @@ def ask(address, user, until, said):
             deep = next(s for s in answer.sources if s.source == "deep")
             reason = pb.DegradedReason.Name(deep.reason).removeprefix("DEGRADED_REASON_")
             said.append((reason, answer.degraded, len(answer.items), time.monotonic() - began))
+
+
+def test_a_call_of_the_model_server_belongs_to_the_request_s_trace(fitted):
+    folder, port = fitted
+    user = two_tribes().data.catalog.users.ids([0])[0]
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with collecting() as collector, hanging(port) as calls:
+        traced = CUVEE.format(threads=THREADS, port=port)
+        traced += f'[server.traces]\nendpoint = "http://{collector.address}"\n'
+        (folder / "traced.toml").write_text(traced)
+        with run_server(folder / "traced.toml") as running:
+            stub = rpc.RecommendationServiceStub(running.client.channel)
+            metadata = [("traceparent", f"00-{trace}-00f067aa0ba902b7-01"), ("tracestate", "shop=7")]
+            request = pb.RecommendRequest(product="toy", user_id=user)
+            assert stub.Recommend(request, timeout=10, metadata=metadata).degraded
+        # the server has sent its spans before it ended
+        spans = {span.name: span for span in collector.of(trace)}
+    asked = spans["deep candidates"]
+    assert asked.status.code == asked.status.STATUS_CODE_ERROR
+    assert calls.metadata["traceparent"] == f"00-{trace}-{asked.span_id.hex()}-01"
+    assert calls.metadata["tracestate"] == "shop=7"
 
 
 def test_a_caller_that_has_gone_cancels_the_call(fitted):

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from cuvee.config import Limits
+from cuvee.config.telemetry import Traces as TracesConfig
 from cuvee.errors import InvalidArgument
 from cuvee.serving.lists.edge import Beside, Draft, Row
 from cuvee.serving.lists.runs import Runs
 from cuvee.serving.scheduling.core import Core
 from cuvee.serving.telemetry.calls import asked_in
 from cuvee.serving.telemetry.figures import Figures
+from cuvee.serving.telemetry.traces import Traces
 
 
 class Stub:
@@ -96,7 +98,7 @@ async def test_a_row_that_a_run_makes_names_the_call_that_asked() -> None:
         def invocation_metadata() -> list[tuple[str, str]]:
             return [("x-request-id", "mine")]
 
-    asked_in(Context())
+    asked_in(Context(), "/cuvee.v1.RecommendationService/Recommend", Traces(TracesConfig(), Figures()))
     one = Draft(None, "ann", "", ("a",), lambda _found: Row(None, 5, None))  # type: ignore[arg-type]
     found: Any = None
     with ThreadPoolExecutor(1) as thread:

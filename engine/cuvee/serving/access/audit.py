@@ -17,6 +17,7 @@ import structlog
 from cuvee.errors import ConfigError, Mistake
 from cuvee.pseudonyms import Pseudonyms
 from cuvee.serving.access.caller import Caller
+from cuvee.serving.telemetry.calls import Asked
 
 __all__ = ["Audit"]
 
@@ -68,8 +69,11 @@ class Audit:
         except OSError as problem:
             log.error("the audit log cannot be opened", problem=problem.strerror)  # noqa: TRY400
 
-    def note(self, caller: Caller | None, rpc: str, request: Any, outcome: str, request_id: str, peer: str) -> None:
-        """Write down one call. ``outcome``: a gRPC code's name. Without a ``caller`` he was not known."""
+    def note(self, caller: Caller | None, rpc: str, request: Any, outcome: str, asked: Asked, peer: str) -> None:
+        """Write down one call. ``outcome``: a gRPC code's name. Without a ``caller`` he was not known.
+
+        Its request id and trace id are those of the answer and of the log's lines.
+        """
         if outcome in REFUSALS and not self._may_tell():
             return
         line: dict[str, object] = {
@@ -78,9 +82,11 @@ class Audit:
             "rpc": rpc,
             "product": str(getattr(request, "product", ""))[:LONGEST],
             "outcome": outcome,
-            "request_id": request_id,
+            "request_id": asked.request_id,
             "peer": peer,
         }
+        if asked.trace_id:
+            line["trace_id"] = asked.trace_id
         user = str(getattr(request, "user_id", ""))
         if self._hashed and user:
             line["user"] = user

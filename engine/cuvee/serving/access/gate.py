@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
@@ -16,14 +14,13 @@ from cuvee.errors import PermissionDenied, Unauthenticated
 from cuvee.serving.access.audit import Audit
 from cuvee.serving.access.caller import ANYBODY, Caller
 from cuvee.serving.access.rules import EVERY_PRODUCT, RULES
+from cuvee.serving.telemetry.calls import Asked
 
 __all__ = ["Door", "Gate", "Who"]
 
 log = structlog.get_logger(__name__)
 
 AUDITED = frozenset({Scope.ADMIN, Scope.PRIVACY})
-REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-"""What of a caller's ``x-request-id`` is written down."""
 Context = grpc.aio.ServicerContext[Any, Any]
 Who = Callable[[Context], Caller]
 """Finds the caller behind a call, or raises Unauthenticated."""
@@ -89,7 +86,7 @@ class Door:
         """Whether each call is to be noted."""
         return self._audit is not None
 
-    def note(self, request: Any, context: Context, outcome: str) -> None:
+    def note(self, request: Any, context: Context, outcome: str, asked: Asked) -> None:
         """Write the call into the audit log. ``outcome``: the name of the gRPC code that it ended with."""
         if self._audit is None:
             return
@@ -97,7 +94,7 @@ class Door:
             caller = self._who(context)
         except Unauthenticated:
             caller = None
-        self._audit.note(caller, self._name, request, outcome, _request_id(context), context.peer())
+        self._audit.note(caller, self._name, request, outcome, asked, context.peer())
 
     def check(self, caller: Caller, request: Any) -> None:
         """Compare what a request is about with the caller's products.
@@ -121,11 +118,3 @@ class Door:
             if not isinstance(request, skip):
                 self.check(caller, request)
             yield request
-
-
-def _request_id(context: Context) -> str:
-    """The caller's own ``x-request-id``, or one that is made here."""
-    for key, value in context.invocation_metadata() or ():
-        if key == "x-request-id" and isinstance(value, str) and REQUEST_ID.fullmatch(value):
-            return value
-    return uuid.uuid4().hex[:16]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cuvee.data.store import Store
 from cuvee.data.store.rows import EventRow
 from cuvee.errors import UnavailableError
+from cuvee.serving.telemetry.calls import Asked, current
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.store import StoreTimes
 from cuvee.serving.threads import Threads
@@ -29,6 +30,8 @@ class Waiting:
     stored: asyncio.Future[list[bool]]
     """Done when the rows are durable; its result says for each whether it was new. It raises
     UnavailableError where the store cannot be reached. Cancelling it does not undo the write."""
+    asked: Asked = field(default_factory=current)
+    """The first call whose rows these are."""
     taken: bool = False
 
     @property
@@ -74,7 +77,7 @@ class EventWriter:
         """Store a group at once; where that fails although the store can be reached, store each part alone."""
         rows = [row for one in group for row in one.rows]
         try:
-            with self._timed.started():
+            with self._timed.started([one.asked for one in group]):
                 stored = await self._threads.submit(self._store.write_events, rows) if rows else []
         except Exception as problem:  # noqa: BLE001 - it is raised in the waiting callers
             if len(group) > 1 and not isinstance(problem, UnavailableError):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import structlog
 
+from cuvee import tracing
 from cuvee.config import Limits
 from cuvee.errors import DeadlineExceeded, DegradedReason
 from cuvee.ranking.ask import Report, Status
@@ -22,8 +24,11 @@ from cuvee.serving.scheduling.batching import Batcher, Run
 from cuvee.serving.scheduling.budgets import Budget, BudgetedAsk
 from cuvee.serving.scheduling.callee import PATIENCE
 from cuvee.serving.scheduling.core import Core, Hold, Lost, Offer
+from cuvee.serving.telemetry.calls import Asked
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.shown import Shown
+from cuvee.serving.telemetry.traces import shared
+from cuvee.tracing import Trace, span
 
 __all__ = ["Runs"]
 
@@ -137,7 +142,8 @@ class _DraftsRun:
             return again
 
         hold.ends = self._deadline + LINGER
-        with self._core.watched(hold, min(PATIENCE, SHARE * max(left_until(self._deadline), 0.0)), overdue):
+        patience = min(PATIENCE, SHARE * max(left_until(self._deadline), 0.0))
+        with _span([draft.asked for draft in self._drafts], "question"), self._core.watched(hold, patience, overdue):
             rows = self._edge.rows(self._drafts)
         kinds: dict[tuple[object, ...], list[tuple[int, Row]]] = {}
         answers: list[Made | Exception] = []
@@ -181,7 +187,8 @@ class _Run:
         while self._parts:
             part = self._parts[0]
             try:
-                found: Sequence[Made | Exception] = self._lists(part, hold, again)
+                with _span([row.asked for row in part.rows], "run"):
+                    found: Sequence[Made | Exception] = self._lists(part, hold, again)
             except Exception as problem:  # noqa: BLE001 - it is handed on, to be told or hidden where all errors are
                 if len(part.rows) > 1:
                     alone = [_Part([row], self._budget.ask(self._deadline, self._loop)) for row in part.rows]
@@ -207,7 +214,9 @@ class _Run:
         try:
             answer = (make_lists if question.listed is None else score_listed)(plan, question, ask)
             reports = answer.reports
-            reasons = explain(plan, question.queries, answer, ask)
+            _note(reports)
+            with span("explain"):
+                reasons = explain(plan, question.queries, answer, ask)
         except Lost:
             lost = True
             raise
@@ -223,7 +232,21 @@ class _Run:
         troubled = [row.history_failed or row.store_failed is not None for row in part.rows]
         shows, usual = question.listed is None, question.segment is None
         self._shown.note(part.rows[0].served.snapshot, answer, troubled, shows=shows, usual=usual)
-        return answers_of(part.rows, answer, reasons)
+        with span("answer"):
+            return answers_of(part.rows, answer, reasons)
+
+
+def _span(calls: Sequence[Asked], name: str) -> AbstractContextManager[Trace | None]:
+    """The span of a block that works for these calls."""
+    return shared([asked.span for asked in calls], name, **{"cuvee.rows": len(calls)})
+
+
+def _note(reports: Sequence[Report]) -> None:
+    """Have the run's span name the sources that failed or were left alone."""
+    trace = tracing.current()
+    if trace is not None:
+        failed = [f"{one.source} {one.reason}" for one in reports if one.status is Status.DEGRADED]
+        trace.note("cuvee.degraded", failed)
 
 
 def _abandon(run: Run[Made]) -> None:
@@ -244,6 +267,7 @@ def _log(product: str, report: Report, rows: Sequence[Row]) -> None:
     """Say once what went wrong; that a circuit is open was said when it opened."""
     if report.reason is DegradedReason.CIRCUIT_OPEN:
         return
+    traces = [row.asked.trace_id for row in rows[:MOST_NAMED] if row.asked.trace_id]
     unforeseen = report.failure if report.reason is DegradedReason.ERROR else None
     log.warning(
         "source degraded",
@@ -252,6 +276,7 @@ def _log(product: str, report: Report, rows: Sequence[Row]) -> None:
         reason=str(report.reason),
         detail=report.detail,
         request_ids=[row.asked.request_id for row in rows[:MOST_NAMED] if row.asked.request_id],
+        **({"trace_ids": traces} if traces else {}),
         lists=len(rows),
         exc_info=unforeseen,
     )

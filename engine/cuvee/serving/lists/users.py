@@ -22,6 +22,7 @@ from cuvee.data.store.rows import History, UserRow, UserState
 from cuvee.errors import DegradedReason, UnavailableError
 from cuvee.serving.deadline import left_until
 from cuvee.serving.scheduling.breaker import Breaker
+from cuvee.serving.telemetry.calls import Asked, current
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.store import StoreTimes
 from cuvee.serving.threads import AllTaken, Threads
@@ -104,6 +105,7 @@ class _Waiting:
     until: float
     """On the loop's clock."""
     answer: asyncio.Future[tuple[Known, int]]
+    asked: Asked = field(default_factory=current)
 
 
 @dataclass(slots=True)
@@ -271,7 +273,7 @@ class StoredUsers:
 
         await self._tried([one for one, _ in changed], work)
 
-    async def _tried(self, batch: Iterable[_Waiting], work: Callable[[], Callable[[], None]]) -> None:
+    async def _tried(self, batch: Sequence[_Waiting], work: Callable[[], Callable[[], None]]) -> None:
         """Work in a thread, then deliver on the loop; what goes wrong is told to everyone who waits."""
         leave = self._breaker.admit()
         if leave is None:
@@ -280,7 +282,7 @@ class StoredUsers:
         longest = max(one.until for one in batch) - asyncio.get_running_loop().time()
         began = time.monotonic()
         try:
-            with self._timed.started():
+            with self._timed.started([one.asked for one in batch]):
                 deliver = await self._threads.in_turn(longest, work)
         except TimeoutError:
             self._breaker.failed(leave)

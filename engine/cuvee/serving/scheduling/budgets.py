@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
 
+from cuvee import tracing
 from cuvee.errors import DegradedReason, SourceFailure
 from cuvee.queries import Queries
 from cuvee.ranking.ask import Call, Reply, Report, Status, is_async, not_loaded, reply_of
@@ -31,6 +33,7 @@ from cuvee.serving.scheduling.breaker import Breaker, Pass
 from cuvee.serving.scheduling.callee import PATIENCE, Callee, Waiting
 from cuvee.serving.scheduling.core import Core, Hold, Offer
 from cuvee.serving.threads import AllTaken, Threads
+from cuvee.tracing import Trace, Value
 
 __all__ = ["Budget", "BudgetedAsk"]
 
@@ -45,6 +48,7 @@ LEAST = 0.001
 """Seconds; with less than this there is no sense in asking."""
 PROBE = 1.0
 """Seconds that a probe in the background may take."""
+NOT_TRACED: AbstractContextManager[Trace | None] = nullcontext()
 QUICK = 0.05, 20
 """A source that answers within so many seconds so many times in a row has its place again."""
 FAULTS = frozenset(
@@ -226,12 +230,13 @@ class BudgetedAsk:
         try:
             if is_async(method):
                 callee.threads.take()
-                future = asyncio.run_coroutine_threadsafe(callee.awaited(method, call.args), self._loop)
+                # on the loop, in a copy of this thread's context: the span that goes on here goes on there
+                future = asyncio.run_coroutine_threadsafe(_traced(call, callee.awaited(method, call.args)), self._loop)
             else:
                 if callee.computes():
                     turn.replies[at] = _failed(call, DegradedReason.OVERLOADED, "an earlier call still computes")
                     return
-                future = callee.threads.start(callee.called, method, call.args)
+                future = callee.threads.start(_in_span, call, tracing.current(), callee)
         except AllTaken:
             detail = f"all of its {callee.threads.size} slots are taken by earlier calls"
             turn.replies[at] = _failed(call, DegradedReason.OVERLOADED, detail)
@@ -273,14 +278,17 @@ class BudgetedAsk:
 
         outcome: Callable[[], Any]
         try:
-            with self._core.watched(hold, min(granted, PATIENCE), overdue):
-                outcome = callee.outcome(method, call.args)
+            with _span(call) as span:
+                with self._core.watched(hold, min(granted, PATIENCE), overdue):
+                    outcome = callee.outcome(method, call.args)
+                reply = turn.replies[at] = reply_of(call, outcome, began)
+                if span is not None and reply.report.reason is not None:
+                    span.failed(reply.report.reason)
         finally:
             if hold.lost and future is not None:
                 if taken:
                     callee.threads.release()
                 _resolve(future, outcome)
-        turn.replies[at] = reply_of(call, outcome, began)
 
     def _awaited(self, hold: Hold, call: Call[T], one: Waiting) -> Reply[T]:
         """The reply of a call that goes on elsewhere, or that it is late. A late one is not waited for."""
@@ -351,6 +359,31 @@ class BudgetedAsk:
 def _rows(call: Call[Any]) -> int:
     """The number of queries that a call is about."""
     return next((len(arg) for arg in call.args if isinstance(arg, Queries)), 1)
+
+
+def _span(call: Call[Any]) -> AbstractContextManager[Trace | None]:
+    """The span of one call of a source."""
+    if tracing.current() is None:
+        return NOT_TRACED
+    what = getattr(call.method, "__name__", "")
+    attributes: dict[str, Value] = {"cuvee.source": call.source.name, "cuvee.rows": _rows(call)}
+    return tracing.span(f"{call.source.name} {what}", **attributes)
+
+
+async def _traced(call: Call[Any], work: Coroutine[Any, Any, Any]) -> Any:
+    with _span(call):
+        return await work
+
+
+def _in_span(call: Call[Any], trace: Trace | None, callee: Callee) -> Any:
+    """Make the call in this thread, which is another than the run's."""
+    method = call.method
+    if method is None:
+        return not_loaded()
+    if trace is None:
+        return callee.called(method, call.args)
+    with tracing.inside(trace), _span(call):
+        return callee.called(method, call.args)
 
 
 def _nothing(_hold: Hold) -> None:

@@ -7,17 +7,23 @@ import os
 import re
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from cuvee import tracing
+from cuvee.serving.telemetry.traces import PARENT, Traces
+
+if TYPE_CHECKING:
+    from cuvee.serving.telemetry.spans import CallSpan
+
 __all__ = ["NOBODY", "REQUEST_ID", "Asked", "asked_in", "current", "marked"]
 
-REQUEST_ID, TRACEPARENT = "x-request-id", "traceparent"
-"""Keys of metadata; the second is W3C's."""
+REQUEST_ID, TRACE_ID = "x-request-id", "x-trace-id"
+"""Keys of metadata; of the second only in answers."""
+TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
+"""W3C's."""
 _ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-_TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
-_NO_TRACE = "0" * 32
 _PREFIX, _NUMBERS = os.urandom(4).hex(), itertools.count(1)
 
 
@@ -28,7 +34,15 @@ class Asked:
     request_id: str
     """The caller's own, where it is short and plain; else one that was made."""
     trace_id: str = ""
-    """32 hex digits, where the caller sent a ``traceparent``."""
+    """32 hex digits, where the caller sent a ``traceparent`` or the call is traced."""
+    span: CallSpan | None = None
+    """Where it is traced."""
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What the answer's trailing metadata says of it."""
+        named = ((REQUEST_ID, self.request_id),)
+        return (*named, (TRACE_ID, self.trace_id)) if self.trace_id else named
 
 
 NOBODY = Asked("")
@@ -36,15 +50,23 @@ NOBODY = Asked("")
 _CURRENT: ContextVar[Asked] = ContextVar("cuvee_asked", default=NOBODY)
 
 
-def asked_in(context: Any) -> Asked:
-    """The call that this context belongs to, from now on the current one of its task."""
-    request_id = trace_id = ""
+def asked_in(context: Any, method: str, traces: Traces) -> Asked:
+    """The call that this context belongs to, from now on the current one of its task; ``/package.Service/Method``."""
+    request_id = trace_id = state = ""
+    parent: re.Match[str] | None = None
     for key, value in context.invocation_metadata() or ():
         if key == REQUEST_ID and isinstance(value, str) and _ID.fullmatch(value):
             request_id = value
-        elif key == TRACEPARENT and isinstance(value, str) and (found := _TRACE.fullmatch(value)):
-            trace_id = found[1] if found[1] != _NO_TRACE else ""
-    asked = Asked(request_id or f"{_PREFIX}-{os.getpid():x}-{next(_NUMBERS):x}", trace_id)
+        elif key == TRACEPARENT and isinstance(value, str) and (found := PARENT.fullmatch(value)):
+            parent, trace_id = found, found[1]
+        elif key == TRACESTATE and isinstance(value, str):
+            state = value
+    request_id = request_id or f"{_PREFIX}-{os.getpid():x}-{next(_NUMBERS):x}"
+    span = traces.call(method, parent, state, request_id)
+    if span is not None:
+        trace_id = span.trace_id
+        tracing.begin(span)
+    asked = Asked(request_id, trace_id, span)
     _CURRENT.set(asked)
     return asked
 

@@ -99,6 +99,8 @@ NAMED: Mapping[str, Named] = {
     # health
     "cuvee_serving": _gauge("1 while grpc.health.v1 says SERVING of a service or product.", "service"),
     "cuvee_not_serving": _gauge("1 for a service or product that is NOT_SERVING, and why.", "service", "reason"),
+    # traces
+    "cuvee_spans_total": _counter("Spans by what became of them: sent to the collector, or lost.", "outcome"),
     # the processes
     "cuvee_worker_up": _gauge("1 while a worker tells its figures; 0: it hangs, or is gone."),
     "cuvee_build_info": _gauge("1 for the version of Cuvée.", "version"),

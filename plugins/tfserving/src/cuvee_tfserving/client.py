@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 import numpy as np
 import numpy.typing as npt
+from cuvee import trace_headers
 
 from cuvee_tfserving.failures import closed, failure_of, invalid
 from cuvee_tfserving.protos import (
@@ -120,7 +121,7 @@ class ModelClient:
             request.inputs[name].CopyFrom(tensor_of(array))
         stub = self._stub()
         try:
-            response = await stub.Predict(request, timeout=patience * self._deadline)
+            response = await stub.Predict(request, timeout=patience * self._deadline, metadata=trace_headers())
         except grpc.aio.AioRpcError as problem:
             raise failure_of(problem.code()) from problem
         except grpc.aio.UsageError as problem:  # the channel was closed in the meantime
