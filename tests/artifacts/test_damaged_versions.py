@@ -1,4 +1,4 @@
-"""Artefacts are input: what a manifest says is checked, and what is damaged lets an older whole version answer."""
+"""Manifests of artefacts are checked, and if a version is damaged an older whole one answers."""
 
 from __future__ import annotations
 

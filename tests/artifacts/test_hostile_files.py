@@ -75,7 +75,7 @@ def popular(version: Path) -> Path:
 
 
 def agreed(version: Path) -> None:
-    """Let the manifest say of each file of the model what it is now."""
+    """Rewrite the manifest so that its digests fit the files as they are now."""
     manifest = json.loads((version / "manifest.json").read_text())
     for name, entry in manifest["models"][MODEL]["files"].items():
         data = (version / MODEL / name).read_bytes()

@@ -1,4 +1,4 @@
-"""Artefacts: a version is whole or absent, and damage is found."""
+"""Artefacts: a version is published as a whole or not at all, and damage is detected."""
 
 import uuid
 from datetime import UTC, datetime

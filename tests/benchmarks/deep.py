@@ -1,4 +1,4 @@
-"""The deep recommender's figures: accuracy, strangers and new items, what it weighs, what a call costs.
+"""The deep recommender's figures: accuracy, new users and new items, memory, and the time of a call.
 
     CUVEE_DATA=... python tests/benchmarks/deep.py [--keep-data] [--minutes N] [accuracy|cold|memory|predict ...]
 
@@ -64,14 +64,14 @@ def cold(data: Dataset, k: int = 10, seed: int = 0) -> Trial:
 
 
 def very_next(asked: Round, data: Dataset) -> Round:
-    """The same people and histories; only the liked event that comes right after is right."""
+    """The same people and histories, but only the very next liked event counts as right."""
     more = first_liked(data.histories(asked.people), int(asked.lengths[0]) + 1)
     right = Ragged(np.arange(len(asked) + 1), more.items[more.offsets[1:] - 1])
     return replace(asked, name=f"{asked.name}, the very next", held_out=right, excluded=None)
 
 
 def strangers_and_new_items() -> None:
-    """One table: rounds of the cold protocols, the deep model alone, and what it must beat."""
+    """One table: the rounds of the cold protocols, the deep model alone, and popularity beside it."""
     settings, registry = load_settings(HERE / "cuvee.toml", Registry.load()), Registry.load()
     trial = cold(Dataset.load(DATA_DIR / "ml-1m"))
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the edge costs: ids and positions, a request up to its row of a batch, and the guard around a call.
+"""The cost of the serving edge: ids and positions, a request until it is a row of a batch, the guard around a call.
 
 Processor time, so that a busy machine distorts little; nothing is asked of any recommender.
 
@@ -165,7 +165,7 @@ def credentials() -> tuple[str, str, Identities, SignedTokens]:
 
 
 class Shows:
-    """What of a call's context a check of credentials reads."""
+    """The part of a call's context that the check of credentials reads."""
 
     def __init__(self, token: str) -> None:
         self._metadata = (("user-agent", "grpc-python"), ("authorization", f"Bearer {token}"))

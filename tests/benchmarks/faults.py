@@ -83,7 +83,7 @@ def fuzz(server: RunningServer, count: int, seed: int) -> bool:
 
 
 def invariants(server: RunningServer, count: int, seed: int) -> bool:
-    """Whether every promise held of ``count`` answers, and each came again when asked for again."""
+    """Whether ``count`` answers kept every promise, and repeating each request gave the same answer."""
     world, rng = World.of_toy(), random.Random(seed)
     world.write(server.client, rng, 20)
     wrong: list[str] = []

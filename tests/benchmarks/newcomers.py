@@ -34,12 +34,12 @@ K = 10
 
 
 def told(name: str):  # type: ignore[no-untyped-def]
-    """Tells nobody."""
+    """A progress report that is ignored."""
     return lambda done, total, note="": None
 
 
 def learnt_from(half: np.ndarray, data: Dataset, trial: Trial, settings: Settings, registry: Registry) -> Settings:
-    """The settings with the newcomers' weights that these people (int32[P]) teach."""
+    """The settings with weights for newcomers that are learnt from these people (int32[P])."""
     product = settings.products[NAME]
     blend = product.blend
     beginners = [beginnings(data, half, depth) for depth in depths(list(blend.segments.items()))]
@@ -55,7 +55,7 @@ def learnt_from(half: np.ndarray, data: Dataset, trial: Trial, settings: Setting
 
 
 def measured(asked: Round, trial: Trial, settings: Settings, registry: Registry) -> dict[str, np.ndarray]:
-    """NDCG of each person, by way of making the list: float64[P] each."""
+    """NDCG of each person for the blend and for each member: float64[P] each."""
     product = settings.products[NAME]
     found = {}
     with FitStore.of(settings).fitted(

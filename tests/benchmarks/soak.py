@@ -1,4 +1,4 @@
-"""A server under load for a long time while one thing after another fails, and what it holds in the end.
+"""A server under load for a long time while one thing after another fails, and the memory and files it uses in the end.
 
 Run by hand::
 

@@ -18,7 +18,7 @@ SERVING = Path(__file__).with_name("serving.py")
 
 
 def here() -> bool:
-    """Whether MovieLens 100k is: tests fetch nothing."""
+    """Whether MovieLens 100k is on this machine: tests download nothing."""
     places = [Path(os.environ.get("CUVEE_DATA", "/nowhere")), cache_root()]
     return any((place / "ml-100k" / "u.data").exists() for place in places)
 

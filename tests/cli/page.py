@@ -1,4 +1,4 @@
-"""A page as a reader meets it: what it says, its pictures, and whether it is whole."""
+"""An HTML page as a reader sees it: its texts, its pictures, and whether it is complete."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def read(file: Path) -> Page:
 
 
 def check_pictures(page: Page, n: int) -> None:
-    """There are so many, each whole and with words for who does not see it."""
+    """There are so many pictures, each complete and with a text for readers who cannot see it."""
     assert len(page.pictures) == n
     for source, says in page.pictures:
         kind, _, data = source.partition(",")

@@ -1,4 +1,4 @@
-"""``cuvee check`` tells every mistake at once: none hides another, whatever its kind."""
+"""``cuvee check`` reports every mistake at once: no mistake hides another, of any kind."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MISTAKES = {
     "a rule's misspelt key": ("where = ", "were = 1\nwhere = ", "rules.1.were: unknown key; is 'where' meant?"),
     "a filter of no column": ("year > 1980", "yeer > 1980", "rules.1: where: there is no column 'yeer'; there are: id"),
 }
-"""What stands in the product's file, what is written instead, what is to be said of it."""
+"""(text in the product's file, the mistake that replaces it, what `check` must say)."""
 
 
 def said(run: Run, place: Path, product: str) -> tuple[int, str]:

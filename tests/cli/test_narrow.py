@@ -1,4 +1,4 @@
-"""What commands print in a narrow terminal: the same words as in a wide one, none broken, none cut."""
+"""In a narrow terminal commands print the same words as in a wide one; no word is broken or cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files without times: the order of the rows is never taken for one, and every command says what that means."""
+"""Files without times: the order of rows is not used as an order in time, and every command says what that means."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHRONOLOGIES = {"time": Chronology.TIMES, "order": Chronology.ORDER, "": Chronol
 
 @pytest.fixture
 def product(place: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The toys, of which one recommender is about what follows what, and the other about days."""
+    """The toy plugin's configuration with one recommender that needs an order of events and one that needs times."""
     order = property(lambda config: "pairs in order" if config.strength == 2 else None)
     times = property(lambda config: "half_life = 30 days" if config.strength == 1 else None)
     monkeypatch.setattr("toyplugin.ToyConfig.needs_order", order)

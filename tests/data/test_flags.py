@@ -1,4 +1,4 @@
-"""What counts as true or false, in every type and spelling that a value comes in."""
+"""Which values are true and which are false, for every type and spelling."""
 
 import datetime as dt
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Ids and positions: what a dict would say, whatever the ids are and however the catalogue grows."""
+"""Ids and positions agree with a dict, for any ids and any growth of the catalogue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people say of items: each is heard once a day, and ever less."""
+"""Votes: each person counts once a day for an item, and less as time passes."""
 
 from __future__ import annotations
 

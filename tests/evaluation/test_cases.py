@@ -1,4 +1,4 @@
-"""Cases: what was held out lies after what is known, and newcomers are asked about as they began."""
+"""Cases: held-out events come after the known ones, and newcomers are queried with the beginning of their histories."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Protocols: what is asked was never learnt from, and what is right is what came."""
+"""Protocols: held-out events are never learnt from, and the right answers are the events that came next."""
 
 import numpy as np
 import pytest

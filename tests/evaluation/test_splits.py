@@ -1,4 +1,4 @@
-"""Splits: what is held out is the newest, and nobody learns from it."""
+"""Splits: the newest events are held out, and no model is fitted on them."""
 
 import numpy as np
 from cuvee.data.catalog import Catalog, Entities

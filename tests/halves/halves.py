@@ -61,7 +61,7 @@ class HalfConfig(cuvee.RecommenderConfig):
 
 
 class Half(cuvee.Recommender[HalfConfig]):
-    """Half of the truth, with a little noise."""
+    """Knows one of the two things that decide what users like, with a little noise."""
 
     Config = HalfConfig
     serves: ClassVar = cuvee.Serves.KNOWN_USER | cuvee.Serves.SESSION | cuvee.Serves.COLD_USER

@@ -108,7 +108,7 @@ def test_a_shorter_list_begins_the_longer_one(short: int, more: int, seed: int) 
 
 @given(st.integers(0, 9), st.integers(1, 9), st.integers(0, 199), st.sampled_from(METHODS))
 def test_lists_are_sound(n: int, k: int, seed: int, method: Method) -> None:
-    """No item twice, none out of nowhere, the rest in its own order, and marks where nothing else put it."""
+    """No item twice, only items of the two lists, blended ones in their order, marks on explored ones alone."""
     rng = np.random.default_rng(seed)
     items = rng.permutation(30)[:n].astype(np.int32)[None]
     order, proposed = rng.permutation(n)[None], rng.random((1, n)) < 0.6

@@ -1,4 +1,4 @@
-"""Behind every chain: a list is short only where nothing more may be shown."""
+"""The last resort after every fallback chain: a list is short only where nothing more may be shown."""
 
 from __future__ import annotations
 

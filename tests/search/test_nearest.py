@@ -1,4 +1,4 @@
-"""The index against looking at everything."""
+"""The index agrees with an exact search of all vectors."""
 
 import numpy as np
 import pytest

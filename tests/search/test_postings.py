@@ -1,4 +1,4 @@
-"""The search by lists against looking at everything."""
+"""The search by posting lists agrees with an exact search of all items."""
 
 import numpy as np
 import pytest

@@ -18,7 +18,7 @@ def cuvee(*arguments: object) -> tuple[int, str]:
 
 
 def done(*arguments: object) -> str:
-    """What a command said that succeeded."""
+    """The output of a command, which must succeed."""
     code, said = cuvee(*arguments)
     assert code == 0, said
     return said

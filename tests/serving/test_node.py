@@ -1,4 +1,4 @@
-"""Node.js is as good a caller as Python: the main calls, by @grpc/grpc-js and our proto alone."""
+"""The main calls from Node.js, by @grpc/grpc-js with nothing of ours but the proto."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def connected(url: str) -> Any:
-    """Past our own code."""
+    """Errors that are raised outside of our own code."""
     if url.startswith("sqlite"):
         return sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
     import psycopg  # noqa: PLC0415 - the driver is an extra

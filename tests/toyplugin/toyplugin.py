@@ -97,7 +97,7 @@ class ToyPairs(_Toy):
 
 
 class ToyNearConfig(ToyConfig):
-    """Whose vectors it looks at."""
+    """The recommender whose item vectors it uses."""
 
     vectors_from: ClassVar[frozenset[str]] = frozenset({"vectors_of"})
     vectors_of: str | None = None

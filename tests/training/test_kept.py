@@ -1,4 +1,4 @@
-"""Kept fits: learnt once for equal data, plugin and settings, and never after anything changed."""
+"""Kept fits: a model is fitted once for the same data, plugin and settings, and again after any of them changed."""
 
 from __future__ import annotations
 

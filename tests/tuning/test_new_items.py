@@ -22,7 +22,7 @@ ITEMS = GENRES * EACH
 
 
 def world() -> cuvee.Dataset:
-    """Who likes two genres likes 16 of their 40 items, and some of these more often than others."""
+    """Each user likes two genres: 16 of their 40 items, some more often than others."""
     drawn = np.random.default_rng(3)
     frame = pl.DataFrame({"id": [f"i{n}" for n in range(ITEMS)], "genre": [f"g{n % GENRES}" for n in range(ITEMS)]})
     items = cuvee.Entities.of(frame, {"genre": cuvee.Role.CATEGORY})
@@ -59,7 +59,7 @@ class Dense(cuvee.Recommender[Nothing]):
 
 
 class Liked(Dense):
-    """What those like who like the same: no opinion on what nobody has liked yet."""
+    """Recommends what users with the same likes like; has no opinion on items that nobody has liked."""
 
     def __init__(self, together: np.ndarray, n: int) -> None:
         self.together = np.full((n, n), np.nan, np.float32)
@@ -87,7 +87,7 @@ class Liked(Dense):
 
 
 class Tagged(Dense):
-    """What carries the tags of the history, new or not."""
+    """Recommends items with the tags of the history, new ones included."""
 
     serves: ClassVar = cuvee.Serves.SESSION | cuvee.Serves.COLD_ITEM
 

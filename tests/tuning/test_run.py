@@ -1,4 +1,4 @@
-"""Tuning: on worlds whose best weights are known, it finds them, and never claims what is not there."""
+"""Tuning finds the best weights of made-up data where they are known, and claims no gain where there is none."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ def test_where_the_best_stands_alone_it_is_told_who_stands_beside_it_and_why(tmp
 
 
 def test_a_segment_whose_own_weights_are_best_keeps_them(tmp_path):
-    """What was learnt is never written where the same table shows it to be worse than what stands."""
+    """Learnt weights are not written where the same table shows that the present ones are better."""
     first = tuned(tmp_path, HALVES)
     learnt = {one.name: dict(one.weights) for one in first.segments}
     again = tuned(tmp_path, HALVES, blend={"weights": learnt})
@@ -291,7 +291,7 @@ def test_a_segment_whose_own_weights_are_best_keeps_them(tmp_path):
 
 
 def test_what_is_worse_than_what_stands_is_refused(complementary):
-    """As a whole, whatever chance may make of it."""
+    """Compares the whole products, not single segments."""
     worse = dataclasses.replace(complementary, before=complementary.after + 0.0005)
     assert f"the learnt weights are no better than the product has: ndcg@10 {worse.after:.4f}" in worse.refused
     same = dataclasses.replace(complementary, before=complementary.after)

@@ -16,7 +16,7 @@ class TestContent(RecommenderContract):
 
 
 class TestCheckerboard(RecommenderContract):
-    """One category tells right from wrong."""
+    """Toy data on which one category says which items a user likes."""
 
     recommender = Content
     toy = "checkerboard"
@@ -24,7 +24,7 @@ class TestCheckerboard(RecommenderContract):
 
 
 class TestChain(RecommenderContract):
-    """The number tells what is near."""
+    """Toy data on which a number says which items are alike."""
 
     recommender = Content
     toy = "chain"

@@ -1,4 +1,4 @@
-"""The index of a large catalogue against looking at all of it."""
+"""The index of a large catalogue finds what an exact search of all items finds."""
 
 from dataclasses import replace
 

@@ -45,7 +45,7 @@ def dataset() -> Dataset:
 
 
 def best_ms(call, rounds: int) -> float:
-    """The fastest of many single calls: other work on the machine only ever adds."""
+    """The fastest of many single calls, since other work on the machine only makes them slower."""
     best = float("inf")
     for _ in range(rounds):
         began = time.perf_counter()
@@ -59,7 +59,7 @@ def main() -> None:
     everything = np.arange(ITEMS, dtype=np.int32)
 
     class Kept(lightfm.LightFM):
-        """The model, which the recommender lets go."""
+        """The LightFM model, which the recommender itself does not keep."""
 
         def __init__(self, **settings: object) -> None:
             super().__init__(**settings)

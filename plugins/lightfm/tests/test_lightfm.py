@@ -109,7 +109,7 @@ def test_newer_serves_what_was_fitted_until_there_is_something_newer(toy):
 
 
 def test_recency_zero_is_the_fitted_direction(toy):
-    """However much he does: only the length is that of an average user."""
+    """A user's factors have the length of an average user's, however many events he has."""
     recommender = fit(toy.data, recency=0)
     plain, folded = (recommender.user_vectors(ask(row, users=[0]))[0, :-1] for row in ([], [3, 5]))
     cosine = plain @ folded / np.linalg.norm(plain) / np.linalg.norm(folded)
@@ -165,7 +165,7 @@ def test_new_items_are_served_by_their_features(toy, model, tmp_path):
 
 
 def test_items_without_likes_are_newcomers_not_losers(toy):
-    """As negatives they were only ever pushed away."""
+    """Items without likes are not drawn as negatives, which would push them away from everybody."""
     data = toy.data
     without = data.where(data.events.items != 6)
     recommender = fit(without)

@@ -22,7 +22,7 @@ class TestNeighbors(RecommenderContract):
 
 
 class TestLarge(RecommenderContract):
-    """The same where every catalogue counts as a large one."""
+    """The same contract with the settings for large catalogues, whatever the size."""
 
     recommender = Neighbors
     configs = (

@@ -1,4 +1,4 @@
-"""EASE with what items are, beside who likes them."""
+"""EASE that also uses features of items, not only likes."""
 
 import numpy as np
 import polars as pl
@@ -44,7 +44,7 @@ def test_without_any_label_nothing_is_alike():
 
 
 def fit(**settings):
-    """Five people who each like one artist, so that nobody says what goes together."""
+    """Five people who each like one artist, so likes alone say nothing about which artists are alike."""
     catalog = Catalog(artists(), Entities.of_ids([f"u{n}" for n in range(5)]))
     data = Dataset.build(catalog, users=range(5), items=range(5))
     return Neighbors.fit(data, NeighborsConfig(model="ease", l2=1.0, **settings), lambda done, total, note="": None)

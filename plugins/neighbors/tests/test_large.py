@@ -1,4 +1,4 @@
-"""What large catalogues are served with, against what small ones are."""
+"""The models for large catalogues agree with those for small ones."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from scipy import sparse
 
 
 def likes(users=80, items=30, seed=0):
-    """Two tribes, so that there is something to be learnt."""
+    """Events of two groups of users with different tastes, so that there is something to learn."""
     rng = np.random.default_rng(seed)
     own = (np.arange(users)[:, None] + np.arange(items)) % 2 == 0
     return sparse.csr_array((rng.random((users, items)) < np.where(own, 0.4, 0.1)).astype(np.float32))

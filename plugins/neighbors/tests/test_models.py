@@ -160,7 +160,7 @@ def test_item_weights_multiply_and_name_what_adds_most(kind):
 
 
 def test_user_knn_weighs_what_neighbours_like_and_not_who_they_are():
-    """Who is near is a question of sets; how much a neighbour's like counts is one of its weight."""
+    """Neighbours are chosen by the items in common; a neighbour's like counts by its weight."""
     liked = np.array([[1, 1, 0, 0], [0.5, 0.25, 1, 0], [0, 0, 1, 1]], np.float32)
     weighted = UserNeighbours.fit(sparse.csr_array(liked), neighbours=2, similarity="cosine", shrink=0.0)
     plain = UserNeighbours.fit(sparse.csr_array(np.sign(liked)), neighbours=2, similarity="cosine", shrink=0.0)

@@ -1,4 +1,4 @@
-"""What the recommender says, and when it says nothing."""
+"""Which opinions the recommender has, and where it has none."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ def score(model, queries, *items):
 
 @pytest.fixture(scope="module")
 def board():
-    """Checkerboard, and one more item that only a dislike names."""
+    """The checkerboard toy with one more item, whose only event is a dislike."""
     toy = checkerboard()
     data = toy.data
     items = Entities.of(toy.grown.items.frame.head(data.n_items + 1), toy.grown.items.roles)

@@ -1,4 +1,4 @@
-"""Walking down the order finds what scoring everything finds."""
+"""Going through items in order of popularity finds the same list as scoring all items."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""One user's flood moves nobody else's list: on a real server, over data that are old, as those of a demo are."""
+"""Many events of one user do not change other users' lists; on a real server with old data, as in the demo."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DAY = 86_400
 
 
 def skewed() -> Dataset:
-    """As many data as a small shop has: a few items are liked by many, most by few."""
+    """Data of the size of a small shop: many people like a few items, few people like each of the others."""
     rng = np.random.default_rng(7)
     share = 1 / np.arange(3, ITEMS + 3)
     catalog = Catalog(
@@ -79,7 +79,7 @@ def event(user: str, item: int, number: int, **more) -> events_pb2.Event:
 
 
 def floods() -> dict[str, list[events_pb2.Event]]:
-    """What a user may send, each to the items just behind the first ten."""
+    """Floods of events that one user may send, each about the items at places eleven and on."""
     now = int(time.time())
     targets = [10 + n % 10 for n in range(1000)]
     return {

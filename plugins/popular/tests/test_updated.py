@@ -1,4 +1,4 @@
-"""What everybody did since the fit, counted in, is what a fit on all of it would have learnt."""
+"""A model that is updated with all events since its fit equals one that is fitted on all of them."""
 
 import numpy as np
 import polars as pl

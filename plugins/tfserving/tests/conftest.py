@@ -26,7 +26,7 @@ def vectors(seed, n=N):
 
 
 def toy_model(folder):
-    """A model that is right about the toy: vectors by factorisation, and a tower from features to them."""
+    """A model that knows the toy data: vectors by factorisation, and an item tower from features to them."""
     data = two_tribes().data
     _, values, right = np.linalg.svd(data.matrix().toarray(), full_matrices=False)
     found = (right[:TOY_D].T * np.sqrt(values[:TOY_D])).astype(np.float32)
@@ -86,7 +86,7 @@ MODELS = ("one", "scoring", "shape", "nan", "dtype", "name", "toy")
 
 @pytest.fixture(scope="session")
 def shared(made, publish, tmp_path_factory):
-    """A server for all tests that do it no harm, and its folder: MODELS, "swap" (all versions), "conformance"."""
+    """A server for all tests that leave it running, and its folder: MODELS, "swap" (all versions), "conformance"."""
     root = tmp_path_factory.mktemp("models")
     for model in MODELS:
         publish(made[model], root, 1, model)
@@ -163,7 +163,7 @@ def every():
 
 @pytest.fixture(scope="session")
 def expected(made):
-    """What a made model is to say of histories, float32[rows, N]."""
+    """The scores that a made model should give for histories, float32[rows, N]."""
 
     def scores(name, *rows):
         vectors = np.load(made[name] / "assets.extra" / "item_vectors.npy")

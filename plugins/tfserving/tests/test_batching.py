@@ -1,4 +1,4 @@
-"""What waits is run together, and nobody pays for a neighbour's mistake. No TensorFlow."""
+"""Waiting requests run in one batch, and a wrong request fails alone. No TensorFlow."""
 
 import threading
 import time

@@ -38,7 +38,7 @@ def test_a_fit_says_that_a_model_is_not_there(recommender, shared):
 
 
 def test_a_fit_says_what_is_wrong_with_what_it_published(recommender, shared, caplog, monkeypatch, tmp_path):
-    """The configured server watches another folder, so one of our own is tried, which cannot serve it either."""
+    """The configured server watches another folder, so the fit tries its own, which cannot serve the model either."""
     (tmp_path / "one" / "5").mkdir(parents=True)
     stopped = []
     own = SimpleNamespace(address=shared[0].address, stop=lambda: stopped.append(True))

@@ -30,10 +30,10 @@ class TestVectors(Served):
 
 
 class TestScoring(Served):
-    """A model that knows the first thirty items alone, at random: right only by the contract's letter."""
+    """A model with random vectors that knows only the first thirty items: it keeps the contract, no more."""
 
     configs = ({"model": "scoring"},)
 
     @pytest.mark.skip(reason="its vectors are random")
     def test_better_than_random(self, trial):
-        """Nothing to be right about."""
+        """The toy data have no right answer for this model."""

@@ -1,4 +1,4 @@
-"""SavedModels are input: a damaged newest version is told by its name, and the last good one goes on, or comes up."""
+"""If the newest SavedModel is damaged, the log names it, and the last good version is served, after a restart too."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What goes wrong at the model server comes back as a typed reason, and health says it."""
+"""Each failure of the model server is reported with a typed reason, in the answer and by health."""
 
 import asyncio
 import socket
@@ -46,7 +46,7 @@ async def test_a_scoring_model_with_nan_and_an_unknown_model(recommender, ask):
 
 @pytest.fixture
 def silent():
-    """The address of a server that takes connections, and says nothing."""
+    """The address of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"127.0.0.1:{listening.getsockname()[1]}"
 

@@ -1,4 +1,4 @@
-"""Whatever happens to the model server, Cuvée answers in time and says why the deep model is not in it.
+"""Whatever happens to the model server, Cuvée answers in time and says why the deep model took no part.
 
 Real processes: a Cuvée server, a model server that is killed, stopped, restarted and given a new
 model, and a proxy that makes its network slow.
@@ -24,7 +24,7 @@ from cuvee_tfserving.fitting.embedded import start
 HERE = Path(__file__).parent
 DEADLINE = 1.0
 SLACK = 0.15
-"""What two shared processors and the caller's own threads may add to a deadline."""
+"""Seconds by which an answer may be late on two shared processors, with the test's own threads beside it."""
 CALLERS = 4
 
 SPOILT = ("shape", "nan", "gone")
@@ -61,7 +61,7 @@ class Call:
 
 
 class Callers:
-    """Threads that ask without pause, while the test does harm."""
+    """Threads that send requests without pause while the test causes failures."""
 
     def __init__(self, address, product, deep, pause=0.0, callers=CALLERS, timeout=DEADLINE):
         self.calls = []
@@ -102,7 +102,7 @@ class Callers:
             thread.join()
 
     def first(self, reason, since, seconds=15.0):
-        """The first answer of those asked for after a moment with this reason ("" is: the deep model is in it)."""
+        """The first answer, of requests after a moment, with this reason ("": the deep model took part)."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             for call in list(self.calls):
@@ -212,7 +212,7 @@ def ask_for(world):
 
 
 def test_jitter(ask_for):
-    """200 ms of it, with 100 ms to answer in."""
+    """A model server that takes 200 ms, and requests with a deadline of 100 ms."""
     with ask_for("far", pause=0.02, before=["TIMEOUT"]) as callers:
         time.sleep(2.0)
     print(f"\njitter: {dict(callers.reasons())}")
@@ -286,7 +286,7 @@ def test_the_circuit_opens_with_the_fifth_failure_in_a_row(world, ask_for):
 
 
 def test_hanging(world, ask_for):
-    """Connections stay, nothing comes."""
+    """The model server hangs: connections stay open, and nothing is answered."""
     with ask_for("deep") as callers:
         hung = time.monotonic()
         world.server.pause()

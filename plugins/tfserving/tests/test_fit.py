@@ -30,7 +30,7 @@ def told(told_to):
 
 @pytest.fixture
 def trained(tmp_path):
-    """What a trainer leaves."""
+    """The files that a trainer leaves."""
     out = tmp_path / "trained"
     (out / "saved_model" / "variables").mkdir(parents=True)
     (out / "saved_model" / "saved_model.pb").write_text("a model")
@@ -41,7 +41,7 @@ def trained(tmp_path):
 
 @pytest.mark.parametrize("relative", [False, True])
 def test_trains_publishes_and_is_served_at_once(tmp_path, free_port, relative):
-    """Nothing runs but what fit starts: the trainer, and an embedded server for the fitted model."""
+    """No model server runs: `fit` starts the trainer and an embedded server for the fitted model."""
     toy, steps = two_tribes(), []
     config = TfServingConfig(
         address=f"127.0.0.1:{free_port()}",

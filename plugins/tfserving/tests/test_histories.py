@@ -1,4 +1,4 @@
-"""What of a history is sent to the model."""
+"""Which events of a history are sent to the model."""
 
 import numpy as np
 from cuvee import Histories

@@ -49,7 +49,7 @@ def channel_to():
 
 
 class Load:
-    """Threads that call without pause, and what came of it."""
+    """Threads that call without pause, and the results of their calls."""
 
     def __init__(self, channel, threads):
         self.versions, self.failures = [], []

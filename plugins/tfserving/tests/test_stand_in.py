@@ -1,4 +1,4 @@
-"""The client has TensorFlow Serving's messages, and none of TensorFlow."""
+"""The client imports TensorFlow Serving's messages without importing TensorFlow."""
 
 import json
 import subprocess

@@ -25,7 +25,7 @@ from load.wire import OK, RESOURCE_EXHAUSTED, Answer, Connection, Speaks
 __all__ = ["Job", "pack", "unpack"]
 
 KEEP_EVERY = 50
-"""Of so many answers one is kept, to look at what is in it."""
+"""One in so many answers is kept, and its content checked."""
 SWEEP = 0.005
 """Seconds between two looks for calls past their deadline."""
 
@@ -75,7 +75,7 @@ def unpack(data: bytes) -> list[bytes]:
 
 
 class Tally:
-    """What is counted: the calls that ended in the time that counts."""
+    """The calls that ended within the measured time."""
 
     def __init__(self, begins: float, ends: float) -> None:
         self.begins, self.ends = begins, ends

@@ -155,7 +155,7 @@ def ask(client: Client, asked: Asked, timeout: float = 10.0) -> Any:
 
 
 def broken(asked: Asked, answer: Any) -> list[str]:
-    """What does not hold of an answer; empty where all does."""
+    """The promises that an answer breaks; empty where it keeps all."""
     ids = [item.item_id for item in answer.items]
     wrong = []
     if len(ids) > asked.k:
@@ -186,7 +186,7 @@ def broken(asked: Asked, answer: Any) -> list[str]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two answers say the same, whatever their own ids are and however long they took."""
+    """Whether two answers are equal, apart from their ids and latencies."""
     return _plain(one) == _plain(other)
 
 

@@ -1,4 +1,4 @@
-"""Callers that ask all the while, each on a connection of its own, and a record of each call."""
+"""Callers that send requests all the time, each on its own connection, with a record of each call."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Summary:
 
 
 class Callers:
-    """Threads that ask one after another while a test does harm."""
+    """Threads that send one request after another while a test causes failures."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Bytes and messages that a server must survive, the calls that send them, and what may come back.
+"""Bytes and messages that a server must survive, the calls that send them, and the answers that are allowed.
 
 Everything is drawn from a :class:`random.Random`: seeded in the long run, Hypothesis' own in the tests, so that
 what fails there is made small.
@@ -34,7 +34,7 @@ METHODS: dict[str, MethodDescriptor] = {
 NEEDED = frozenset({"product", "user_id", "item_id", "item_ids", "type", "item", "user", "anonymous_id"})
 """Fields without which a request is refused at once."""
 FAULTS = frozenset({"INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "CANCELLED", "DATA_LOSS"})
-"""What no message that can be read may lead to."""
+"""Status codes that no readable message may lead to."""
 ODD = [
     "", "\0", "a\0b", "\u202eright to left", "\U0001f600" * 64, "x" * 256, "x" * 257, "e\u0301", "%s%n{0}", "null",
     "NaN", "../../etc/passwd", "'; DROP TABLE events; --", "\ufeff", "\uffff", " ", "\n", "-1", "1e999", "film-001 ",

@@ -1,4 +1,4 @@
-"""What a process holds: resident memory, descriptors and threads, as the kernel counts them."""
+"""Resident memory, open files and threads of a process, as the kernel counts them."""
 
 from __future__ import annotations
 

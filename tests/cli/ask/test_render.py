@@ -1,4 +1,4 @@
-"""How an answer looks: bars in proportion, what speaks against an item, fallback, degraded sources."""
+"""How an answer is printed: bars in proportion, negative contributions, fallback, degraded sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patches: what they set is set, every other line and comment of the file stays, to the letter."""
+"""Patches change the lines that they name; every other line and comment of the file stays exactly as it was."""
 
 from __future__ import annotations
 

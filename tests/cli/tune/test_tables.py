@@ -1,4 +1,4 @@
-"""The words of a patch, of what was found."""
+"""The comments that `cuvee tune` writes into its patch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables are what the code thinks they are; databases that are away, old or new are told apart."""
+"""Tables have the columns that the code expects; a database that is unreachable, older or newer is reported as such."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue as it is now: rows of the store over what was imported, positions unmoved."""
+"""The current catalogue: rows of the store override imported ones, and positions do not change."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ ROW = st.builds(
 
 @given(st.lists(ROW, max_size=12), st.integers(0, 12))
 def test_replicas_that_read_in_different_portions_agree(rows: list[ItemRow], cut: int):
-    """Of an item only the newest row is read; portions follow each other, new items in their order."""
+    """Only the newest row of each item is read; a table is read in portions, new items in their order."""
     born = list(dict.fromkeys(row.item_id for row in rows))
 
     def newest(some: list[ItemRow]) -> list[ItemRow]:

@@ -89,7 +89,7 @@ def plays(n: int, **columns: object) -> pl.DataFrame:
 
 
 def counts(store: Store, product: str = "films") -> dict[str, int]:
-    """Users with how many events their rows say, each being right."""
+    """Number of events by user, after checking that each event is right."""
     found = {row.user_id: row.event_count for row in store.users(product, "", 1000)}
     for user, count in found.items():
         assert len(store.history(product, user)) == count

@@ -44,7 +44,7 @@ def no_signature(of: Guarded) -> str:
 
 
 def public_key_as_secret(of: Guarded) -> str:
-    """The old confusion: an HMAC whose key is the published public key; PyJWT itself refuses to make one."""
+    """A known attack: an HMAC token whose key is the published public key. Made by hand, since PyJWT refuses to."""
     pem = of.provider.rsa.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     head, body = (
         base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=")

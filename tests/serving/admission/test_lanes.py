@@ -1,4 +1,4 @@
-"""Lanes: bounded, fair, and honest about what can be done in time."""
+"""Lanes are bounded and fair, and refuse what cannot be answered in time."""
 
 from __future__ import annotations
 

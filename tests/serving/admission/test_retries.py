@@ -1,4 +1,4 @@
-"""The client asks again where that helps, and not so often that it makes things worse."""
+"""The client retries where that helps, within a budget that keeps retries from adding to an overload."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NODE = Path(__file__).parents[2] / "node" / "cuvee.js"
 
 
 class Refusing(rpc.RecommendationServiceServicer, events_pb2_grpc.EventServiceServicer):
-    """Refuses as it is told, and counts."""
+    """A server that refuses the calls it is told to refuse, and counts all calls."""
 
     code: grpc.StatusCode | None = grpc.StatusCode.UNAVAILABLE
     fails = 10**9

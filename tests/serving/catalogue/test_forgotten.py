@@ -50,7 +50,7 @@ class World:
     logs: list[str]
 
     def where(self, user_id: str) -> set[str]:
-        """Every place that holds an id."""
+        """Every place where an id is found."""
         found = places(user_id, self.url, self.var)
         return found | ({"log"} if any(user_id in log for log in self.logs) else set())
 

@@ -1,4 +1,4 @@
-"""What is written to the catalogue is in the lists of every process, without a refit."""
+"""Changes of the catalogue are in the lists of every process without a new fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CatalogService: users, what is told of them, and how they are forgotten."""
+"""CatalogService: users, their profiles, and how they are deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was acknowledged changes the very next list, whichever process answers it."""
+"""An acknowledged event changes the very next list, whichever process makes it."""
 
 from __future__ import annotations
 

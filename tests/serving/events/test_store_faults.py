@@ -219,7 +219,7 @@ def test_postgresql_restarted_under_a_stream_loses_nothing(own_postgres: Running
 def test_a_locked_database_stops_neither_lists_nor_the_loop_and_senders_wait(
     config: Path, tmp_path: Path, store_url: str
 ):
-    """One who holds SQLite's lock: writing waits, reading does not, and who floods is held back."""
+    """While another process holds SQLite's lock, writes wait, reads do not, and a flood of writes is refused."""
     file = tmp_path / "locked.db"
     place = stored(config, f"sqlite:///{file}", "stored-locked").read_text()
     own = config.with_name("stored-locked.toml")

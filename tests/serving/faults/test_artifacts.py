@@ -1,4 +1,4 @@
-"""The newest version is damaged under load: workers that come up take the last good one, and nobody notices."""
+"""The newest version is damaged under load: new workers take the last good one, and no call fails."""
 
 from __future__ import annotations
 

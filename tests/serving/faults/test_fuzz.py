@@ -44,7 +44,7 @@ def facts() -> Facts:
 
 @pytest.fixture(scope="module")
 def server(ruled) -> Iterator[RunningServer]:
-    """Of its own: what is drawn writes and deletes at will."""
+    """A server of its own, because random calls may write and delete anything."""
     own = ruled.with_name("fuzzed.toml")
     own.write_text(ruled.read_text() + '\n[store]\nurl = "sqlite:///var/fuzzed.db"\n')
     with run_server(own, environment=ENVIRONMENT) as running:

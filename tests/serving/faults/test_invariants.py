@@ -44,7 +44,7 @@ def test_in_a_batch_each_list_is_the_one_that_comes_alone(ruled_server: RunningS
 
 
 def test_what_is_looked_for_is_found():
-    """A list that breaks every promise is told of each."""
+    """A list that breaks every promise is reported for each of them."""
     world = World.of_toy()
     asked = random_request(random.Random(1), world)
     assert isinstance(asked.request, pb.RecommendRequest)

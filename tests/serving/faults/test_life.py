@@ -130,7 +130,7 @@ def test_a_file_system_without_room(ruled: Path, disk: Path, viewers: list[str])
 
 
 def test_a_file_system_that_may_only_be_read(ruled: Path, disk: Path, viewers: list[str]):
-    """From the start on; a kernel takes no write access away from files that are open."""
+    """The folder is read-only from the start, because files that are already open stay writable."""
     config = own_store(ruled, disk, "read-only")
     with serving(config) as server:
         assert write(server.client, "before") == "OK"

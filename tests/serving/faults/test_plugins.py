@@ -1,4 +1,4 @@
-"""A plugin may do what it likes: the others answer, the list is full, and the answer says who is left out."""
+"""Whatever a plugin does, the others answer, the list is full, and the answer names the plugin that is left out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SHOWN: Mapping[str, str] = {
 }
 """What a plugin does, and how the answer must call it."""
 UNSEEN = [*illplugin.HARMLESS, *illplugin.EXPLAINS]
-"""What costs nobody anything: the plugin's part counts, or there is nothing to see."""
+"""Behaviour that harms no answer: the plugin's opinions count, or the answer is unchanged."""
 PRODUCT = """
 sources = [{{ use = "{how}" }}, {{ use = "popular" }}]
 [[rules]]
@@ -74,7 +74,7 @@ def test_the_others_answer(server: RunningServer, how: str):
 
 
 def test_the_probe_tells_once_of_a_model_that_has_nothing_to_say(server: RunningServer):
-    """The best of a model of NaN are no items: it answers every call, and proposes nothing to anybody."""
+    """A model of NaN answers every call without candidates."""
     told = [line["sources"] for line in server.events("sources propose nothing in the probe")]
     assert told == [["all_padding"]]
 

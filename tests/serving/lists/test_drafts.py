@@ -1,4 +1,4 @@
-"""Drafts become rows in their run; what must be waited for is waited for beside the runs."""
+"""Requests become rows inside the run; what has to be waited for is waited for outside of runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cuvee.serving.telemetry.traces import Traces
 
 
 class Stub:
-    """An edge that makes no rows: each draft fails, in the run or beside it, and says where."""
+    """An edge whose drafts all fail, in the run or outside it, with an error that says where."""
 
     observes = False
 

@@ -1,4 +1,4 @@
-"""Sources that raise, lie or sleep: the others answer, in time, and the answer says so."""
+"""Sources that raise errors, return wrong data or hang: the others answer in time, and the answer says so."""
 
 from __future__ import annotations
 

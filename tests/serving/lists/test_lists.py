@@ -326,7 +326,7 @@ def test_anchors_that_nobody_knows_are_answered_by_the_chain(client: Client):
 
 
 def comparable(answer: pb.RecommendResponse) -> tuple[object, ...]:
-    """All that must not depend on how a request came; words may be left out where time is short."""
+    """What must be the same for every kind of call; reasons may be missing where time is short."""
     items = [
         (
             item.item_id,

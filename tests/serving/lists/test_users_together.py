@@ -1,4 +1,4 @@
-"""Users are read together: one statement for all who wait, and each hears what holds for him when he asked."""
+"""Users are read together, by one statement for all waiting requests; each answer has the data of when it was asked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..conftest import migrated
 
 
 class Watched(Store):
-    """A real store that counts its statements, and holds them up when it is told to."""
+    """A real store that counts its statements, and can be told to delay them."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

@@ -1,4 +1,4 @@
-"""What is gathered beside the models is what a fit would add, however it comes in."""
+"""Events gathered since the fit are the same that a new fit would add, in whatever order they arrive."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from ..conftest import ENVIRONMENT, fitted
 
 
 def test_products_that_answer_and_those_that_are_loaded_are_not_in_each_others_way(tmp_path: Path):
-    """Models are made anew in one thread, which both need: one waits for the other, and neither is given up."""
+    """Both products need the thread in which models are loaded: one waits for the other, and both are served."""
     products = {
         "aaa": 'dataset = "toy"\nsources = [{{ use = "counted" }}]',
         "news": 'dataset = "toy"\nsources = [{{ use = "slow_load" }}]',

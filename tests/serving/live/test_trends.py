@@ -1,4 +1,4 @@
-"""What everybody does moves everybody's lists, on every process, without a refit."""
+"""Events of all users change all lists, on every process, without a new fit."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def crowd(n: int) -> list[str]:
 
 
 def top(client: Client) -> str:
-    """What somebody whom nobody knows gets first."""
+    """The first item of a list for an unknown user."""
     return client.recommend("trending", f"new-{next(NUMBERS)}").items[0].item_id
 
 

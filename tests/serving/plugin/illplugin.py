@@ -130,7 +130,7 @@ CANDIDATES: Mapping[str, Callable[..., Any]] = {
     "scores_complex": with_scores(lambda scores: scores.astype(np.complex64)),
     "scores_infinite": with_scores(lambda scores: np.full_like(scores, np.inf)),
 }
-"""What ``candidates`` does that must show in the answer."""
+"""Behaviour of ``candidates`` that the answer must report."""
 HARMLESS: Mapping[str, Callable[..., Any]] = {
     "scores_nan": with_scores(lambda scores: np.full_like(scores, np.nan)),
     "all_padding": with_items(lambda items: np.full_like(items, -1)),
@@ -141,7 +141,7 @@ HARMLESS: Mapping[str, Callable[..., Any]] = {
     "leaks": leaking,
     "allocates": allocating,
 }
-"""What it does that costs nobody anything."""
+"""Behaviour of a plugin that harms no answer."""
 SCORES: Mapping[str, Callable[..., Any]] = {
     "score_raises": raising(ValueError(SECRET)),
     "score_none": lambda *_: None,

@@ -64,7 +64,7 @@ class Counts(cuvee.Recommender[Config]):
 
 
 class Liked(Counts):
-    """Has nothing to say about what nobody liked."""
+    """Has no opinion on items that nobody liked."""
 
     @classmethod
     def fit(cls, data: cuvee.Dataset, config: Config, progress: cuvee.Progress) -> Self:
@@ -102,7 +102,7 @@ class Sleeps(Counts):
 
 
 class SleepsAsync(Counts):
-    """Sleeps on the loop, and does not stop when it is told to."""
+    """Blocks the event loop by sleeping, and ignores cancellation."""
 
     async def candidates(self, queries: cuvee.Queries, k: int) -> Any:
         if self.loaded:
@@ -168,7 +168,7 @@ class Newest(Counts):
 
 
 class Counted(Counts):
-    """The same, and whatever everybody did since."""
+    """The same, and updated with all events since."""
 
     def __init__(self, counts: Floats, config: Config, loaded: bool, fitted: Floats | None = None) -> None:
         super().__init__(counts, config, loaded)

@@ -35,7 +35,7 @@ def soon(seconds: float = 5.0) -> float:
 
 
 def held(core: Core) -> threading.Event:
-    """The core, kept until the event is set: what is asked meanwhile waits."""
+    """Keeps computing until the event is set, so that requests wait meanwhile."""
     gate = threading.Event()
     core.offer(lambda hold: gate.wait(10))
     return gate
@@ -139,7 +139,7 @@ async def test_a_run_that_fails_fails_for_each_of_its_rows_and_for_no_other():
 
 
 class Away:
-    """Runs that give the core away until they are let go."""
+    """Runs that wait, so that others may compute, until the test releases them."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
@@ -164,7 +164,7 @@ class Away:
 
 
 async def test_beside_a_run_that_waits_another_begins_only_with_as_many_rows():
-    """Else each request that comes while a model server is asked would be a run of its own."""
+    """Otherwise each request that arrives while a model server is asked would become a run of its own."""
     core = Core()
     away = Away(core)
     batcher = Batcher(core, away)

@@ -30,7 +30,7 @@ LIVE = [Report("one", Status.LIVE)]
 
 
 async def ask(one: Budget, *calls: Call, seconds: float = 5.0, settle=None):
-    """The replies to calls as a run of their own gets them, which begins again where it must."""
+    """The replies to calls in a run of their own, which starts again where it has to."""
     loop = asyncio.get_running_loop()
     asking = one.ask(time.monotonic() + seconds, loop)
     found: asyncio.Future = loop.create_future()

@@ -1,4 +1,4 @@
-"""One computes at a time; who waits gives the core away; who hangs loses it."""
+"""One run computes at a time; a run that waits lets others compute, and one that hangs loses its turn."""
 
 import threading
 import time

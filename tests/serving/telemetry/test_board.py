@@ -1,4 +1,4 @@
-"""What workers leave, and what is exported of it."""
+"""The figures that workers leave in shared memory, and what is exported of them."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Figures: what is counted is what is read, from any thread, within bounds."""
+"""Figures: what any thread counts is what is exported, and their number is bounded."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""The log: whose request a line is about, and how much a caller can have written."""
+"""The log: which request a line is about, and how many lines a caller can cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many workers a container is worth."""
+"""The number of workers for a container's processor quota."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The supervisor with workers that are no servers: each kind of end, and what is done about it."""
+"""The supervisor with processes that are no servers: each way in which a worker can end, and what happens then."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_all_of_them_answer(two: RunningServer):
 
 
 class Load:
-    """Callers that ask all the while, each on a connection of its own, with the client's own retries."""
+    """Callers that send requests all the time, each on its own connection, with the client's retries."""
 
     def __init__(self, address: str, callers: int = 8) -> None:
         self.results: Counter[str] = Counter()

@@ -187,7 +187,7 @@ def test_the_newest_place_alone_has_the_state_that_the_whole_sequence_gives(sett
 
 
 def test_what_was_trained_on_jax_is_exported_by_tensorflow(tmp_path: Path) -> None:
-    """As on a machine with a GPU, though here JAX has the processor alone."""
+    """Trains with JAX as on a machine with a GPU, but on the processor."""
     two_tribes().data.save(tmp_path / "data")
     (tmp_path / "config.json").write_text(json.dumps(SMALL | TIMED | {"epochs": 2}))
     command = [sys.executable, "-m", "cuvee_tfserving.training", "--progress-json", "--backend", "jax"]

@@ -68,7 +68,7 @@ ROWS = [(100 * u + np.arange(n)).tolist() for u, n in enumerate([0, 1, 2, 9, 10,
 
 
 def learnt(length: int, seed: int, epoch: int, look_ahead: float = 0.0) -> Iterator[tuple[list[int], int]]:
-    """Every context with what it is to name."""
+    """Every context with the item that the model should predict."""
     for inputs, ages, labels in lessons(Histories.build(ROWS), length, 4, seed, epoch, look_ahead):
         assert inputs.shape == ages.shape == labels.shape == (4, length)
         # events are a second apart, and ages are counted from the newest, which is the last label

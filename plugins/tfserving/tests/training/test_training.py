@@ -43,7 +43,7 @@ def all_scores(network: Any, tokens: np.ndarray) -> np.ndarray:
 
 
 def asked(toy: Toy, network: Any) -> float:
-    """How well right items are told from wrong ones for those who have a history; 0.5 is chance."""
+    """How well right items are ranked above wrong ones (AUC) for users with a history; 0.5 is chance."""
     told = np.flatnonzero(toy.queries.histories.liked > 0)
     queries, answers = toy.queries.select(told), toy.answers.select(told)
     liked = queries.histories.select(np.arange(len(queries)))
