@@ -50,6 +50,7 @@ PLAIN = [
     (pl.Series(["a ", "  ", None, "b  ", "c", "d", "e", "f"]), Role.TEXT, ["a", None, None, "b", "c", "d", "e", "f"]),
     (pl.Series([b"one", b"two", b"three"]), Role.TEXT, ["one", "two", "three"]),
     (pl.Series([b"one", None, b"\xff\x00", b"w" * 1000, b"a", b"b"][:3]), Role.TEXT, ["one", None, "ff00"]),
+    (pl.Series([b"\n" * 16, None, b"\x01" * 16]), Role.TEXT, ["0a" * 16, None, "01" * 16]),
     (pl.Series([b"w" * 1000, b"v", b"u"]), Role.TEXT, ["w" * 1000, "v", "u"]),
     (pl.Series([2**53 + 1, 1]), Role.NUMBER, [2**53 + 1, 1]),
     (pl.Series([dt.date(2020, 1, 1), None]), Role.OTHER, [dt.date(2020, 1, 1), None]),
@@ -77,6 +78,13 @@ PLAIN = [
     (pl.Series([[1.0, 2.0]], dtype=pl.Array(pl.Float32, 2)), Role.VECTOR, [[1.0, 2.0]]),
     (pl.Series([[1, 2]], dtype=pl.Array(pl.Int64, 2)), Role.VECTOR, [[1.0, 2.0]]),
     (pl.Series([[1.5], [2.5, 3.5], [1.0, 2.0, 3.0]]), Role.OTHER, ["[1.5]", "[2.5,3.5]", "[1.0,2.0,3.0]"]),
+    (pl.Series([{"k": 1}, None], dtype=pl.Map(pl.String, pl.Int64)), Role.OTHER, ['{"k": 1}', None]),
+    (pl.Series([[{"k": 1}], None], dtype=pl.List(pl.Map(pl.String, pl.Int64))), Role.OTHER, ['[{"k": 1}]', None]),
+    (
+        pl.Series([{"a": {"k": 1}}, None], dtype=pl.Struct({"a": pl.Map(pl.String, pl.Int64)})),
+        Role.OTHER,
+        ['{"a": {"k": 1}}', None],
+    ),
     (pl.Series([[[1.0], [2.0]], None]), Role.OTHER, ["[[1.0],[2.0]]", None]),
     (pl.Series([{"shop": "a"}, None]), Role.OTHER, ['{"shop":"a"}', None]),
     (pl.Series([[{"shop": "a", "price": 1.0}], []]), Role.OTHER, ['[{"shop":"a","price":1.0}]', "[]"]),
@@ -205,3 +213,43 @@ def test_an_order_of_any_type(column: pl.Series, tmp_path: Path) -> None:
     assert dataset.catalog.items.ids(dataset.events.items) == ["early", "late"]
     assert dataset.chronology is Chronology.ORDER
     assert report.dropped == ()
+
+
+@pytest.mark.parametrize("who", ["user", "item"])
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pl.Series([{"id": "a"}, {"id": "b"}]),
+        pl.Series([["a"], ["b"]]),
+        pl.Series([["a"], ["b"]], dtype=pl.Array(pl.String, 1)),
+    ],
+)
+def test_nested_ids_are_refused(ids: pl.Series, who: str, tmp_path: Path) -> None:
+    columns = {"user": pl.Series(["ann", "bob"]), "item": pl.Series(["x", "y"]), "time": pl.Series([1, 2]), who: ids}
+    pl.DataFrame(columns).write_parquet(tmp_path / "events.parquet")
+    with pytest.raises(DataError, match=f"column '{who}' is of type .*; ids are text or numbers, one in a row"):
+        gather(tmp_path / "events.parquet")
+
+
+def test_ids_of_bytes_stay_apart(tmp_path: Path) -> None:
+    ids = [bytes([n] * 16) for n in range(1, 256)]
+    frame = pl.DataFrame({"user": ids, "item": ["x"] * 255, "time": range(255)})
+    frame.write_parquet(tmp_path / "events.parquet")
+    raw = gather(tmp_path / "events.parquet")
+    assert raw.interactions["user"].n_unique() == 255
+    assert not len(raw.malformed)
+
+
+@pytest.mark.parametrize("name", ["user", "item"])
+@pytest.mark.parametrize(
+    ("bad", "reason"), [("x" * 257, "over 256 characters"), ("\U0001f600" * 257, "over 256"), ("a\0", "NUL")]
+)
+def test_ids_that_no_request_could_name_cost_their_row(name: str, bad: str, reason: str, tmp_path: Path) -> None:
+    rows = [{"user": f"u{n}", "item": f"i{n}", "time": n} for n in range(3)]
+    rows[1][name] = bad
+    pl.DataFrame(rows).write_parquet(tmp_path / "events.parquet")
+    raw = gather(tmp_path / "events.parquet")
+    assert raw.interactions["user"].to_list() == ["u0", "u2"]
+    assert raw.malformed["line"].to_list() == [2]
+    assert name in raw.malformed["reason"][0]
+    assert reason in raw.malformed["reason"][0]

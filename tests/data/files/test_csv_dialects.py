@@ -142,6 +142,45 @@ def test_rows_are_not_taken_for_lines_above_the_header(rows: list[str], tmp_path
     assert len(raw.interactions) + len(raw.malformed) == len(rows) - 1
 
 
+@pytest.mark.parametrize("around", ["\u00a0", "\u200b", "\ufeff", "\u202f", "  \u2060"])
+def test_invisible_characters_around_names(around: str, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    header = ",".join(f"{around}{name}{around}" for name in ("user", "item", "time"))
+    file.write_text(table().replace("user,item,time", header), encoding="utf-8")
+    assert events(gather(file)) == ROWS
+
+
+def test_a_byte_order_mark_in_the_middle_is_no_part_of_an_id(tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    lines = table().encode().splitlines(keepends=True)
+    file.write_bytes(lines[0] + lines[1] + codecs.BOM_UTF8 + lines[2])
+    assert events(gather(file)) == ROWS
+
+
+def test_a_few_nuls_cost_their_rows_alone(tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_bytes(table().encode() + b"a\0,b,1700000020\nc,d,17000\x0000030\n")
+    raw = gather(file)
+    assert events(raw) == ROWS
+    assert raw.malformed["line"].to_list() == [4, 5]
+
+
+@pytest.mark.parametrize("unit", ["{} €", "€{}", "{} EUR", "$ {}", "{} %"])
+def test_values_with_a_unit_are_numbers(unit: str, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    rows = [f"u{n},i{n},{unit.format(f'{n}.50')}" for n in range(1, 4)]
+    file.write_text("\n".join(["user,item,rating", *rows]) + "\n", encoding="utf-8")
+    assert gather(file).interactions["value"].to_list() == [1.5, 2.5, 3.5]
+
+
+@pytest.mark.parametrize("who", ["user", "item"])
+def test_ids_that_a_spreadsheet_rounded_are_told(who: str, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    rows = [{"user": "ann", "item": "x", who: f"1.2{n}E+12"} for n in range(3)]
+    pl.DataFrame(rows).write_csv(file)
+    assert any(f"{who}: 3 ids are written like 1.23E+12" in note for note in gather(file).notes)
+
+
 @pytest.mark.parametrize("named", ["", "named"])
 @pytest.mark.parametrize(
     ("header", "rows"),

@@ -27,6 +27,8 @@ __all__ = ["read_delimited", "split_header"]
 csv.field_size_limit(sys.maxsize)  # a field may be a megabyte of text
 
 TEXT = "\0text"
+BLANKS = " \t\r\n\x0b\x0c\xa0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff"
+"""Blanks around a column's name, invisible ones included."""
 LONGEST_FIELD = 1000
 """A quoted field that spans more lines than this was never closed."""
 LONGEST_HEADER = 50
@@ -41,8 +43,8 @@ def _names(line: str, separator: str | None) -> tuple[list[str], str]:
     outside = re.sub(r'"[^"]*"', "", line)
     chosen = separator or max(SEPARATORS, key=outside.count)
     if len(chosen) > 1:
-        return [name.strip() for name in line.split(chosen)], chosen
-    return [name.strip() for name in next(csv.reader([line], delimiter=chosen))], chosen
+        return [name.strip(BLANKS) for name in line.split(chosen)], chosen
+    return [name.strip(BLANKS) for name in next(csv.reader([line], delimiter=chosen))], chosen
 
 
 def split_header(lines: Sequence[str], separator: str | None = None) -> tuple[list[str], str]:

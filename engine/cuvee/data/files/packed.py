@@ -22,7 +22,7 @@ import polars as pl
 
 from cuvee.errors import DataError
 
-__all__ = ["head", "text_lines"]
+__all__ = ["beginning", "head", "text_lines"]
 
 MARKS: Sequence[tuple[bytes, str]] = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -36,6 +36,8 @@ MARKS: Sequence[tuple[bytes, str]] = (
 ZSTD = b"\x28\xb5\x2f\xfd"
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, NotImplementedError)
 """What the packers raise for a broken or locked file."""
+MANY_NULS = 1000
+"""Where more than one byte in so many is NUL, a file is no text; fewer are mistakes in it."""
 BEGINNING = 1 << 16
 """How many bytes are read to detect a file's format."""
 
@@ -104,15 +106,22 @@ def _with_line_feeds(data: bytes) -> bytes:
     return data.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def head(path: Path, lines: int = 20) -> list[str]:
-    """The first lines that are not blank, without their ends; none where it cannot be read or is no text."""
+def beginning(path: Path) -> tuple[bytes, str | None]:
+    """The first bytes of a file, unpacked, and why it cannot be unpacked; None where it can."""
     try:
         with _open(path) as file:
-            block = file.read(BEGINNING)
-    except (*UNREADABLE, DataError):
-        return []
+            return file.read(BEGINNING), None
+    except DataError as problem:
+        return b"", str(problem)
+    except UNREADABLE as problem:
+        return b"", f"{path} cannot be read: {problem}; is it whole?"
+
+
+def head(path: Path, lines: int = 20) -> list[str]:
+    """The first lines that are not blank, without their ends; none where it cannot be read or is no text."""
+    block, _ = beginning(path)
     encoding = encoding_of(block)
-    if encoding is None and b"\0" in block:
+    if encoding is None and block.count(b"\0") > max(len(block) // MANY_NULS, 3):
         return []
     text = block.decode(encoding, "replace") if encoding else block.decode("latin-1")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
@@ -151,6 +160,7 @@ def text_lines(path: Path, encoding: str | None, fallback: str | None) -> tuple[
         else:
             found, undecodable = _line_by_line(data, codec)
     found = _with_line_feeds(found.removeprefix(codecs.BOM_UTF8))
+    found = found.replace(b"\n" + codecs.BOM_UTF8, b"\n")  # several files that were put together
     if not found.strip():
         raise DataError(f"{path} is empty")
     return found, undecodable

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import polars as pl
 
 from cuvee.data.catalog import Entities
+from cuvee.data.files.foreign import advice
 from cuvee.data.files.movielens import MovieLensReader
 from cuvee.data.files.raw import INTERACTION_COLUMNS, Part, RawData, RawEntities, Reader, ReadOptions, TimeUnit, part_of
 from cuvee.data.files.tabular import CsvReader, ParquetReader
@@ -52,13 +53,14 @@ def choose(path: Path, readers: Mapping[str, type[Reader]] = BUILT_IN, form: str
         raise DataError(f"{path} does not exist; expected{hint}")
     if form != AUTO:
         return readers[form]()
+    foreign = advice(path)
     for general in (False, True):
         claims = [name for name, reader in readers.items() if reader.general is general and reader.sniff(path)]
         if len(claims) > 1:
             raise DataError(f"{path} can be read in several ways; say --format, one of: {', '.join(claims)}")
-        if claims:
+        if claims and not (general and foreign and path.is_file()):
             return readers[claims[0]]()
-    raise DataError(f"{path} has no layout that a reader knows; expected{hint}")
+    raise DataError(foreign or f"{path} has no layout that a reader knows; expected{hint}")
 
 
 def like(options: ReadOptions, part: Part, there: Entities) -> ReadOptions:

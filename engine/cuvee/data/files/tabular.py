@@ -16,7 +16,7 @@ from typing import ClassVar
 import polars as pl
 
 from cuvee.data.catalog import Role
-from cuvee.data.files.columns.ids import as_ids, without_point
+from cuvee.data.files.columns.ids import as_ids, checked, without_point
 from cuvee.data.files.columns.numbers import as_numbers, reads_as_numbers
 from cuvee.data.files.columns.roles import as_role, guess
 from cuvee.data.files.columns.times import as_seconds
@@ -88,20 +88,34 @@ def _in_time(column: pl.Series) -> bool:
     return column.dtype in (pl.Date, pl.Datetime) or (column.dtype == pl.String and not reads_as_numbers(column))
 
 
-def _interactions(rows: Rows, options: ReadOptions) -> RawData:
+def _ids(rows: Rows, name: str, was: pl.DataType) -> Rows:
+    """A column of ids as text; ``was`` is its type in the file."""
+    if was.is_nested():
+        raise DataError(f"{rows.file}: column {name!r} is of type {was}; ids are text or numbers, one in a row")
+    return checked(without_point(as_ids(rows, name), name), name)
+
+
+def _no_names(names: list[str]) -> str:
+    """A hint where a file's header looks like a row of data; else empty."""
+    if not any(re.fullmatch(r"[-+]?\d[\d.,:T-]*", name) for name in names):
+        return ""
+    return "; or does the file have no header? Its first line must name the columns, as in user,item,time"
+
+
+def _interactions(rows: Rows, options: ReadOptions, kinds: Mapping[str, pl.DataType]) -> RawData:
     found = {ours: theirs for ours in INTERACTION_COLUMNS if (theirs := found_column(rows, ours, options, USUAL[ours]))}
     for needed in ("user", "item"):
         if needed not in found:
             raise DataError(
                 f"{rows.file} has no column that is plainly the {needed}; "
-                f"say --map {needed}=COLUMN, one of: {', '.join(_columns(rows))}"
+                f"say --map {needed}=COLUMN, one of: {', '.join(_columns(rows))}{_no_names(_columns(rows))}"
             )
     said = ", ".join(f"{ours} is {theirs!r}" for ours, theirs in found.items())
     places = [name for name in (LINE, FILE) if name in rows.frame.columns]
     rows = replace(rows, frame=rows.frame.select(*places, *(pl.col(v).alias(k) for k, v in found.items()))).tell(said)
-    for name in found:
+    for name, theirs in found.items():
         if name in {"user", "item"}:
-            rows = without_point(as_ids(rows, name), name)
+            rows = _ids(rows, name, kinds.get(theirs, rows.frame.schema[name]))
         elif name == "time":
             rows = as_seconds(rows, name, options.time_unit, options.time_format)
         elif name == "order" and _in_time(rows.frame[name]):
@@ -118,7 +132,7 @@ def _entities(rows: Rows, options: ReadOptions, kinds: Mapping[str, pl.DataType]
     if own is None:
         raise DataError(
             f"{rows.file} has no column that is plainly the {kind}'s id; "
-            f"say --map {rows.part}.{kind}=COLUMN, one of: {', '.join(_columns(rows))}"
+            f"say --map {rows.part}.{kind}=COLUMN, one of: {', '.join(_columns(rows))}{_no_names(_columns(rows))}"
         )
     # an unmarked "weight" is that of interactions
     shared = {theirs for ours, theirs in options.columns.items() if ours in INTERACTION_COLUMNS}
@@ -131,7 +145,7 @@ def _entities(rows: Rows, options: ReadOptions, kinds: Mapping[str, pl.DataType]
             rows = rows.tell(f"{flag!r} is read as {AVAILABLE!r}, which says which items may be shown")
     if len(set(ours.values())) < len(ours):
         raise DataError(f"{rows.file}: two columns would be named alike; map them to different names")
-    rows = without_point(as_ids(replace(rows, frame=rows.frame.rename(ours)), "id"), "id")
+    rows = _ids(replace(rows, frame=rows.frame.rename(ours)), "id", kinds.get(own, rows.frame.schema[own]))
     roles: dict[str, Role] = {}
     for theirs, name in ours.items():
         if name == "id":
@@ -158,7 +172,7 @@ def _entities(rows: Rows, options: ReadOptions, kinds: Mapping[str, pl.DataType]
 
 def _shape(rows: Rows, options: ReadOptions, kinds: Mapping[str, pl.DataType]) -> RawData:
     rows = _without_index(rows, options)
-    return _interactions(rows, options) if rows.part is Part.INTERACTIONS else _entities(rows, options, kinds)
+    return _interactions(rows, options, kinds) if rows.part is Part.INTERACTIONS else _entities(rows, options, kinds)
 
 
 class CsvReader(Reader):

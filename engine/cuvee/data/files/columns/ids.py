@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import polars as pl
 
 from cuvee.data.files.raw import Rows
+from cuvee.data.store.rows import LONGEST_ID
 from cuvee.errors import DataError
 
-__all__ = ["NO_IDS", "as_ids", "as_text", "masked", "meeting", "text_of", "without_point"]
+__all__ = ["NO_IDS", "as_ids", "as_text", "checked", "masked", "meeting", "text_of", "without_point"]
 
 NO_IDS = ("nan", "none", "null", "<na>", "n/a", "#n/a", "nat", "undefined")
 """Words, in small letters, that other programs write where there is no id."""
 EXACT = 2**53
 """From this number on, a float cannot represent every whole number."""
 WHOLE = r"^-?\d+\.0+$"
+CONTROL = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""Characters that no text has; NUL is refused in ids, and stays to be told."""
+ROUNDED = r"^\d\.\d+[eE]\+\d{2,}$"
+"""A long number as spreadsheets show it."""
 
 
 def text_of(column: pl.Series) -> pl.Series:
     """String[n]: values as text; whole numbers without a point, NaN and infinity as null.
 
-    Bytes are read as UTF-8, and those that are not are written in hexadecimal. Raises TypeError for a
+    Bytes are read as UTF-8, and those that are no text are written in hexadecimal. Raises TypeError for a
     column of lists or structs.
     """
     kind = column.dtype
     if kind.is_nested() or kind == pl.Object:
         raise TypeError(str(kind))
     if kind == pl.Binary:
-        texts = [None if value is None else _decoded(value) for value in column.to_list()]
-        return pl.Series(column.name, texts, pl.String)
+        return pl.Series(column.name, [v if v is None else _decoded(v) for v in column.to_list()], pl.String)
     if kind.is_decimal():
         text = column.cast(pl.String)
         return text.str.replace(r"\.0+$", "")
@@ -42,10 +47,12 @@ def text_of(column: pl.Series) -> pl.Series:
 
 
 def _decoded(value: bytes) -> str:
+    """Bytes as text, in hexadecimal where they are no UTF-8, blank, or hold control characters, as a UUID may."""
     try:
-        return value.decode()
+        text = value.decode()
     except UnicodeDecodeError:
         return value.hex()
+    return value.hex() if value and (not text.strip() or CONTROL.search(text)) else text
 
 
 def as_text(rows: Rows, name: str) -> Rows:
@@ -77,6 +84,20 @@ def as_ids(rows: Rows, name: str, *, exact: bool = False) -> Rows:
     value = pl.col(name)
     absent = value.str.len_bytes().is_between(3, 9) & value.str.to_lowercase().is_in(NO_IDS)
     return replace(rows, frame=rows.frame.with_columns(pl.when(~absent).then(value).alias(name)))
+
+
+def checked(rows: Rows, name: str) -> Rows:
+    """Ids, less those that are longer than the API takes or hold the character NUL; rounded ones are told."""
+    rows = rows.reject(pl.col(name).str.len_chars() > LONGEST_ID, pl.lit(f"{name} has over {LONGEST_ID} characters"))
+    rows = rows.reject(pl.col(name).str.contains("\0", literal=True), pl.lit(f"{name} holds the character NUL"))
+    given = rows.frame[name].drop_nulls()
+    rounded = int(given.str.contains(ROUNDED).sum())
+    if not rounded:
+        return rows
+    return rows.tell(
+        f"{name}: {rounded:,} ids are written like 1.23E+12; if a spreadsheet rounded them, several have become one: "
+        "export them as text"
+    )
 
 
 def without_point(rows: Rows, name: str) -> Rows:

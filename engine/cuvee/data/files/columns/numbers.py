@@ -55,6 +55,10 @@ def as_numbers(rows: Rows, name: str, decimal: str | None = None) -> Rows:
     if not (kind.is_numeric() or kind in (pl.String, pl.Boolean, pl.Null)):
         raise DataError(f"{rows.file}: column {name!r} is of type {kind}; expected numbers")
     if kind == pl.String:
+        plain, unit = _without_unit(rows.frame[name])
+        if unit:
+            frame = rows.frame.with_columns(plain)
+            rows = replace(rows, frame=frame).tell(f"{name}: {unit!r} is left out of its numbers")
         rows = _localised(rows, name, decimal)
     return rows.numbers(name)
 
@@ -72,11 +76,6 @@ def as_number(rows: Rows, name: str, decimal: str | None = None) -> Rows:
         if len(words):
             rows = rows.tell(f"{name}: {len(words):,} of its cells hold no number but {words[0]!r}, read as not known")
             rows = replace(rows, frame=rows.frame.with_columns(pl.when(~absent).then(pl.col(name)).alias(name)))
-        plain, unit = _without_unit(rows.frame[name])
-        if unit:
-            rows = replace(rows, frame=rows.frame.with_columns(plain)).tell(
-                f"{name}: {unit!r} is left out of its numbers"
-            )
     rows = as_numbers(rows, name, decimal)
     value = pl.col(name)
     rows = replace(rows, frame=rows.frame.with_columns(value.fill_nan(None)))

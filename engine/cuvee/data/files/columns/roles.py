@@ -7,6 +7,7 @@ Array of Float32 (vector); other is String, Date or Datetime.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -43,7 +44,7 @@ def plain_type(column: pl.Series) -> pl.Series | None:
         return _plain_number(column)
     if isinstance(kind, pl.List | pl.Array):
         return _plain_list(column, kind)
-    if isinstance(kind, pl.Struct):
+    if kind.is_nested():
         return _as_json(column)
     if kind == pl.Duration:
         return column.dt.total_microseconds(fractional=True) / 1e6
@@ -88,6 +89,9 @@ def _plain_list(column: pl.Series, kind: pl.List | pl.Array) -> pl.Series | None
 
 def _as_json(column: pl.Series) -> pl.Series:
     """Nested values as JSON."""
+    if "Map(" in str(column.dtype):  # which Polars does not encode
+        values = [None if value is None else json.dumps(value, default=str) for value in column.to_list()]
+        return pl.Series(column.name, values, pl.String)
     frame = column.to_frame("value")
     if isinstance(column.dtype, pl.Struct):
         text = pl.col("value").struct.json_encode()

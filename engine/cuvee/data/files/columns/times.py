@@ -154,7 +154,9 @@ def _dates(given: pl.Series) -> str | None:
 
 def _written(rows: Rows, name: str, number: pl.Expr, unit: TimeUnit | None) -> Rows:
     """Texts, of which some may be numbers."""
-    text = rows.frame[name].str.strip_chars()
+    # 2031年5月30日 is the year first, too
+    text = rows.frame[name].str.replace(r"(\d)\s*年\s*", "${1}-").str.replace(r"(\d)\s*月\s*", "${1}-")
+    text = text.str.replace(r"(\d)\s*日\s*", "${1} ").str.strip_chars()
     found = [
         _assembled(text.str.extract_groups(YEAR_FIRST)),
         _assembled(text.str.extract_groups(COMPACT)),
