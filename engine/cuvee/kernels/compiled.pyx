@@ -6,7 +6,7 @@ where it is read, since an item outside the catalogue would be a read outside an
 """
 
 from libc.math cimport exp2, sqrt, INFINITY, NAN
-from libc.stdlib cimport calloc, malloc, free, qsort
+from libc.stdlib cimport calloc, malloc, free
 from libc.string cimport memcpy, memset
 
 ctypedef long long offset_t
@@ -38,6 +38,50 @@ cdef extern from *:
             for (int lane = 0; lane < 8; lane++) total[lane] += one[j + lane] * other[j + lane];
         for (; j < n; j++) rest += one[j] * other[j];
         return ((total[0] + total[4]) + (total[1] + total[5])) + ((total[2] + total[6]) + (total[3] + total[7])) + rest;
+    }
+
+    /* to += w[0] r0 + w[1] r1 + w[2] r2 + w[3] r3, added one after another. */
+    CUVEE_WIDE static void cuvee_add_four(float* restrict to, const float* restrict r0, const float* restrict r1,
+                                          const float* restrict r2, const float* restrict r3,
+                                          const float* restrict w, Py_ssize_t n) {
+        float w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3];
+        for (Py_ssize_t j = 0; j < n; j++) to[j] = (((to[j] + w0 * r0[j]) + w1 * r1[j]) + w2 * r2[j]) + w3 * r3[j];
+    }
+
+    /* The scores that are above a bound, -INFINITY for the others; and the lowest and the highest of them. */
+    CUVEE_WIDE static void cuvee_shown(const float* restrict scores, float above, float* restrict row, Py_ssize_t n) {
+        for (Py_ssize_t i = 0; i < n; i++) row[i] = scores[i] > above ? scores[i] : -INFINITY;
+    }
+
+    CUVEE_WIDE static void cuvee_range(const float* restrict row, Py_ssize_t n, float* low, float* high) {
+        float lows[8], highs[8];
+        for (int lane = 0; lane < 8; lane++) lows[lane] = INFINITY, highs[lane] = -INFINITY;
+        Py_ssize_t i = 0;
+        for (; i + 8 <= n; i += 8)
+            for (int lane = 0; lane < 8; lane++) {
+                float s = row[i + lane], t = s > -INFINITY ? s : INFINITY;
+                highs[lane] = s > highs[lane] ? s : highs[lane];
+                lows[lane] = t < lows[lane] ? t : lows[lane];
+            }
+        for (; i < n; i++) {
+            float s = row[i], t = s > -INFINITY ? s : INFINITY;
+            highs[0] = s > highs[0] ? s : highs[0];
+            lows[0] = t < lows[0] ? t : lows[0];
+        }
+        *low = INFINITY, *high = -INFINITY;
+        for (int lane = 0; lane < 8; lane++) {
+            *high = highs[lane] > *high ? highs[lane] : *high;
+            *low = lows[lane] < *low ? lows[lane] : *low;
+        }
+    }
+
+    /* The bucket of each score of a row by (score - low) * scale; -1 for -INFINITY. */
+    CUVEE_WIDE static void cuvee_buckets(const float* restrict row, Py_ssize_t n, float low, float scale,
+                                         int* restrict buckets) {
+        for (Py_ssize_t i = 0; i < n; i++) {
+            float place = row[i] > -INFINITY ? (row[i] - low) * scale : -1.0f;
+            buckets[i] = (int) place;
+        }
     }
 
     /* The normal equations of h weighted rows of q, added to the upper triangle of left (d x d) and to right (d). */
@@ -81,14 +125,52 @@ cdef extern from *:
         return 1;
     }
     """
+    void cuvee_add_four(float* to, const float* r0, const float* r1, const float* r2, const float* r3, const float* w,
+                        Py_ssize_t n) noexcept nogil
+    void cuvee_shown(const float* scores, float above, float* row, Py_ssize_t n) noexcept nogil
+    void cuvee_range(const float* row, Py_ssize_t n, float* low, float* high) noexcept nogil
+    void cuvee_buckets(const float* row, Py_ssize_t n, float low, float scale, int* buckets) noexcept nogil
     float cuvee_dot(const float* one, const float* other, Py_ssize_t n) noexcept nogil
     void cuvee_normal(float* left, float* right, const float* q, const float* w, Py_ssize_t h, Py_ssize_t d) noexcept nogil
     int cuvee_solve(float* a, float* y, Py_ssize_t d) noexcept nogil
 
 
-cdef int _rising(const void* a, const void* b) noexcept nogil:
-    cdef int x = (<const int*> a)[0], y = (<const int*> b)[0]
-    return (x > y) - (x < y)
+cdef void _rise(int* items, int low, int high) noexcept nogil:
+    """Put items[low..high] in rising order: a quicksort that leaves short stretches to insertion."""
+    cdef int i, j, middle, one
+    while high - low > 16:
+        middle = low + (high - low) // 2
+        if items[middle] < items[low]:
+            items[middle], items[low] = items[low], items[middle]
+        if items[high] < items[low]:
+            items[high], items[low] = items[low], items[high]
+        if items[high] < items[middle]:
+            items[high], items[middle] = items[middle], items[high]
+        one = items[middle]
+        i = low
+        j = high
+        while i <= j:
+            while items[i] < one:
+                i += 1
+            while items[j] > one:
+                j -= 1
+            if i <= j:
+                items[i], items[j] = items[j], items[i]
+                i += 1
+                j -= 1
+        if j - low < high - i:  # the shorter part first, so that calls nest no deeper than the logarithm
+            _rise(items, low, j)
+            low = i
+        else:
+            _rise(items, i, high)
+            high = j
+    for i in range(low + 1, high + 1):
+        one = items[i]
+        j = i - 1
+        while j >= low and items[j] > one:
+            items[j + 1] = items[j]
+            j -= 1
+        items[j + 1] = one
 
 
 # The k best of a row. Scores are put into buckets of equal width; only those of the bucket in which the k-th
@@ -160,17 +242,16 @@ def top(const float[:, ::1] scores, int k, const unsigned char[:] eligible, cons
     """The k best columns of each row into ``items`` and ``values``, best first; -1 and NaN behind the last."""
     cdef Py_ssize_t b, e, rows = scores.shape[0]
     cdef int i, n = <int> scores.shape[1], kept, edge, above
-    cdef float s, low, high, scale
+    cdef float low, high, scale
     cdef bint masked = eligible is not None
     cdef float* row = <float*> malloc((n + 1) * sizeof(float))
+    cdef int* buckets = <int*> malloc((n + 1) * sizeof(int))
     cdef bits_t* keys = <bits_t*> malloc(2 * (n + 1) * sizeof(bits_t))
     cdef int* at = <int*> malloc(2 * (n + 1) * sizeof(int))
-    cdef int counts[BUCKETS]
+    cdef int counts[BUCKETS + 1]
     with nogil:
         for b in range(rows):
-            for i in range(n):
-                s = scores[b, i]
-                row[i] = s if s > above_this else -INFINITY
+            cuvee_shown(&scores[b, 0], above_this, row, n)
             if masked:
                 for i in range(n):
                     row[i] = row[i] if eligible[i] else -INFINITY
@@ -178,13 +259,7 @@ def top(const float[:, ::1] scores, int k, const unsigned char[:] eligible, cons
                 for e in range(offsets[b], offsets[b + 1]):
                     if 0 <= excluded[e] < n:
                         row[excluded[e]] = -INFINITY
-            low = INFINITY
-            high = -INFINITY
-            for i in range(n):
-                s = row[i]
-                high = s if s > high else high
-                s = s if s > -INFINITY else INFINITY
-                low = s if s < low else low
+            cuvee_range(row, n, &low, &high)
             scale = 0
             if high > low and high - low < INFINITY:
                 scale = (BUCKETS - 1) / (high - low)
@@ -193,20 +268,19 @@ def top(const float[:, ::1] scores, int k, const unsigned char[:] eligible, cons
             edge = 0
             if scale > 0:
                 memset(counts, 0, sizeof(counts))
+                cuvee_buckets(row, n, low, scale, buckets)
                 for i in range(n):
-                    if row[i] > -INFINITY:
-                        counts[<int> ((row[i] - low) * scale)] += 1
+                    counts[buckets[i] + 1] += 1  # the first counts what is left out
                 above = 0
                 for edge in range(BUCKETS - 1, -1, -1):
-                    above += counts[edge]
+                    above += counts[edge + 1]
                     if above >= k:
                         break
             kept = 0
-            for i in range(n):
-                if row[i] > -INFINITY and (scale == 0 or <int> ((row[i] - low) * scale) >= edge):
-                    keys[kept] = _falling(row[i])
-                    at[kept] = i
-                    kept += 1
+            for i in range(n):  # without a branch, which could not be foreseen: what is not kept is written over
+                keys[kept] = _falling(row[i])
+                at[kept] = i
+                kept += buckets[i] >= edge if scale > 0 else row[i] > -INFINITY
             _sort(keys, at, keys + n + 1, at + n + 1, kept)
             kept = kept if kept < k else k
             for i in range(kept):
@@ -216,6 +290,7 @@ def top(const float[:, ::1] scores, int k, const unsigned char[:] eligible, cons
                 items[b, i] = -1
                 values[b, i] = NAN
     free(row)
+    free(buckets)
     free(keys)
     free(at)
 
@@ -274,7 +349,7 @@ def union(list proposals, const unsigned char[:, :] served, const offset_t[:] of
                         items[b, place] = item
                         place += 1
             elif count:
-                qsort(&items[b, 0], count, sizeof(int), _rising)
+                _rise(&items[b, 0], 0, count - 1)
             for place in range(count, <int> items.shape[1]):
                 items[b, place] = -1
     free(where)
@@ -484,7 +559,7 @@ def history(const offset_t[:] offsets, const int[:] items, const float[:] weight
                 indices[entry] = item
                 entry += 1
             if entry > first:
-                qsort(&indices[first], entry - first, sizeof(int), _rising)
+                _rise(&indices[first], 0, <int> (entry - first) - 1)
             total = 0
             for i in range(first, entry):
                 data[i] = value[indices[i]]
@@ -523,10 +598,8 @@ def add_rows(const int[:] indptr, const int[:] indices, const float[:] data, con
                     # four at a time, so that what is summed is read and written once for them
                     for t in range(4):
                         weights[t] = data[e + t]
-                        four[t] = &table[indices[e + t], 0]
-                    for j in range(start, stop):
-                        to[j] = (((to[j] + weights[0] * four[0][j]) + weights[1] * four[1][j])
-                                 + weights[2] * four[2][j]) + weights[3] * four[3][j]
+                        four[t] = &table[indices[e + t], start]
+                    cuvee_add_four(to + start, four[0], four[1], four[2], four[3], weights, stop - start)
                     e += 4
                 while e < indptr[b + 1]:
                     weight = data[e]

@@ -280,7 +280,7 @@ class BudgetedAsk:
         try:
             with _span(call) as span:
                 with self._core.watched(hold, min(granted, PATIENCE), overdue):
-                    outcome = callee.outcome(method, call.args)
+                    outcome = callee.outcome(method, call.args, hold.processor)
                 reply = turn.replies[at] = reply_of(call, outcome, began)
                 if span is not None and reply.report.reason is not None:
                     span.failed(reply.report.reason)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,18 +38,6 @@ class Callee:
     """The threads inside of it -> the processor seconds that each had used when it went in."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @contextmanager
-    def marked(self) -> Iterator[None]:
-        """Around a call in this thread: the supervisor of this process can see it, and so can :meth:`computes`."""
-        self.marks.enter(self.slot)
-        self._going[threading.get_ident()] = time.thread_time()
-        try:
-            yield
-        finally:
-            with self._lock:  # while it is held, the threads that are named are alive
-                del self._going[threading.get_ident()]
-            self.marks.leave(self.slot)
-
     async def awaited(self, method: Callable[..., Any], args: Sequence[Any]) -> Any:
         """The value of an ``async`` call; its slot is given back when it ends, not when it is given up."""
         self.marks.enter(self.slot)
@@ -64,15 +51,27 @@ class Callee:
             self.marks.leave(self.slot)
             self.threads.release()
 
-    def called(self, method: Callable[..., Any], args: Sequence[Any]) -> Any:
-        """The value of a call in this thread."""
-        with self.marked():
-            return method(*args)
+    def called(self, method: Callable[..., Any], args: Sequence[Any], before: float | None = None) -> Any:
+        """The value of a call in this thread, marked: the supervisor of this process and :meth:`computes` see it.
 
-    def outcome(self, method: Callable[..., Any], args: Sequence[Any]) -> Callable[[], Any]:
-        """What the method returned in this thread, or raises what it raised, when it is called."""
+        ``before``: processor seconds that this thread had used when it began the run that makes the call. To ask for
+        them anew at each call is a point where the system likes to take the processor from this thread, which holds
+        the interpreter's lock then.
+        """
+        thread = threading.get_ident()
+        self.marks.enter(self.slot)
+        self._going[thread] = time.thread_time() if before is None else before
         try:
-            value = self.called(method, args)
+            return method(*args)
+        finally:
+            with self._lock:  # while it is held, the threads that are named are alive
+                del self._going[thread]
+            self.marks.leave(self.slot)
+
+    def outcome(self, method: Callable[..., Any], args: Sequence[Any], before: float) -> Callable[[], Any]:
+        """What the method returned in this thread, or raises what it raised, when it is called; as :meth:`called`."""
+        try:
+            value = self.called(method, args, before)
         except Exception as raised:  # noqa: BLE001 - a plugin may raise anything; it is handed on
             problem: BaseException = raised
         except BaseException as raised:  # noqa: BLE001 - a plugin's sys.exit() must not end the server

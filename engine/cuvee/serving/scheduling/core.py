@@ -54,6 +54,8 @@ class Hold:
         """Called by the watchdog when it does; gives the work that takes this one's place."""
         self._taken = time.monotonic()
         self._before = 0.0
+        self.processor = 0.0
+        """Processor seconds that the thread had used when it took the core."""
         self.ends = float("inf")
         """When the watchdog takes the core away whatever the thread is at: nobody waits for its answer any more."""
 
@@ -178,7 +180,9 @@ class Core:
                         self._hand_on()
                         return
                     self._holder = None
-                    self._hand_on()
+                    if self._returning:
+                        self._back.notify()
+                    # what is offered this thread takes itself: to wake another would cost two switches for nothing
                 while self._holder is not None or self._returning or not self._offers:
                     if self._closed:
                         self._threads -= 1
@@ -188,6 +192,7 @@ class Core:
                     self._idling -= 1
                 work = self._offers.popleft()
                 hold = self._holder = Hold()
+            hold.processor = time.thread_time()
             try:
                 work(hold)
             except Lost:
