@@ -15,7 +15,7 @@ YES = ["true", "TRUE", "True", " t ", "T", "yes", "Y", "1", "1.0", "on", "ON", "
 NO = ["false", "FALSE", "f", "F", "no", "N", "0", "0.0", "-0", "off", "Off", "nein", "NEIN", "non", "falsch",
       False, 0, 0.0, Decimal(0), np.int8(0), np.float32(0)]  # fmt: skip
 NEITHER = ["maybe", "2", "0.5", "-1", 2, 0.5, -1, float("inf"), Decimal("0.1"), [True], [], {}, b"1",
-           dt.date(2020, 1, 1), object()]  # fmt: skip
+           dt.date(2020, 1, 1), slice(1)]  # fmt: skip
 UNKNOWN = [None, float("nan"), "", "  ", "n/a", "N/A", "NaN", "None", "NULL", "-", "—"]
 
 

@@ -15,6 +15,8 @@ from cuvee.v1 import events_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 CONFIG = """
+[server]
+limits = { deadline = "10s" }
 [store]
 url = "sqlite:///store.db"
 [recommenders.popular]
