@@ -7,7 +7,7 @@ from the tree.
 import re
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,19 +17,23 @@ ENGINE = ROOT / "pyproject.toml"
 PLUGINS = sorted(ROOT.glob("plugins/*/pyproject.toml"))
 
 
+def of_others(wanted: Iterable[str]) -> set[str]:
+    """What of it is not our own."""
+    return {w for w in wanted if not re.match(r"cuvee\b", w)}
+
+
 def needed(*projects: Path) -> set[str]:
     """What distributions depend on, apart from each other."""
     found: set[str] = set()
     for path in projects:
-        wanted = tomllib.loads(path.read_text())["project"].get("dependencies", [])
-        found |= {w for w in wanted if not re.match(r"cuvee\b", w)}
+        found |= of_others(tomllib.loads(path.read_text())["project"].get("dependencies", []))
     return found
 
 
 def extras(project: Path, *names: str) -> set[str]:
     """What these extras of a distribution bring; all of them by default."""
     groups = tomllib.loads(project.read_text())["project"].get("optional-dependencies", {})
-    return {wanted for name in names or groups for wanted in groups[name]}
+    return of_others(wanted for name in names or groups for wanted in groups[name])
 
 
 def back_ends() -> set[str]:
