@@ -73,9 +73,11 @@ def show_next(config: Path, product: str, user: str | None) -> None:
     _head(console, "Next")
     there = "" if str(config) == "cuvee.toml" else f" --config {shlex.quote(str(config))}"
     who = f" --user {shlex.quote(user)}" if user is not None else ""
-    for command, what in (
-        (f"cuvee tune {product} --apply{there}", "learn the weights"),
+    commands = (
+        (f"cuvee tune {product} --apply{there}", "learn the weights, which are a guess so far"),
         (f"cuvee serve{there}", "answer over gRPC"),
         (f"cuvee recommend {product}{who}", "ask, from another terminal"),
-    ):
-        console.print(Text.assemble("  ", (command.ljust(44), "cyan"), (f"  {what}", "dim")), soft_wrap=True)
+    )
+    width = max(len(command) for command, _ in commands)
+    for command, what in commands:
+        console.print(Text.assemble("  ", (command.ljust(width), "cyan"), (f"  {what}", "dim")), soft_wrap=True)
