@@ -82,12 +82,10 @@ def memory(bench: Bench) -> None:
             note = f"of {first.rss / MB:.0f} MB resident"
             own = f"{first.own / MB:.0f} MB"
             bench.told(Row("memory", f"{label}: a worker beyond mapped files", "", own, note=note, figures=figures))
-            beside, pss = f"{first.rss / MB:.0f} MB", f"{second.pss / MB:.0f} MB"
-            note = f"{second.private / MB:.0f} MB its own alone"
-            row = Row(
-                "memory", f"{label}: PSS of a second, to the first's RSS", beside, pss, second.pss / first.rss, note
-            )
-            bench.told(row)
+            beside, more = f"{first.rss / MB:.0f} MB", f"{second.private / MB:.0f} MB"
+            note = f"its PSS {second.pss / MB:.0f} MB, {second.pss / first.rss:.0%}"
+            measure = f"{label}: what a second worker adds, to the first's RSS"
+            bench.told(Row("memory", measure, beside, more, second.private / first.rss, note))
 
 
 def _workers(supervisor: int) -> list[int]:

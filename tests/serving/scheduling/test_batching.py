@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 from cuvee.errors import CuveeError, DeadlineExceeded, Overloaded
@@ -51,6 +53,38 @@ async def test_what_waits_while_another_run_computes_is_one_batch():
     gate.set()
     assert await asked == [10 * i for i in range(10)]
     assert run.batches == [list(range(10))]
+
+
+async def test_what_a_run_holds_is_let_go_without_the_garbage_collector():
+    """A run's arrays are megabytes: they were kept until the collector came, which is seldom."""
+
+    class Arrays:
+        """Stands for what a run has made."""
+
+    core, made = Core(), []
+
+    def begin(rows, deadline, loop):
+        arrays = Arrays()
+        made.append(weakref.ref(arrays))
+
+        def run(hold, again):
+            with core.watched(hold, 5.0, lambda: (arrays, again)):
+                return [(row, arrays)[0] for row in rows]
+
+        return run
+
+    batcher = Batcher(core, begin)
+    gc.disable()
+    try:
+        assert await asyncio.gather(*(batcher.ask(i, "a", soon()) for i in range(5))) == list(range(5))
+        assert await batcher.ask_many([1, 2], soon()) == [1, 2]
+        until = soon()
+        while any(one() is not None for one in made) and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        assert len(made) >= 2
+        assert all(one() is None for one in made)
+    finally:
+        gc.enable()
 
 
 async def test_kinds_stay_apart_and_batches_are_bounded():

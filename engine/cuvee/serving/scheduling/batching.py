@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from cuvee.errors import DeadlineExceeded, Overloaded
 from cuvee.serving.deadline import left_until
@@ -158,6 +158,7 @@ class Batcher(Generic[R, A]):
 
         def work(hold: Hold) -> None:
             found = _answers(run, hold, work, len(rows))
+            run.end()
             loop.call_soon_threadsafe(_deliver, answers, found)
 
         self._core.offer(work)
@@ -168,8 +169,9 @@ class Batcher(Generic[R, A]):
             raise
 
     def _give_up(self, run: _Begins[A]) -> None:
-        if self._abandon is not None and run.made is not None:
-            self._abandon(run.made)
+        made = run.made  # None where the run has ended, or not begun
+        if self._abandon is not None and made is not None:
+            self._abandon(made)
 
     def _work(self, hold: Hold) -> None:
         """In the thread that took the core: a batch of whatever waits now."""
@@ -184,17 +186,15 @@ class Batcher(Generic[R, A]):
             one.begun = begun
         with self._lock:
             self._begun.add(begun)
+        _Work(self, run, batch, begun)(hold)
 
-        def work(hold: Hold) -> None:
-            hold.wants = lambda at: not batch[at].answer.done()
-            # where the core is lost this raises, and the run goes on in another thread
-            answers = _answers(run, hold, work, len(batch))
-            self._ended(begun)
-            each = hold.seconds / len(batch)
-            self._seconds += MEMORY * (each - self._seconds)
-            loop.call_soon_threadsafe(self._deliver, batch, begun.at, answers)
-
-        work(hold)
+    def done(
+        self, batch: Sequence[_Waiting[R, A]], begun: _Begun, answers: Sequence[A | Exception], hold: Hold
+    ) -> None:
+        """A run has ended; called in its thread."""
+        self._ended(begun)
+        self._seconds += MEMORY * (hold.seconds / len(batch) - self._seconds)
+        batch[0].answer.get_loop().call_soon_threadsafe(self._deliver, batch, begun.at, answers)
 
     def _deliver(self, batch: Sequence[_Waiting[R, A]], began: float, answers: Sequence[A | Exception]) -> None:
         if self._waited is not None:
@@ -237,6 +237,27 @@ class Batcher(Generic[R, A]):
         return batch
 
 
+@dataclass(slots=True, eq=False)
+class _Work(Generic[R, A]):
+    """The work of one run, which is done anew in another thread where the core is taken from the first.
+
+    No function with a name for itself: such a circle keeps the arrays of each run until the garbage collector looks.
+    """
+
+    batcher: Batcher[R, A]
+    run: _Begins[A]
+    batch: Sequence[_Waiting[R, A]]
+    begun: _Begun
+
+    def __call__(self, hold: Hold) -> None:
+        batch = self.batch
+        hold.wants = lambda at: not batch[at].answer.done()
+        # where the core is lost this raises, and the run goes on in another thread
+        answers = _answers(self.run, hold, self, len(batch))
+        self.run.end()
+        self.batcher.done(batch, self.begun, answers, hold)
+
+
 class _Begins(Generic[A]):
     """A run that is made in the thread that has the core, when it is first called there."""
 
@@ -248,6 +269,14 @@ class _Begins(Generic[A]):
         if self.made is None:
             self.made = self._begin()
         return self.made(hold, again)
+
+    def end(self) -> None:
+        """It is over: what it holds is let go, so that nothing goes round in a circle."""
+        self.made, self._begin = None, _over
+
+
+def _over() -> Any:
+    raise AssertionError("a run that has ended does not begin again")
 
 
 def _answers(run: Run[A], hold: Hold, again: Offer, n: int) -> Sequence[A | Exception]:

@@ -39,6 +39,10 @@ def _everyone(_at: int) -> bool:
     return True
 
 
+def _nothing() -> None:
+    """Nothing takes the place of the work."""
+
+
 class Hold:
     """A thread's hold of the core, for one piece of work."""
 
@@ -50,7 +54,7 @@ class Hold:
         """When (``time.monotonic``) the watchdog takes the core away; infinity while nothing can hang."""
         self.looks = 0
         """How many looks the watchdog must have had at the block until then."""
-        self.overdue: Callable[[], Offer | None] = lambda: None
+        self.overdue: Callable[[], Offer | None] = _nothing
         """Called by the watchdog when it does; gives the work that takes this one's place."""
         self._taken = time.monotonic()
         self._before = 0.0
@@ -134,7 +138,7 @@ class Core:
             yield
         finally:
             with self._lock:
-                hold.overdue_at = float("inf")
+                hold.overdue_at, hold.overdue = float("inf"), _nothing
                 lost = hold.lost
             if lost:
                 raise Lost

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from cuvee.product import CATALOGUE
 from cuvee.ranking.ask import Report, Status
 from cuvee.ranking.pipeline import Answer
 from cuvee.ranking.plan import Plan
+from cuvee.recommender import Floats
 from cuvee.serving.telemetry.drift import Drift
 from cuvee.serving.telemetry.figures import Counter, Figures, Histogram, Readings
 
@@ -31,6 +33,8 @@ MOST_WAITING = 64
 LEARNT = "quantile"
 """The calibrator whose quantiles say how scores lay at fit; every fit learns them."""
 
+
+NO_OPINIONS: Floats = np.empty((0, 0, 0), np.float32)
 
 LATELY = 5.0
 """Seconds: an answer of a source, or the lack of one, counts for so long."""
@@ -72,7 +76,8 @@ class Shown:
             shows: whether the lists were chosen here; false for a caller's own.
             usual: whether sources were asked as they were at fit, so that their scores can be compared.
         """
-        self._waiting.append(_Run(snapshot.plan, answer, troubled, shows))
+        # the opinions on all candidates are megabytes, and are not counted
+        self._waiting.append(_Run(snapshot.plan, replace(answer, opinions=NO_OPINIONS), troubled, shows))
         self._listen(answer, len(snapshot.plan.sources))
         if shows and usual and self._drift.due:
             learnt = {name: one.calibration.get(LEARNT, {}) for name, one in snapshot.manifest.models.items()}
