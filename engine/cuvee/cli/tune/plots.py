@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["as_text", "save_png"]
 
 IN_TERMINAL = ("blue+", "red+", "green+", "magenta+", "yellow", "cyan+", "magenta", "red", "white")
+INDENT, BETWEEN = "     ", "   "
+"""Before and between the labels under a plot."""
 IN_BLACK = ("*", "+", "o", "x", "#", "@", "%", "=", "~")
 
 
@@ -82,15 +84,25 @@ def as_text(panel: SegmentCurves, measure: str, width: int, *, colours: bool) ->
     figure.theme("simple" if colours else "colorless")
     figure.plot_size(width, 15)
     figure.title(f"{panel.title}: {measure} by weight")
-    key = []
+    key: list[tuple[str, str]] = []
     for place, curve in enumerate(panel.curves):
         pixel = plotext.pixel(IN_TERMINAL[place % len(IN_TERMINAL)]) if colours else plotext.pixel()
         sign = IN_BLACK[place % len(IN_BLACK)]
         marker = plotext.marker("braille", pixel) if colours else plotext.marker(sign)
         figure.draw(figure.signal(list(curve.weights), list(curve.values), marker=marker).lines())
         label = f"{'━━' if colours else sign} {curve.source} {curve.chosen:.2f}"
-        key.append(str(plotext.colorize(label, pixel)) if colours else label)
+        key.append((label, str(plotext.colorize(label, pixel)) if colours else label))
     figure.ruler("x").lim(0, 1)
     drawn = str(figure.build().string(colorless=not colours))
     figure.clear()
-    return f"{drawn.rstrip()}\n     {'   '.join(key)}\n"
+    return f"{drawn.rstrip()}\n{_lines(key, width)}\n"
+
+
+def _lines(key: list[tuple[str, str]], width: int) -> str:
+    """Labels (plain, coloured) in as many lines as they need."""
+    lines: list[list[tuple[str, str]]] = [[]]
+    for one in key:
+        if lines[-1] and len(INDENT) + sum(len(label) + len(BETWEEN) for label, _ in [*lines[-1], one]) > width:
+            lines.append([])
+        lines[-1].append(one)
+    return "\n".join(INDENT + BETWEEN.join(shown for _, shown in line) for line in lines)
