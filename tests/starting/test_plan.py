@@ -102,6 +102,14 @@ def test_from_which_rating_on_an_event_is_a_like(ratings: list[object], liked: f
     assert liked_from(pl.Series(ratings)) == liked
 
 
+@pytest.mark.parametrize("name", ["InvoiceDate", "when", "x"])
+@pytest.mark.parametrize("form", ["12/{day}/2010 8:26", "2024-05-{day}T10:00:00Z", "{day}.05.2024", "{day} May 2024"])
+def test_times_are_known_by_their_values(form: str, name: str, tmp_path: Path) -> None:
+    times = [form.format(day=10 + n % 18) for n in range(N)]
+    found = plan(tmp_path, {"user": USERS, "item": ITEMS, name: times, "price": [1.5] * N, "version": ["1.2.3"] * N})
+    assert meant(found) == {"user": "user", "item": "item", "time": name}
+
+
 def test_amounts_are_no_ratings(tmp_path: Path) -> None:
     found = plan(tmp_path, {"user": USERS, "item": ITEMS, "value": [n * 1.37 for n in range(N)]})
     assert found.positive_from is None

@@ -44,6 +44,9 @@ MOST_GRADES = 101
 """A rating has at most so many different values."""
 LIKED = 0.7
 """How far up a scale of ratings liking begins: at 4 of 1 to 5, at 8 of 1 to 10."""
+SAMPLE = 1000
+"""Values that are looked at to know texts for dates."""
+DATE = r"^\s*(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{4})(?:\D|$)"
 SECONDS = (3e8, 4.2e9)
 """Moments from 1979 to 2103 as seconds since 1970."""
 
@@ -127,9 +130,11 @@ def _timed(frame: pl.DataFrame, found: dict[str, Meaning]) -> None:
     """Check the column of times, or find one by its type; numbers that are no moments tell an order."""
     time = found.get("time")
     if time is None:
-        dated = [name for name, kind in frame.schema.items() if kind in (pl.Date, pl.Datetime)]
+        taken = {meaning.column for meaning in found.values()}
+        dated = [name for name in frame.columns if name not in taken and _holds_dates(frame[name])]
+        named = [name for name in dated if re.search(r"(?i)date|time|when|_at$|day", name)]
         if dated:
-            found["time"] = Meaning(dated[0], "time", f"its type, {frame.schema[dated[0]]}")
+            found["time"] = Meaning((named or dated)[0], "time", "its values are dates or times")
         return
     column = frame[time.column]
     numbers = _numbers(column)
@@ -140,6 +145,14 @@ def _timed(frame: pl.DataFrame, found: dict[str, Meaning]) -> None:
         if "order" not in found:
             why = "its numbers rise and are no moments: they tell what came first"
             found["order"] = Meaning(time.column, "order", why, sure=False)
+
+
+def _holds_dates(column: pl.Series) -> bool:
+    """Whether a column is of dates, or of texts that are written like some."""
+    if column.dtype in (pl.Date, pl.Datetime):
+        return True
+    given = column.drop_nulls().head(SAMPLE)
+    return column.dtype == pl.String and len(given) > 0 and int(given.str.contains(DATE).sum()) > 0.9 * len(given)
 
 
 def _dated(numbers: pl.Series) -> bool:
