@@ -56,7 +56,11 @@ def test_names_that_tell_nothing_are_asked_about(tmp_path: Path) -> None:
     found = plan(tmp_path, {"a": USERS, "b": ITEMS, "c": TIMES})
     assert meant(found) == {"user": "a", "item": "b"}
     assert [(one.about, one.answers[0]) for one in found.questions] == [("user", "a"), ("item", "b")]
-    assert found.answered(found.questions[0], "b").columns["interactions.user"] == "b"
+    user, item = found.questions
+    turned = found.answered(user, "b")
+    assert meant(turned) == {"user": "b", "item": "a"}
+    assert "b" in found.still(user).answers
+    assert "b" not in turned.still(item).answers
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,17 @@ class Plan:
             time_format=self.time_format,
         )
 
+    def still(self, question: Question) -> Question:
+        """A question without the answers that others have taken: one column is not the user and the item."""
+        if question.about not in {"user", "item"}:
+            return question
+        own = {f"interactions.{question.about}"}
+        if question.about == "user" and any(one.about == "item" for one in self.questions):
+            own.add("interactions.item")  # which is asked next
+        taken = {theirs for ours, theirs in self.columns.items() if ours not in own}
+        free = tuple(answer for answer in question.answers if answer not in taken)
+        return replace(question, answers=free or question.answers)
+
     def answered(self, question: Question, answer: str) -> Plan:
         """The plan after a question was answered."""
         if question.about == "positive_from":
@@ -96,7 +107,11 @@ class Plan:
         columns = {ours: theirs for ours, theirs in self.columns.items() if ours != f"interactions.{question.about}"}
         if question.about == "order" and answer == "no":
             return replace(self, columns=columns)
-        return replace(self, columns={**columns, f"interactions.{question.about}": answer})
+        # who answers that the user is the column that was taken for the item, has not said which is the item
+        own = f"interactions.{question.about}"
+        old = self.columns.get(own)
+        swapped = {ours: old if theirs == answer and old else theirs for ours, theirs in columns.items()}
+        return replace(self, columns={**swapped, own: answer})
 
 
 def looked_at(paths: Sequence[Path], mapped: Mapping[str, str], time_format: str | None = None) -> Plan:

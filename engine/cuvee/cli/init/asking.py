@@ -28,7 +28,8 @@ def answered(plan: Plan, *, ask: bool, yes: bool) -> Plan:
         lines = [f"\n  {one.text} Say {one.remedy}" for one in (must or unsure)]
         raise DataError("this must be said, as nobody can be asked here:" + "".join(lines))
     console.print()
-    for one in plan.questions:
+    for question in plan.questions:
+        one = plan.still(question)
         plan = plan.answered(one, _asked(console, one) if ask else _likely(console, one))
     return plan
 

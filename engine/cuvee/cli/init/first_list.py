@@ -52,6 +52,13 @@ def measure(config: Path, product: str) -> None:
         name = Text(row.name, "bold" if row.kind is Kind.BLEND else "")
         table.add_row(name, f"{means['ndcg'].mean:.4f}", f"{means['hit_rate'].mean:.4f}")
     show_table(console, table)
+    blend = next(row for row in first.rows if row.kind is Kind.BLEND)
+    better = [row.name for row in first.rows if row.figures.means["ndcg"].mean > blend.figures.means["ndcg"].mean]
+    if better:
+        say(
+            console,
+            f"The blend is behind {better[0]} so far: its weights are a guess, and `cuvee tune` learns better ones.",
+        )
     say(console, Text(f"`cuvee evaluate {product}` says more: intervals, segments, what each source is worth.", "dim"))
 
 
