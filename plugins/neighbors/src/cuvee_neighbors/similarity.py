@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from cuvee import kernels
 from scipy import sparse
 
 __all__ = ["compare", "keep_top", "narrow"]
@@ -35,15 +36,14 @@ def compare(common: Floats, left: Floats, right: Floats, similarity: str, shrink
 
 
 def keep_top(rows: Floats, k: int) -> sparse.csr_array[Any, tuple[int, int]]:
-    """The k largest positive entries of each row of float32[a, b]; ties are broken arbitrarily, but always alike."""
-    b = rows.shape[1]
-    if k < b:
-        columns = np.sort(np.argpartition(rows, b - k, axis=1)[:, b - k :], axis=1)
-        values = np.take_along_axis(rows, columns, axis=1)
-        kept = values > 0
-        indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
-        return sparse.csr_array((values[kept], columns[kept], indptr), shape=rows.shape)
-    return sparse.csr_array(np.where(rows > 0, rows, np.float32(0)))
+    """The k largest positive entries of each row of float32[a, b], by column; of equal ones the first columns."""
+    columns, values = kernels.top(rows, k, above=0)
+    outside = np.int32(rows.shape[1])
+    order = np.argsort(np.where(columns < 0, outside, columns), axis=1)
+    columns, values = np.take_along_axis(columns, order, axis=1), np.take_along_axis(values, order, axis=1)
+    kept = columns >= 0
+    indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int32)
+    return sparse.csr_array((values[kept], columns[kept], indptr), shape=rows.shape)
 
 
 def narrow(matrix: sparse.csr_array[Any, tuple[int, int]]) -> sparse.csr_array[Any, tuple[int, int]]:

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from cuvee import load_arrays, save_arrays
+from cuvee import kernels, load_arrays, save_arrays
 from scipy import sparse
 
 from cuvee_neighbors.item_weights import LARGE
@@ -72,10 +72,9 @@ class UserNeighbours:
         neighbour.
         """
         lengths = np.asarray(history.multiply(history).sum(axis=1), np.float32).ravel()
-        found = sparse.csr_array(history @ self.liked_by)
-        if found.shape[1] > LARGE:
-            return self._nearest_of_many(found, lengths, users)
-        common = found.toarray()
+        if self.liked_by.shape[1] > LARGE:
+            return self._nearest_of_many(sparse.csr_array(history @ self.liked_by), lengths, users)
+        common = kernels.products(history, self.liked_by)
         own = np.flatnonzero((users >= 0) & (users < common.shape[1]))
         common[own, users[own]] = 0
         near = keep_top(compare(common, lengths[:, None], self._sizes, self.similarity, self.shrink), self.neighbours)
@@ -99,7 +98,7 @@ class UserNeighbours:
         """float32[B, N]: for each item the neighbours' weights of it, averaged by similarity."""
         block = max(1, CELLS // max(self.liked.shape[0], 1))
         parts = [
-            (self.nearest(history[at : at + block], users[at : at + block]) @ self.liked).toarray()
+            kernels.products(self.nearest(history[at : at + block], users[at : at + block]), self.liked)
             for at in range(0, len(users), block)
         ]
         return np.concatenate(parts) if parts else np.empty((0, self.n_items), np.float32)
