@@ -16,7 +16,7 @@
     with Client("cuvee.example:50051", tls="ca.pem", token=os.environ["CUVEE_TOKEN"]) as cuvee:
         ...
 
-``events`` and ``catalog`` are the generated stubs of those services. Methods return the messages of
+``events``, ``catalog`` and ``admin`` are the generated stubs of those services. Methods return the messages of
 ``cuvee.v1`` and raise ``grpc.RpcError``; :func:`failure_of` reads what such an error says.
 """
 
@@ -35,7 +35,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cuvee.channels import Tls, TlsFiles, channel, channel_aio
-from cuvee.v1 import catalog_pb2, catalog_pb2_grpc, events_pb2, events_pb2_grpc
+from cuvee.v1 import admin_pb2_grpc, catalog_pb2, catalog_pb2_grpc, events_pb2, events_pb2_grpc
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
 
@@ -285,6 +285,7 @@ class Client(
         self._health = health_pb2_grpc.HealthStub(self.channel)
         self.events = events_pb2_grpc.EventServiceStub(self.channel)
         self.catalog = catalog_pb2_grpc.CatalogServiceStub(self.channel)
+        self.admin = admin_pb2_grpc.AdminServiceStub(self.channel)
 
     def close(self) -> None:
         """Close the connection."""
@@ -317,6 +318,7 @@ class AsyncClient(
         self._health = health_pb2_grpc.HealthStub(self.channel)
         self.events: events_pb2_grpc.EventServiceAsyncStub = events_pb2_grpc.EventServiceStub(self.channel)
         self.catalog: catalog_pb2_grpc.CatalogServiceAsyncStub = catalog_pb2_grpc.CatalogServiceStub(self.channel)
+        self.admin: admin_pb2_grpc.AdminServiceAsyncStub = admin_pb2_grpc.AdminServiceStub(self.channel)
 
     async def close(self) -> None:
         """Close the connection."""

@@ -7,7 +7,8 @@
     │   ├── InvalidArgument         a field is malformed; names the field
     │   ├── NotFound                the named product, item list or snapshot does not exist
     │   ├── Unauthenticated         no credentials, or none that this server accepts
-    │   └── PermissionDenied        the credentials do not allow this call on this product
+    │   ├── PermissionDenied        the credentials do not allow this call on this product
+    │   └── EtagMismatch            what the caller wants to replace has changed since he read it
     ├── OperatorError               the operator must change something on this machine
     │   ├── ConfigError             cuvee.toml or a product's file; carries every mistake at once
     │   ├── PluginError             two plugins claim one name, or one breaks the contract at start
@@ -38,6 +39,7 @@ __all__ = [
     "DataError",
     "DeadlineExceeded",
     "DegradedReason",
+    "EtagMismatch",
     "InvalidArgument",
     "Mistake",
     "NotFound",
@@ -102,6 +104,12 @@ class PermissionDenied(RequestError):
     """The caller's credentials do not allow this call on this product."""
 
     reason = "PERMISSION_DENIED"
+
+
+class EtagMismatch(RequestError):
+    """What the caller wants to replace has changed since he read it: read it again, and decide anew."""
+
+    reason = "ETAG_MISMATCH"
 
 
 class OperatorError(CuveeError):

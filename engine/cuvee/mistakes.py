@@ -42,10 +42,10 @@ class Mistakes:
         if mistake not in self.found:
             self.found.append(mistake)
 
-    def parse(self, file: Path) -> dict[str, Any] | None:
-        """A file's tables; None where it cannot be read, which is noted."""
+    def parse(self, file: Path, content: bytes | None = None) -> dict[str, Any] | None:
+        """A file's tables; None where it cannot be read, which is noted. ``content``: what was read of it already."""
         try:
-            return tomllib.loads(file.read_text(encoding="utf-8"))
+            return tomllib.loads((file.read_bytes() if content is None else content).decode("utf-8"))
         except (OSError, UnicodeDecodeError) as problem:
             self.add(file, "", f"cannot be read: {problem}")
         except tomllib.TOMLDecodeError as problem:

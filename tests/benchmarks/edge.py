@@ -38,7 +38,9 @@ from cuvee.serving.admission.desk import Desk
 from cuvee.serving.guard import Guard
 from cuvee.serving.lists.edge import Edge
 from cuvee.serving.lists.hooks import Hooks
+from cuvee.serving.live.configured import Configured
 from cuvee.serving.live.products import Products, Served
+from cuvee.serving.live.retiring import Retiring
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.traces import Traces
 from cuvee.serving.with_store import StoreServices
@@ -86,8 +88,9 @@ async def of_requests(config: Path) -> None:
     registry = Registry.load()
     settings = load_settings(config, registry)
     products = Products(settings.products)
-    services = StoreServices(settings, registry, products, asyncio.Event(), Figures())
-    served = await services.begin(Served.of(load_snapshot(settings, registry, "shop"), settings.revision))
+    retiring = Retiring(settings.server.limits.deadline)
+    services = StoreServices(Configured(settings), registry, products, asyncio.Event(), Figures(), retiring=retiring)
+    served = await services.begin(Served.of(load_snapshot(settings, registry, "shop"), settings.revision), settings)
     products.put(served)
     services.begun("shop")
     edge = Edge(Hooks(registry, 8), 8, services.users, services.growth)

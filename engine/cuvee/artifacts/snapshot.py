@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from cuvee.artifacts.choice import wanted
 from cuvee.artifacts.versions import ArtifactRoot, Manifest
 from cuvee.config import Settings
 from cuvee.data.catalog import Catalog, Entities
@@ -24,7 +25,7 @@ from cuvee.recommender import Bools, Recommender
 from cuvee.registry import Registry
 from cuvee.rules import Rule
 
-__all__ = ["Snapshot", "compile_plan", "explorer_of", "grown", "load_snapshot", "rules_of"]
+__all__ = ["Snapshot", "compile_plan", "explorer_of", "grown", "load_snapshot", "replanned", "rules_of"]
 
 MOST_TRIED = 8
 """How many versions are tried, newest first, until one is complete and undamaged."""
@@ -46,11 +47,21 @@ class Snapshot:
     folders: Mapping[str, Path]
     """The folder of each loaded model; its files were checked against the manifest."""
 
+    @property
+    def models(self) -> dict[str, Recommender[Any]]:
+        """The recommenders that could be loaded, by name."""
+        sources = (*self.plan.sources, *self.plan.fallback)
+        return {source.name: source.recommender for source in sources if source.recommender is not None}
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """The recommenders that could not be loaded."""
+        return frozenset(self.product.recommenders) - self.models.keys()
+
     def close(self) -> None:
         """Close every recommender."""
-        for source in (*self.plan.sources, *self.plan.fallback):
-            if source.recommender is not None:
-                source.recommender.close()
+        for model in self.models.values():
+            model.close()
 
 
 def compile_plan(
@@ -145,11 +156,13 @@ def _check_grown(data: Dataset, manifest: Manifest) -> None:
 
 
 def load_snapshot(settings: Settings, registry: Registry, product: str, version: str | None = None) -> Snapshot:
-    """Load a product's data and a version of its models, by default the newest complete and undamaged one.
+    """Load a product's data and a version of its models.
+
+    By default the chosen one (:mod:`cuvee.artifacts.choice`), or the newest complete and undamaged one.
 
     A model that is missing, damaged or was fitted under another configuration does not stop the
-    others: it is listed in ``problems``. Where the newest version is damaged and an older one is not,
-    that one is loaded instead, and ``problems`` says so; where all are, the newest that can be used.
+    others: it is listed in ``problems``. Where that version is damaged and another one is not,
+    the newest of these is loaded instead, and ``problems`` says so; where all are, the newest that can be used.
 
     Raises:
         ArtifactError: there is no such version, it fits another dataset, or no model of it loads.
@@ -162,18 +175,19 @@ def load_snapshot(settings: Settings, registry: Registry, product: str, version:
         return _loaded(root, settings, registry, product, version, data)[0]
     usable: list[str] = []
     why: list[str] = []
-    for name in reversed(there[-MOST_TRIED:]):
+    first = _wanted(root, product, there)
+    for name in [first, *(one for one in reversed(there[-MOST_TRIED:]) if one != first)]:
         try:
             snapshot, whole = _loaded(root, settings, registry, product, name, data)
         except (ArtifactError, DataError) as problem:
             log.warning("version not loaded", product=product, version=name, problem=str(problem))
             why.append(str(problem))
             continue
-        if whole and name == there[-1]:
+        if whole and name == first:
             return snapshot
         if whole:
-            log.warning("an older version answers", product=product, version=name, newest=there[-1], problem=why[0])
-            told = f"version {there[-1]} cannot be used, so {name} answers: {why[0]}"
+            log.warning("an older version answers", product=product, version=name, newest=first, problem=why[0])
+            told = f"version {first} cannot be used, so {name} answers: {why[0]}"
             return replace(snapshot, problems=(told, *snapshot.problems))
         snapshot.close()
         usable.append(name)
@@ -181,6 +195,14 @@ def load_snapshot(settings: Settings, registry: Registry, product: str, version:
     if not usable:
         raise ArtifactError(why[0])
     return _loaded(root, settings, registry, product, usable[0], data)[0]
+
+
+def _wanted(root: ArtifactRoot, product: str, there: Sequence[str]) -> str:
+    try:
+        return wanted(root, product) or there[-1]
+    except ArtifactError as problem:
+        log.warning("the newest version answers", product=product, problem=str(problem))
+        return there[-1]
 
 
 def _loaded(
@@ -234,7 +256,8 @@ def grown(snapshot: Snapshot, settings: Settings, registry: Registry, items: Ent
     models: dict[str, Recommender[Any] | None] = dict.fromkeys(snapshot.product.recommenders)
     try:
         for name, folder in snapshot.folders.items():
-            models[name] = _load_model(folder, settings, registry, name, data.catalog)
+            if name in models:
+                models[name] = _load_model(folder, settings, registry, name, data.catalog)
         plan = _plan(snapshot.product, registry, data, models, snapshot.manifest)
     except BaseException:
         for model in models.values():
@@ -244,19 +267,46 @@ def grown(snapshot: Snapshot, settings: Settings, registry: Registry, items: Ent
     return replace(snapshot, data=data, plan=plan)
 
 
+def replanned(snapshot: Snapshot, before: Settings, after: Settings, registry: Registry) -> Snapshot | None:
+    """The same models under another configuration, without loading any; None where some must be loaded.
+
+    That is where the dataset is another, a recommender is new or has other settings, or events count otherwise
+    (models are updated by them).
+
+    Raises:
+        ConfigError: a rule does not fit the catalogue.
+    """
+    old = snapshot.product
+    new = after.products[old.name]
+    if (new.dataset, new.events) != (old.dataset, old.events):
+        return None
+    models = snapshot.models
+    for name in new.recommenders:
+        if name not in models or before.recommenders.get(name) != after.recommenders.get(name):
+            return None
+    plan = _plan(
+        new, registry, snapshot.data, models, snapshot.manifest, snapshot.plan if old.explore == new.explore else None
+    )
+    return replace(snapshot, product=new, plan=plan, problems=())
+
+
 def _plan(
     config: Product,
     registry: Registry,
     data: Dataset,
     models: Mapping[str, Recommender[Any] | None],
     manifest: Manifest,
+    like: Plan | None = None,
 ) -> Plan:
-    """The plan, with the calibrators that were learnt with the models."""
+    """The plan, with the calibrators that were learnt with the models.
+
+    ``like`` is a plan over the same dataset with the same exploration: what was counted for it is taken over.
+    """
     component = registry.calibrators[config.blend.calibrate].component
     calibrators = {s.use: component(_learnt(manifest, s.use, config.blend.calibrate)) for s in config.sources}
-    facts = ItemFacts.of(data)
+    facts = like.facts if like is not None else ItemFacts.of(data)
     plan = compile_plan(config, registry, data.catalog, models, calibrators, manifest.version, facts)
-    return replace(plan, explorer=explorer_of(config, data, manifest.version))
+    return replace(plan, explorer=like.explorer if like is not None else explorer_of(config, data, manifest.version))
 
 
 def _learnt(manifest: Manifest, model: str, calibrator: str) -> dict[str, list[float]]:

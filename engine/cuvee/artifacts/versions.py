@@ -171,6 +171,36 @@ class ArtifactRoot:
         names = (str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in self._fs.ls(folder, detail=False))
         return sorted(n for n in names if _VERSION.fullmatch(n) and self._fs.exists(self._join(product, n, MANIFEST)))
 
+    def stamp(self, product: str) -> tuple[int, ...] | None:
+        """Changes when a version or a note of the product comes or goes; None where that cannot be told cheaply."""
+        if not self._local:
+            return None
+        try:
+            return (Path(self._join(product)).stat().st_mtime_ns,)
+        except OSError:
+            return ()
+
+    def note(self, product: str, name: str) -> str | None:
+        """The text of a small file beside the versions; None where there is none."""
+        try:
+            return bytes(self._fs.cat_file(self._join(product, name))).decode()
+        except FileNotFoundError:
+            return None
+
+    def put_note(self, product: str, name: str, text: str | None) -> None:
+        """Write such a file in one step; None removes it."""
+        target = self._join(product, name)
+        if text is None:
+            if self._fs.exists(target):
+                self._fs.rm(target)
+        elif self._local:
+            Path(self._join(product)).mkdir(parents=True, exist_ok=True)
+            aside = Path(f"{target}.{os.getpid()}")
+            aside.write_text(text)
+            aside.replace(target)
+        else:
+            self._fs.pipe_file(target, text.encode())
+
     def workspace(self, product: str) -> Path:
         """A fresh local folder to write a version into before it is published."""
         if self._local:

@@ -13,7 +13,22 @@ from typing import Annotated
 import typer
 
 from cuvee import __version__
-from cuvee.cli import ask, check, evaluate, fit, importing, init, plugins, report, serve, store, token, tune
+from cuvee.cli import (
+    ask,
+    check,
+    config,
+    evaluate,
+    fit,
+    importing,
+    init,
+    plugins,
+    report,
+    serve,
+    snapshots,
+    store,
+    token,
+    tune,
+)
 from cuvee.cli.extensions import add_commands
 from cuvee.cli.terminal import options
 from cuvee.cli.terminal.failures import exit_code, show
@@ -22,7 +37,9 @@ from cuvee.errors import CuveeError
 
 __all__ = ["main", "program"]
 
-COMMANDS = (init, importing, check, plugins, fit, evaluate, tune, store, token, serve, ask, report)
+COMMANDS = (
+    init, importing, check, plugins, fit, evaluate, tune, snapshots, store, token, serve, config, ask, report
+)  # fmt: skip
 """In the order of ``cuvee --help``, which is the order in which they are usually needed."""
 
 

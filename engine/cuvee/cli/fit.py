@@ -40,8 +40,8 @@ def fit(
     """Fit every recommender of a product and publish them as one version.
 
     A product is only published when all of its recommenders could be fitted;
-    the other products are fitted in any case. A running server keeps its
-    version until it is started again.
+    the other products are fitted in any case. Running servers take the new
+    version up by themselves; `cuvee snapshots rollback` takes it back.
     """
     from cuvee.cli.terminal.progress import Bars
     from cuvee.data.imported import imported_data, time_warnings

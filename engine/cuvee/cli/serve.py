@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,9 +67,10 @@ def serve(
 ) -> None:
     """Load and probe every product, then answer over gRPC until SIGTERM or Ctrl-C.
 
-    Running calls are finished before the processes end. SIGHUP reads
-    certificates, tokens and keys again; servers also see for themselves when
-    these files change. The log goes to stderr: JSON lines, or plain ones on a
+    Changed products, recommenders and new fits are taken up while it runs,
+    where they are right and answer a probe. Running calls are finished before
+    the processes end. SIGHUP reads certificates, tokens and keys again; servers
+    also see for themselves when these files change. The log goes to stderr: JSON lines, or plain ones on a
     terminal.
     """
     if hasattr(signal, "SIGHUP"):  # until the server handles it, the signal would end the process
@@ -86,15 +89,25 @@ def serve(
         raise OperatorError("several workers need Linux; give `--workers 1`")
     export = Export(settings.server.metrics.listen, n) if settings.server.metrics.listen else None
     if n > 1:
-        _supervise(n, settings, registry, where, export, reuse_port=reuse_port)
+        with tempfile.TemporaryDirectory(prefix="cuvee-last-good-") as kept:
+            _supervise(n, settings, registry, where, export, config, Path(kept), reuse_port=reuse_port)
         return
     if export is not None:
         export.start()
-    _run(settings, registry, where, None if export is None else export.board.slots[0], reuse_port=reuse_port)
+    slot = None if export is None else export.board.slots[0]
+    _run(settings, registry, where, slot, config, reuse_port=reuse_port)
 
 
 def _supervise(
-    n: int, settings: Settings, registry: Registry, listen: str, export: Export | None, *, reuse_port: bool
+    n: int,
+    settings: Settings,
+    registry: Registry,
+    listen: str,
+    export: Export | None,
+    file: Path,
+    kept: Path,
+    *,
+    reuse_port: bool,
 ) -> None:
     """Run workers, and exit with their exit code."""
     import cuvee.serving.server  # noqa: F401 - what is imported before the fork is shared
@@ -117,7 +130,7 @@ def _supervise(
             export.close()
             slot = export.board.slots[worker.number - 1]
         try:
-            _run(settings, registry, port.address, slot, reuse_port=True, worker=worker, admin=steered)
+            _run(settings, registry, port.address, slot, file, kept, reuse_port=True, worker=worker, admin=steered)
         except CuveeError as problem:
             show(problem)
             return exit_code(problem)
@@ -133,6 +146,8 @@ def _run(
     registry: Registry,
     listen: str,
     slot: Slot | None,
+    file: Path,
+    kept: Path | None = None,
     *,
     reuse_port: bool,
     worker: Worker | None = None,
@@ -145,7 +160,15 @@ def _run(
 
     where = admin.address if admin is not None else None
     serving = serve_grpc(
-        settings, registry, listen=listen, reuse_port=reuse_port, worker=worker, slot=slot, admin=where
+        settings,
+        registry,
+        listen=listen,
+        reuse_port=reuse_port,
+        worker=worker,
+        slot=slot,
+        admin=where,
+        file=file,
+        kept=kept,
     )
     if sys.platform == "win32":
         asyncio.run(serving)

@@ -1,6 +1,7 @@
 """What does the configuration say? ``cuvee.toml`` and ``products/<name>.toml``, as frozen, checked models."""
 
 from cuvee.config.access import AuthConfig, CertificateConfig, JwtConfig, Scope
+from cuvee.config.files import Files
 from cuvee.config.limits import Limits
 from cuvee.config.reading import load_settings, read_settings
 from cuvee.config.server import ServerConfig, Tls
@@ -10,6 +11,7 @@ from cuvee.config.store import PrivacyConfig, StoreConfig
 __all__ = [
     "AuthConfig",
     "CertificateConfig",
+    "Files",
     "Instance",
     "JwtConfig",
     "Limits",

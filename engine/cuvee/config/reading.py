@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cuvee.config.files import Files
 from cuvee.config.settings import Instance, Settings
 from cuvee.environment import from_environment
 from cuvee.errors import ConfigError, Mistake
@@ -155,17 +156,21 @@ def load_settings(file: Path, registry: Registry) -> Settings:
     return settings
 
 
-def read_settings(file: Path, registry: Registry) -> tuple[Settings | None, list[Mistake]]:
+def read_settings(file: Path | Files, registry: Registry) -> tuple[Settings | None, list[Mistake]]:
     """The settings of ``cuvee.toml`` and ``products/*.toml``, and every mistake in them.
 
     Where there are mistakes, the settings leave out the wrong parts. They then serve only to find more
     mistakes (a filter that does not fit the catalogue). None where nothing usable is left.
+
+    ``file`` is ``cuvee.toml``, or the contents of all files where they were read before.
     """
     found = Mistakes()
-    if not file.is_file():
+    files = file if isinstance(file, Files) else Files.read(file)
+    file = files.file
+    if files.server is None and not file.is_file():
         found.add(file, "", "does not exist; pass --config, or copy deploy/cuvee.toml here")
         return None, found.found
-    parsed = found.parse(file)
+    parsed = found.parse(file, files.server)
     raw = from_environment(parsed or {}, os.environ, lambda path, message: found.add(file, path, message))
     found.refuse(file, raw, "root", "relative paths start at the folder of this file")
     instances = _instances(raw.pop("recommenders", {}), file, registry, found)
@@ -173,8 +178,9 @@ def read_settings(file: Path, registry: Registry) -> tuple[Settings | None, list
     instances = _with_vectors(instances, known, file, found)
     folder = file.parent / str(raw.pop("products", "products"))
     products: dict[str, Product] = {}
-    for path in sorted(folder.glob("*.toml")):
-        product = _product(path, registry, known if parsed is not None else None, found)
+    for name, content in sorted(files.products.items()):
+        path = folder / f"{name}.toml"
+        product = _product(path, content, registry, known if parsed is not None else None, found)
         if product is not None:
             products[product.name] = product
     if not products and not found.found:
@@ -184,9 +190,11 @@ def read_settings(file: Path, registry: Registry) -> tuple[Settings | None, list
     return settings, found.found
 
 
-def _product(file: Path, registry: Registry, known: set[str] | None, found: Mistakes) -> Product | None:
+def _product(
+    file: Path, content: bytes | None, registry: Registry, known: set[str] | None, found: Mistakes
+) -> Product | None:
     """Read a product's file; None where it is unusable. ``known``: the recommenders, if they could be read."""
-    values = found.parse(file)
+    values = found.parse(file, content)
     if values is None:
         return None
     found.refuse(file, values, "name", "a product is named after its file")

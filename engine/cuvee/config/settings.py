@@ -61,12 +61,25 @@ class Settings(Table):
         """Twelve hex digits that change with any effective value."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]
 
+    def revision_of(self, product: str) -> str:
+        """Twelve hex digits that change with any effective value of a product's file or of its recommenders."""
+        told = {
+            "product": self.products[product].model_dump(mode="json", exclude={"name"}),
+            "recommenders": {
+                name: [self._told(name), dict(self.recommenders[name].vectors)]
+                for name in self.products[product].recommenders
+            },
+        }
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+
+    def _told(self, recommender: str) -> dict[str, Any]:
+        instance = self.recommenders[recommender]
+        return {"plugin": instance.plugin, **instance.config.model_dump(mode="json")}
+
     def effective(self) -> dict[str, Any]:
         """Every value, defaults filled in and passwords masked, as plain values in the order of the files."""
         dump = self.model_dump(mode="json", exclude={"recommenders", "products"})
-        dump["recommenders"] = {
-            name: {"plugin": i.plugin, **i.config.model_dump(mode="json")} for name, i in self.recommenders.items()
-        }
+        dump["recommenders"] = {name: self._told(name) for name in self.recommenders}
         dump["products"] = {name: p.model_dump(mode="json", exclude={"name"}) for name, p in self.products.items()}
         return {key: masked(value) for key, value in dump.items()}
 

@@ -43,6 +43,9 @@ __all__ = ["Guard", "Malformed", "deadline_of", "incident_of", "outcome_of"]
 log = structlog.get_logger(__name__)
 
 WRITING = ("/cuvee.v1.EventService/", "/cuvee.v1.CatalogService/")
+ADMIN = "/cuvee.v1.AdminService/"
+STEERING = 600.0
+"""Seconds that a call of AdminService may take: models are loaded in it."""
 PUSHBACK = "grpc-retry-pushback-ms"
 REFUSING = 1.0
 """Seconds for which a server that stops tells callers so; then it closes their connections."""
@@ -185,12 +188,13 @@ class Guard:
     def _unary(self, answer: Callable[[Any, Any], Awaitable[Any]], method: str) -> Any:
         door, window = self._gate.door(method), self._desk.window(method)
         rpc = Rpc(self._figures, method)
+        longest = max(self._longest, STEERING) if method.startswith(ADMIN) else self._longest
 
         async def guarded(request: Any, context: Context) -> Any:
             began = time.perf_counter()
             asked = asked_in(context, method, self._traces)
             context.set_trailing_metadata(asked.metadata)
-            clock = self._clocks.start(deadline_of(context, self._longest))
+            clock = self._clocks.start(deadline_of(context, longest))
             caller = entered = None
             problem: BaseException | None = None
             try:

@@ -13,7 +13,7 @@ from cuvee.serving.telemetry.figures import Figures, Readings
 from cuvee.v1 import admin_pb2
 from cuvee.v1 import recommendation_pb2 as pb
 
-__all__ = ["ADMIN_SERVICE", "CERTIFICATE", "EXPIRED", "LOADING", "SERVICE", "Health"]
+__all__ = ["ADMIN_SERVICE", "CERTIFICATE", "CONFIGURATION", "EXPIRED", "LOADING", "REFUSED", "SERVICE", "Health"]
 
 log = structlog.get_logger(__name__)
 
@@ -23,9 +23,11 @@ ADMIN_SERVICE: str = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_
 """cuvee.v1.AdminService"""
 CERTIFICATE = "server.tls"
 """NOT_SERVING where the server's own certificate has expired; no product can have this name."""
+CONFIGURATION = "server.config"
+"""NOT_SERVING while the newest configuration or fit is not in use, since something is wrong with it."""
 WHOLE = "server"
 """The name of the whole server in figures; gRPC's own is empty."""
-LOADING, STOPPING, NO_SOURCE, EXPIRED = "LOADING", "STOPPING", "NO_SOURCE", "EXPIRED"
+LOADING, STOPPING, NO_SOURCE, EXPIRED, REFUSED = "LOADING", "STOPPING", "NO_SOURCE", "EXPIRED", "REFUSED"
 LOOK = 0.5
 """Seconds between two looks at which products no source answers for."""
 
@@ -61,6 +63,15 @@ class Health:
             self._reasons[name] = why
             await self._servicer.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
 
+    def why(self, name: str) -> str:
+        """Why something is NOT_SERVING; empty where it serves."""
+        return self._reasons.get(name, LOADING)
+
+    async def remove(self, name: str) -> None:
+        """Know a product no more."""
+        if self._reasons.pop(name, None) is not None:
+            await self._servicer.set(name, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
+
     async def follow(self, silent: Callable[[], Mapping[str, bool]]) -> None:
         """Until cancelled, say NOT_SERVING of products of which no source answers at present.
 
@@ -69,7 +80,7 @@ class Health:
         while True:
             await asyncio.sleep(LOOK)
             for product, is_silent in silent().items():
-                why = self._reasons[product]
+                why = self._reasons.get(product, LOADING)
                 if is_silent and not why:
                     log.error("product not serving", product=product, problem="none of its sources answers")
                     await self.not_serving(product, why=NO_SOURCE)

@@ -7,8 +7,10 @@ import gc
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -18,27 +20,31 @@ from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha import reflection_pb2_grpc as reflection_grpc
 
 from cuvee import __version__
-from cuvee.artifacts.snapshot import Snapshot, load_snapshot
-from cuvee.config import ServerConfig, Settings
-from cuvee.errors import CuveeError, OperatorError
+from cuvee.config import Files, ServerConfig, Settings
+from cuvee.errors import OperatorError
 from cuvee.registry import Registry
 from cuvee.serving.access.access import Access
+from cuvee.serving.admin.service import AdminServicer
+from cuvee.serving.admin.to_wire import SourceFigures
 from cuvee.serving.admission.connections import channel_options
 from cuvee.serving.admission.desk import Desk
 from cuvee.serving.guard import Guard
-from cuvee.serving.health import ADMIN_SERVICE, CERTIFICATE, SERVICE, Health
-from cuvee.serving.lists.probe import probe
+from cuvee.serving.health import ADMIN_SERVICE, CERTIFICATE, CONFIGURATION, SERVICE, Health
+from cuvee.serving.lists.probe import Probed, probe
 from cuvee.serving.lists.service import RecommendationServicer
+from cuvee.serving.live.configured import Configured
+from cuvee.serving.live.last_good import LastGood
 from cuvee.serving.live.products import Products, Served
+from cuvee.serving.live.reloading import Reloading
+from cuvee.serving.live.retiring import Retiring
+from cuvee.serving.live.standing import Standings
 from cuvee.serving.log import watch as watch_log
-from cuvee.serving.status import code_of
 from cuvee.serving.telemetry.board import Slot
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.models import watch_products
 from cuvee.serving.telemetry.process import watch_process
 from cuvee.serving.telemetry.publishing import publish
 from cuvee.serving.telemetry.traces import Traces
-from cuvee.serving.threads import Threads
 from cuvee.serving.with_store import StoreServices
 from cuvee.serving.workers.worker import Worker
 from cuvee.v1 import admin_pb2_grpc
@@ -48,8 +54,6 @@ __all__ = ["Ready", "serve"]
 
 log = structlog.get_logger(__name__)
 
-RETRY, SELDOM = 5.0, 60.0
-"""Seconds until a product that could not be loaded is tried again: at first, and at most."""
 NOTICE = 0.2
 """Seconds between reporting NOT_SERVING and refusing calls, so that balancers and clients can switch."""
 
@@ -86,87 +90,18 @@ def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredenti
     return listen if listen.startswith("unix") else f"{host}{colon}{port}"
 
 
-async def _load(settings: Settings, registry: Registry, product: str, threads: Threads) -> Snapshot:
-    """Called in a thread, so that health checks are answered meanwhile."""
-    return await threads.submit(load_snapshot, settings, registry, product)
+class _Around:
+    """What of this server follows its products."""
 
-
-class _Loading:
-    """Loads and probes products; one that cannot be served does not affect the others, and is tried again."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        registry: Registry,
-        products: Products,
-        health: Health,
-        stored: StoreServices,
-        worker: Worker | None,
-    ) -> None:
-        self._settings = settings
+    def __init__(self, registry: Registry, stored: StoreServices, desk: Desk, worker: Worker | None) -> None:
         self._registry = registry
-        self._products = products
-        self._health = health
-        self._stored = stored
+        self.stored = stored
+        self.rate = desk.rate
         self._marks = worker.marks if worker else None
-        self._threads = Threads("load", 1)
-        self._failed: dict[str, Exception] = {}
 
-    async def all(self) -> None:
-        """Load every product once; each answers as soon as it is ready.
-
-        Raises:
-            OperatorError: none of them can be served.
-        """
-        for name in self._settings.products:
-            await self._try(name)
-        if self._failed and len(self._failed) == len(self._settings.products):
-            raise next(iter(self._failed.values()))
-        for name in self._failed:
-            self._tell(name)
-
-    async def again(self) -> None:
-        """Retry products that could not be loaded, at growing intervals, until all are served."""
-        pause = RETRY
-        while self._failed:
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, SELDOM)
-            for name, before in list(self._failed.items()):
-                await self._try(name)
-                if name in self._failed and str(self._failed[name]) != str(before):
-                    self._tell(name)
-        self._threads.close()
-
-    async def _try(self, name: str) -> None:
-        try:
-            version, problems = await self._load(name)
-        except Exception as problem:  # noqa: BLE001 - a plugin may raise anything; the others are served
-            self._failed[name] = problem
-            why = code_of(problem)[1]
-            self._products.fail(name, why)
-            await self._health.not_serving(name, why=why)
-            return
-        self._failed.pop(name, None)
-        await self._health.serving(name)
-        log.info("product ready", product=name, version=version, problems=problems)
-
-    def _tell(self, name: str) -> None:
-        problem = self._failed[name]
-        told = str(problem) if isinstance(problem, CuveeError) else repr(problem)
-        log.error("product not serving", product=name, problem=told, hint="it is tried again")
-
-    async def _load(self, name: str) -> tuple[str, tuple[str, ...]]:
-        snapshot = await _load(self._settings, self._registry, name, self._threads)
-        try:
-            served = await self._stored.begin(Served.of(snapshot, self._settings.revision))
-            snapshot = served.snapshot
-            await probe(self._settings, self._registry, served, self._marks)
-        except BaseException:
-            snapshot.close()
-            raise
-        self._products.put(served)
-        self._stored.begun(name)
-        return snapshot.version, snapshot.problems
+    async def probe(self, settings: Settings, served: Served) -> Probed:
+        """Ask a snapshot that is not in use."""
+        return await probe(settings, self._registry, served, self._marks)
 
 
 def _stop_on_signals(hung_up: Callable[[], None]) -> asyncio.Event:
@@ -193,6 +128,9 @@ class _Parts:
     lists: RecommendationServicer
     health: Health
     traces: Traces
+    reloading: Reloading
+    retiring: Retiring
+    steering: AdminServicer
 
     async def begin(self, listen: str, admin: str) -> str:
         """Listen and answer; returns the address with the actual port."""
@@ -205,6 +143,16 @@ class _Parts:
         log.info("listening", address=address)
         return address
 
+    def close(self) -> None:
+        """Stop idle threads, and close what is open."""
+        self.lists.close()
+        self.steering.close()
+        self.reloading.close()
+        self.stored.close()
+        self.retiring.close()
+        self.access.close()
+        self.traces.close()
+
     async def stop(self, seconds: float) -> None:
         """Take no more calls, and wait for running ones, at most so long."""
         servers = [self.server, *([self.admin] if self.admin is not None else [])]
@@ -212,10 +160,19 @@ class _Parts:
 
 
 async def _assembled(
-    settings: Settings, registry: Registry, products: Products, listen: str, *, reuse_port: bool, worker: Worker | None
+    settings: Settings,
+    registry: Registry,
+    products: Products,
+    listen: str,
+    *,
+    reuse_port: bool,
+    worker: Worker | None,
+    file: Path | None,
+    kept: Path | None,
 ) -> _Parts:
     """All services on their servers."""
     config = settings.server
+    configured, retiring = Configured(settings), Retiring(config.limits.deadline)
     figures, access = Figures(), Access(settings, listen)
     watch_process(figures)
     watch_products(figures, products)
@@ -225,7 +182,7 @@ async def _assembled(
     server = grpc.aio.server(options=_options(config, reuse_port=reuse_port))
     admin = grpc.aio.server(options=_options(config, reuse_port=reuse_port)) if config.admin is not None else None
     once = worker is None or worker.first
-    stored = StoreServices(settings, registry, products, guard.leaving, figures, prunes=once)
+    stored = StoreServices(configured, registry, products, guard.leaving, figures, retiring=retiring, prunes=once)
     marks = worker.marks if worker else None
     lists = RecommendationServicer(
         settings, registry, products, stored.users, stored.exposures, stored.growth, marks, figures
@@ -234,10 +191,15 @@ async def _assembled(
     stored.attach(guarded)
     rpc.add_RecommendationServiceServicer_to_server(lists, guarded)
     steered = guard.around(admin) if admin is not None else guarded
-    unbuilt = admin_pb2_grpc.AdminServiceServicer()  # type: ignore[abstract] # it answers UNIMPLEMENTED
-    admin_pb2_grpc.add_AdminServiceServicer_to_server(unbuilt, steered)
     certificate = [CERTIFICATE] if config.tls is not None else []
-    state = Health([*settings.products, *stored.names, *certificate], figures)
+    state = Health([*settings.products, *stored.names, *certificate, CONFIGURATION], figures)
+    around = _Around(registry, stored, desk, worker)
+    files = Files.read(file) if file is not None else None
+    reloading = Reloading(
+        configured, files, registry, products, state, around, Standings(figures), retiring, LastGood(kept)
+    )
+    steering = AdminServicer(configured, registry, products, reloading, lambda name: _figures_of(name, figures, lists))
+    admin_pb2_grpc.add_AdminServiceServicer_to_server(steering, steered)
     await state.attach(server)
     if admin is not None:
         await state.attach(admin)
@@ -248,7 +210,7 @@ async def _assembled(
             named.append(ADMIN_SERVICE)
         for where, names in told.items():
             reflection_grpc.add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), where)
-    return _Parts(access, server, admin, figures, guard, stored, lists, state, traces)
+    return _Parts(access, server, admin, figures, guard, stored, lists, state, traces, reloading, retiring, steering)
 
 
 def _traces(settings: Settings, figures: Figures) -> Traces:
@@ -261,6 +223,27 @@ def _traces(settings: Settings, figures: Figures) -> Traces:
         raise OperatorError(
             f"server.traces.certificate: {config.certificate} cannot be read: {problem.strerror}"
         ) from None
+
+
+def _figures_of(product: str, figures: Figures, lists: RecommendationServicer) -> dict[str, SourceFigures]:
+    """How a product's sources have done."""
+    runs: Counter[str] = Counter()
+    degraded: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
+    for one in figures.samples():
+        if one.labels[:1] != (product,):
+            continue
+        if one.name == "cuvee_source_runs_total":
+            runs[one.labels[1]] += int(one.value)
+        elif one.name == "cuvee_source_degraded_total":
+            degraded[one.labels[1]] += int(one.value)
+        elif one.name == "cuvee_source_duration_seconds":
+            seconds[one.labels[1]] += one.value  # type: ignore[assignment] # a Counter of floats
+    open_ones = lists.open_circuits(product)
+    return {
+        name: SourceFigures(runs[name], float(seconds[name]), degraded[name], open=open_ones.get(name, False))
+        for name in {*runs, *open_ones}
+    }
 
 
 def _settle_down() -> None:
@@ -290,6 +273,8 @@ async def serve(
     worker: Worker | None = None,
     admin: str | None = None,
     slot: Slot | None = None,
+    file: Path | None = None,
+    kept: Path | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish running calls.
 
@@ -304,6 +289,9 @@ async def serve(
             the kernel spreads callers over all listeners.
         admin: where, instead of ``server.admin.listen``.
         slot: where this process leaves its figures; without it they are counted for nobody.
+        file: the ``cuvee.toml`` that the settings are of. It and the products' files are followed; without it only
+            new fits are taken up.
+        kept: a folder where the files that are in use are kept, for a worker that takes the place of this one.
 
     Raises:
         OperatorError: the port is taken, no product can be loaded, or strangers could reach a server that asks
@@ -312,7 +300,9 @@ async def serve(
     config = settings.server
     products = Products(settings.products)
     where = listen or config.listen
-    parts = await _assembled(settings, registry, products, where, reuse_port=reuse_port, worker=worker)
+    parts = await _assembled(
+        settings, registry, products, where, reuse_port=reuse_port, worker=worker, file=file, kept=kept
+    )
     access, guard, stored, state = parts.access, parts.guard, parts.stored, parts.health
     steered = admin or (config.admin.listen if config.admin is not None else "")
     stop = _stop_on_signals(access.again)
@@ -321,8 +311,7 @@ async def serve(
     watching = asyncio.ensure_future(access.run(state))
     ends = time.monotonic()
     stopping = asyncio.ensure_future(stop.wait())
-    loading = _Loading(settings, registry, products, state, stored, worker)
-    preparing = asyncio.ensure_future(loading.all())
+    preparing = asyncio.ensure_future(parts.reloading.all())
     following = asyncio.gather(
         stored.run(state),
         state.follow(parts.lists.silent),
@@ -339,7 +328,7 @@ async def serve(
                 worker.ready()
             _settle_down()
             _tell(Ready(address, products.ready), settings, ready)
-            preparing = asyncio.ensure_future(loading.again())
+            preparing = asyncio.ensure_future(parts.reloading.run())
             await stopping
         log.info("stopping", grace=config.shutdown_grace, in_flight=guard.in_flight)
         await state.leaving()
@@ -355,10 +344,7 @@ async def serve(
             living.cancel()
         await parts.stop(ends - time.monotonic())
         await stored.drain(min(config.shutdown_grace, 2.0))
-        parts.lists.close()
-        stored.close()
-        access.close()
-        parts.traces.close()
+        parts.close()
         for served in products.served.values():
             if served is not None:
                 served.snapshot.close()

@@ -7,17 +7,21 @@ import asyncio
 import grpc.aio
 import structlog
 
+from cuvee.artifacts.snapshot import Snapshot
 from cuvee.config import Settings
 from cuvee.data.store import open_store
 from cuvee.data.store.retention import prune
+from cuvee.product import Rate
 from cuvee.registry import Registry
 from cuvee.serving.catalogue.service import CatalogServicer
 from cuvee.serving.events.service import EventServicer
 from cuvee.serving.health import Health
 from cuvee.serving.lists.exposures import Exposures
 from cuvee.serving.lists.users import StoredUsers
+from cuvee.serving.live.configured import Configured
 from cuvee.serving.live.growth import Growth, without_hidden
 from cuvee.serving.live.products import Products, Served
+from cuvee.serving.live.retiring import Retiring
 from cuvee.serving.off_loop import StoreCalls
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.v1 import catalog_pb2, catalog_pb2_grpc, events_pb2, events_pb2_grpc
@@ -42,12 +46,13 @@ class StoreServices:
 
     def __init__(
         self,
-        settings: Settings,
+        configured: Configured,
         registry: Registry,
         products: Products,
         leaving: asyncio.Event,
         figures: Figures,
         *,
+        retiring: Retiring,
         prunes: bool = True,
     ) -> None:
         """Open the configured store; where ``store.url`` is empty, every method does nothing.
@@ -62,8 +67,9 @@ class StoreServices:
         self.growth: Growth | None = None
         self.names: tuple[str, ...] = ()
         """Full names of the services."""
-        self._products = tuple(products.served)
-        self._configured = settings.products
+        settings = configured.started
+        self._products = products
+        self._configured = configured
         self._prunes = prunes
         self._store = open_store(settings)
         self._reached = False
@@ -76,8 +82,8 @@ class StoreServices:
         self._calls = StoreCalls(slots, 2 * settings.store.timeout, figures)
         rates = {name: product.events.user_rate for name, product in settings.products.items()}
         self._events = EventServicer(self._store, products, self._calls, leaving, figures, rates)
-        self.growth = Growth(self._store, settings, registry, products, self._calls)
-        self._catalog = CatalogServicer(settings, self._store, products, self._calls, self.growth, self.users)
+        self.growth = Growth(self._store, settings.store.refresh, registry, products, self._calls, retiring)
+        self._catalog = CatalogServicer(configured, self._store, products, self._calls, self.growth, self.users)
         self.names = (
             events_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
             catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"].full_name,
@@ -89,17 +95,42 @@ class StoreServices:
             events_pb2_grpc.add_EventServiceServicer_to_server(self._events, server)
             catalog_pb2_grpc.add_CatalogServiceServicer_to_server(self._catalog, server)
 
-    async def begin(self, served: Served) -> Served:
+    async def begin(self, served: Served, settings: Settings) -> Served:
         """A newly loaded snapshot with the store's catalogue; without a store, with the imported one."""
         if self.growth is None:
             return without_hidden(served)
         await self._follow(served.snapshot.product.name)
-        return await self.growth.begin(served)
+        return await self.growth.begin(served, settings)
 
     def begun(self, product: str) -> None:
         """Called when the product's snapshot is in use."""
         if self.growth is not None:
             self.growth.begun(product)
+
+    def replan(self, served: Served, made_from: Snapshot, settings: Settings) -> bool:
+        """Use a snapshot made of the current one by another configuration; False where that one has changed."""
+        if self.growth is not None:
+            return self.growth.replan(served, made_from, settings)
+        now = self._products.served[served.snapshot.product.name]
+        if now is None or now.snapshot.data is not made_from.data:
+            return False
+        self._products.put(without_hidden(served))
+        return True
+
+    def abandon(self, product: str) -> None:
+        """The snapshot that began does not come into use."""
+        if self.growth is not None:
+            self.growth.abandon(product)
+
+    def rate(self, product: str, rate: Rate | None) -> None:
+        """Take so many events of each user of a product from now on."""
+        if self._store is not None:
+            self._events.rate(product, rate)
+
+    def remove(self, product: str) -> None:
+        """The product is there no more."""
+        if self.growth is not None:
+            self.growth.remove(product)
 
     async def run(self, health: Health) -> None:
         """Follow the catalogue and the forgotten users, and report the store's health, until cancelled."""
@@ -111,7 +142,7 @@ class StoreServices:
     async def _keep_following(self) -> None:
         while True:
             await asyncio.sleep(FOLLOW)
-            await self._follow(*self._products)
+            await self._follow(*self._products.served)
 
     async def _keep_telling(self, health: Health) -> None:
         """Report the store's services as healthy while it can be reached; recommendations go on without it."""
@@ -135,7 +166,7 @@ class StoreServices:
     async def _keep_pruning(self) -> None:
         """Delete page by page, so that other writers get their turns in between."""
         while self._prunes and self._store is not None:
-            pages = prune(self._store, self._configured)
+            pages = prune(self._store, self._configured.products)
             try:
                 while (page := await self._calls.ask(lambda: next(pages, None))) is not None:  # noqa: B023
                     log.info("old events deleted", product=page[0], count=page[1])

@@ -106,6 +106,11 @@ class Product(_message.Message):
     SEGMENTS_FIELD_NUMBER: _builtins.int
     ITEM_COLUMNS_FIELD_NUMBER: _builtins.int
     USER_COLUMNS_FIELD_NUMBER: _builtins.int
+    CONFIG_REVISION_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    REFUSED_PROBLEMS_FIELD_NUMBER: _builtins.int
+    REFUSE_TIME_FIELD_NUMBER: _builtins.int
+    LOAD_TIME_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's id."""
     state: Global___Product.State.ValueType
@@ -120,6 +125,14 @@ class Product(_message.Message):
     """The page size that a request gets when it asks for 0."""
     max_page_size: _builtins.int
     """The page size to which larger ones are coerced."""
+    config_revision: _builtins.str
+    """The revision of its configuration that serves, as in
+    `RecommendResponse.config_revision`. Empty when none does.
+    """
+    held: _builtins.bool
+    """True when a snapshot was activated or rolled back to: newer ones are not taken
+    up until `ReleaseSnapshot`.
+    """
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductSource]:
         """The sources that are blended, in configuration order."""
@@ -144,6 +157,18 @@ class Product(_message.Message):
     def user_columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Column]:
         """The user columns that profiles and user filters may name."""
 
+    @_builtins.property
+    def refused_problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigProblem]:
+        """Why its newest file or snapshot is not in use. Empty: the newest is in use."""
+
+    @_builtins.property
+    def refuse_time(self) -> _timestamp_pb2.Timestamp:
+        """When they were refused. Unset unless `refused_problems` has any."""
+
+    @_builtins.property
+    def load_time(self) -> _timestamp_pb2.Timestamp:
+        """When this replica took what serves into use. Unset when nothing serves."""
+
     def __init__(
         self,
         *,
@@ -159,10 +184,15 @@ class Product(_message.Message):
         segments: _abc.Iterable[Global___Segment] | None = ...,
         item_columns: _abc.Iterable[Global___Column] | None = ...,
         user_columns: _abc.Iterable[Global___Column] | None = ...,
+        config_revision: _builtins.str = ...,
+        held: _builtins.bool = ...,
+        refused_problems: _abc.Iterable[Global___ConfigProblem] | None = ...,
+        refuse_time: _timestamp_pb2.Timestamp | None = ...,
+        load_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["load_time", b"load_time", "refuse_time", b"refuse_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_page_size", b"default_page_size", "fallback_chain", b"fallback_chain", "item_columns", b"item_columns", "item_count", b"item_count", "max_page_size", b"max_page_size", "product", b"product", "segments", b"segments", "snapshot_version", b"snapshot_version", "sources", b"sources", "state", b"state", "user_columns", b"user_columns", "user_count", b"user_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "default_page_size", b"default_page_size", "fallback_chain", b"fallback_chain", "held", b"held", "item_columns", b"item_columns", "item_count", b"item_count", "load_time", b"load_time", "max_page_size", b"max_page_size", "product", b"product", "refuse_time", b"refuse_time", "refused_problems", b"refused_problems", "segments", b"segments", "snapshot_version", b"snapshot_version", "sources", b"sources", "state", b"state", "user_columns", b"user_columns", "user_count", b"user_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -174,11 +204,42 @@ class ProductSource(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ProductSource._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: ProductSource._State.ValueType  # 0
+        """Never sent."""
+        STATE_LIVE: ProductSource._State.ValueType  # 1
+        """It is loaded and is asked."""
+        STATE_CIRCUIT_OPEN: ProductSource._State.ValueType  # 2
+        """It failed so often that it is left alone for a while; it is probed then."""
+        STATE_NOT_LOADED: ProductSource._State.ValueType  # 3
+        """Its model could not be loaded."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """How a source does."""
+
+    STATE_UNSPECIFIED: ProductSource.State.ValueType  # 0
+    """Never sent."""
+    STATE_LIVE: ProductSource.State.ValueType  # 1
+    """It is loaded and is asked."""
+    STATE_CIRCUIT_OPEN: ProductSource.State.ValueType  # 2
+    """It failed so often that it is left alone for a while; it is probed then."""
+    STATE_NOT_LOADED: ProductSource.State.ValueType  # 3
+    """Its model could not be loaded."""
+
     SOURCE_FIELD_NUMBER: _builtins.int
     RECOMMENDER_FIELD_NUMBER: _builtins.int
     CANDIDATE_COUNT_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    MEAN_LATENCY_FIELD_NUMBER: _builtins.int
+    RUN_COUNT_FIELD_NUMBER: _builtins.int
+    DEGRADED_COUNT_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The source's name, as in `SourceStatus.source`."""
     recommender: _builtins.str
@@ -187,9 +248,19 @@ class ProductSource(_message.Message):
     """How many candidates it is asked for."""
     model_version: _builtins.str
     """The version of the model that is loaded. Empty when none is."""
+    state: Global___ProductSource.State.ValueType
+    """How it does on this replica."""
+    run_count: _builtins.int
+    """How many runs it was asked in since this process began."""
+    degraded_count: _builtins.int
+    """In how many of them it had no part: it failed, was late or broke its promise."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """The maximum time that it gets. Unset: what the caller's deadline leaves."""
+
+    @_builtins.property
+    def mean_latency(self) -> _duration_pb2.Duration:
+        """The mean time of its calls of late. Unset: it was not asked yet."""
 
     def __init__(
         self,
@@ -199,10 +270,14 @@ class ProductSource(_message.Message):
         candidate_count: _builtins.int = ...,
         timeout: _duration_pb2.Duration | None = ...,
         model_version: _builtins.str = ...,
+        state: Global___ProductSource.State.ValueType = ...,
+        mean_latency: _duration_pb2.Duration | None = ...,
+        run_count: _builtins.int = ...,
+        degraded_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mean_latency", b"mean_latency", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_count", b"candidate_count", "model_version", b"model_version", "recommender", b"recommender", "source", b"source", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_count", b"candidate_count", "degraded_count", b"degraded_count", "mean_latency", b"mean_latency", "model_version", b"model_version", "recommender", b"recommender", "run_count", b"run_count", "source", b"source", "state", b"state", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -871,6 +946,296 @@ class RollbackSnapshotResponse(_message.Message):
 Global___RollbackSnapshotResponse: _TypeAlias = RollbackSnapshotResponse  # noqa: Y015
 
 @_typing.final
+class ReleaseSnapshotRequest(_message.Message):
+    """Names the product that is to follow its newest snapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    """The product's id. Required."""
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product", b"product"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseSnapshotRequest: _TypeAlias = ReleaseSnapshotRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseSnapshotResponse(_message.Message):
+    """What serves after a release."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    previous_version: _builtins.str
+    """The version that served before."""
+    @_builtins.property
+    def snapshot(self) -> Global___Snapshot:
+        """The newest snapshot."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Global___Snapshot | None = ...,
+        previous_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["previous_version", b"previous_version", "snapshot", b"snapshot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseSnapshotResponse: _TypeAlias = ReleaseSnapshotResponse  # noqa: Y015
+
+@_typing.final
+class PruneSnapshotsRequest(_message.Message):
+    """Names the product whose oldest snapshots go."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    """The product's id. Required."""
+    keep: _builtins.int
+    """How many of the newest stay, 1 to 1,000. 0 takes 5."""
+    validate_only: _builtins.bool
+    """True deletes nothing and answers what would be deleted. Default: false."""
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+        keep: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep", b"keep", "product", b"product", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PruneSnapshotsRequest: _TypeAlias = PruneSnapshotsRequest  # noqa: Y015
+
+@_typing.final
+class PruneSnapshotsResponse(_message.Message):
+    """What was deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The versions that were deleted, the oldest first."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PruneSnapshotsResponse: _TypeAlias = PruneSnapshotsResponse  # noqa: Y015
+
+@_typing.final
+class GetConfigRequest(_message.Message):
+    """Names the product whose file is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    """The product's id. Required."""
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product", b"product"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConfigRequest: _TypeAlias = GetConfigRequest  # noqa: Y015
+
+@_typing.final
+class GetConfigResponse(_message.Message):
+    """The file of a product."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_TOML_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TOML_FIELD_NUMBER: _builtins.int
+    REFUSED_PROBLEMS_FIELD_NUMBER: _builtins.int
+    product_toml: _builtins.str
+    """The text of the file as it is on the disk now."""
+    etag: _builtins.str
+    """Changes with every character of the file; give it to `ApplyConfig` (AIP-154)."""
+    revision: _builtins.str
+    """The revision that serves, as in `RecommendResponse.config_revision`."""
+    effective_toml: _builtins.str
+    """What serves with every default filled in, as TOML, secrets masked: the product,
+    and the recommenders that it uses.
+    """
+    @_builtins.property
+    def refused_problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigProblem]:
+        """Why the file as it is now is not in use. Empty: it is."""
+
+    def __init__(
+        self,
+        *,
+        product_toml: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        revision: _builtins.str = ...,
+        effective_toml: _builtins.str = ...,
+        refused_problems: _abc.Iterable[Global___ConfigProblem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_toml", b"effective_toml", "etag", b"etag", "product_toml", b"product_toml", "refused_problems", b"refused_problems", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConfigResponse: _TypeAlias = GetConfigResponse  # noqa: Y015
+
+@_typing.final
+class ApplyConfigRequest(_message.Message):
+    """Carries the new file of a product."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    PRODUCT_TOML_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    """The product's id. Required."""
+    product_toml: _builtins.str
+    """The text of the file. Required, at most 1,048,576 characters."""
+    etag: _builtins.str
+    """The etag of the file that it takes the place of, as `GetConfig` gave it. Empty:
+    whatever is there is replaced.
+    """
+    validate_only: _builtins.bool
+    """True checks and probes it and writes nothing. Default: false."""
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+        product_toml: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "product", b"product", "product_toml", b"product_toml", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplyConfigRequest: _TypeAlias = ApplyConfigRequest  # noqa: Y015
+
+@_typing.final
+class ApplyConfigResponse(_message.Message):
+    """What serves after a file was applied."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    PREVIOUS_REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.str
+    """The revision that serves (with `validate_only`: that would serve)."""
+    etag: _builtins.str
+    """The etag of the new file."""
+    previous_revision: _builtins.str
+    """The revision that served before."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        previous_revision: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "previous_revision", b"previous_revision", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplyConfigResponse: _TypeAlias = ApplyConfigResponse  # noqa: Y015
+
+@_typing.final
+class RollbackConfigRequest(_message.Message):
+    """Names the product whose file is to be brought back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    """The product's id. Required."""
+    etag: _builtins.str
+    """As in `ApplyConfigRequest`."""
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "product", b"product"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackConfigRequest: _TypeAlias = RollbackConfigRequest  # noqa: Y015
+
+@_typing.final
+class RollbackConfigResponse(_message.Message):
+    """What serves after a file was brought back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    PREVIOUS_REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.str
+    """The revision that serves."""
+    etag: _builtins.str
+    """The etag of the file that was brought back."""
+    previous_revision: _builtins.str
+    """The revision that served before."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        previous_revision: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "previous_revision", b"previous_revision", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackConfigResponse: _TypeAlias = RollbackConfigResponse  # noqa: Y015
+
+@_typing.final
 class ValidateConfigRequest(_message.Message):
     """A configuration to check."""
 
@@ -1025,25 +1390,32 @@ class GetConfigRevisionResponse(_message.Message):
     REFUSED_PROBLEMS_FIELD_NUMBER: _builtins.int
     REFUSE_TIME_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TOML_FIELD_NUMBER: _builtins.int
+    RESTART_PATHS_FIELD_NUMBER: _builtins.int
     revision: _builtins.str
-    """The revision in use, as in `RecommendResponse.config_revision`."""
+    """The revision of all right files together, as `cuvee check` prints it. Each
+    product has one of its own: `Product.config_revision`.
+    """
     effective_toml: _builtins.str
     """The configuration in use with every default filled in, as TOML, secrets
     masked.
     """
     @_builtins.property
     def load_time(self) -> _timestamp_pb2.Timestamp:
-        """When this replica began to use it."""
+        """When this replica last took anything into use."""
 
     @_builtins.property
     def refused_problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigProblem]:
-        """The mistakes for which the newest files were refused; `revision` is still
-        in use. Empty: the newest files are in use.
+        """The mistakes for which newest files or snapshots were refused, while the last
+        good ones stayed in use. Empty: the newest are in use.
         """
 
     @_builtins.property
     def refuse_time(self) -> _timestamp_pb2.Timestamp:
         """When the newest files were refused. Unset unless `refused_problems` has any."""
+
+    @_builtins.property
+    def restart_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The paths in `cuvee.toml` whose new values only a restart takes up."""
 
     def __init__(
         self,
@@ -1053,10 +1425,11 @@ class GetConfigRevisionResponse(_message.Message):
         refused_problems: _abc.Iterable[Global___ConfigProblem] | None = ...,
         refuse_time: _timestamp_pb2.Timestamp | None = ...,
         effective_toml: _builtins.str = ...,
+        restart_paths: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["load_time", b"load_time", "refuse_time", b"refuse_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_toml", b"effective_toml", "load_time", b"load_time", "refuse_time", b"refuse_time", "refused_problems", b"refused_problems", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_toml", b"effective_toml", "load_time", b"load_time", "refuse_time", b"refuse_time", "refused_problems", b"refused_problems", "restart_paths", b"restart_paths", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -66,6 +66,31 @@ class AdminServiceStub:
                 request_serializer=cuvee_dot_v1_dot_admin__pb2.RollbackSnapshotRequest.SerializeToString,
                 response_deserializer=cuvee_dot_v1_dot_admin__pb2.RollbackSnapshotResponse.FromString,
                 _registered_method=True)
+        self.ReleaseSnapshot = channel.unary_unary(
+                '/cuvee.v1.AdminService/ReleaseSnapshot',
+                request_serializer=cuvee_dot_v1_dot_admin__pb2.ReleaseSnapshotRequest.SerializeToString,
+                response_deserializer=cuvee_dot_v1_dot_admin__pb2.ReleaseSnapshotResponse.FromString,
+                _registered_method=True)
+        self.PruneSnapshots = channel.unary_unary(
+                '/cuvee.v1.AdminService/PruneSnapshots',
+                request_serializer=cuvee_dot_v1_dot_admin__pb2.PruneSnapshotsRequest.SerializeToString,
+                response_deserializer=cuvee_dot_v1_dot_admin__pb2.PruneSnapshotsResponse.FromString,
+                _registered_method=True)
+        self.GetConfig = channel.unary_unary(
+                '/cuvee.v1.AdminService/GetConfig',
+                request_serializer=cuvee_dot_v1_dot_admin__pb2.GetConfigRequest.SerializeToString,
+                response_deserializer=cuvee_dot_v1_dot_admin__pb2.GetConfigResponse.FromString,
+                _registered_method=True)
+        self.ApplyConfig = channel.unary_unary(
+                '/cuvee.v1.AdminService/ApplyConfig',
+                request_serializer=cuvee_dot_v1_dot_admin__pb2.ApplyConfigRequest.SerializeToString,
+                response_deserializer=cuvee_dot_v1_dot_admin__pb2.ApplyConfigResponse.FromString,
+                _registered_method=True)
+        self.RollbackConfig = channel.unary_unary(
+                '/cuvee.v1.AdminService/RollbackConfig',
+                request_serializer=cuvee_dot_v1_dot_admin__pb2.RollbackConfigRequest.SerializeToString,
+                response_deserializer=cuvee_dot_v1_dot_admin__pb2.RollbackConfigResponse.FromString,
+                _registered_method=True)
         self.ValidateConfig = channel.unary_unary(
                 '/cuvee.v1.AdminService/ValidateConfig',
                 request_serializer=cuvee_dot_v1_dot_admin__pb2.ValidateConfigRequest.SerializeToString,
@@ -149,6 +174,64 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReleaseSnapshot(self, request, context):
+        """Has the newest snapshot serve again, and each newer one from then on, after a
+        snapshot was activated or rolled back to.
+
+        Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product),
+        FAILED_PRECONDITION with reason ARTIFACT_INVALID (the newest does not load or
+        fails its probe).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PruneSnapshots(self, request, context):
+        """Deletes the oldest snapshots of a product. The one that serves, the one that
+        was chosen and those that a roll-back would go to next stay.
+
+        Errors: INVALID_ARGUMENT (`product` empty, `keep`), NOT_FOUND (product).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConfig(self, request, context):
+        """Returns the file of a product, and how what is in use stands to it.
+
+        Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApplyConfig(self, request, context):
+        """Writes the file of a product and takes it into use: it is checked, probed beside
+        what is in use, and swapped in.
+
+        The answer comes when this replica has swapped; the others that read the same
+        file follow on their own. The text that was there before is kept beside it, and
+        `RollbackConfig` brings it back.
+        Errors: INVALID_ARGUMENT (`product` empty, `product_toml`), NOT_FOUND (product:
+        a new one is added as a file), ABORTED with reason ETAG_MISMATCH (the file is
+        not the one that `etag` is of), FAILED_PRECONDITION with reason CONFIG_INVALID
+        (it has mistakes), ARTIFACT_INVALID (models that it needs are not there, or it
+        fails its probe) or without another (this server may not write the file).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackConfig(self, request, context):
+        """Brings back the file of a product as it was before the last `ApplyConfig`; the
+        same swap.
+
+        Errors: as `ApplyConfig`'s; FAILED_PRECONDITION where nothing was applied before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ValidateConfig(self, request, context):
         """Checks a configuration against what is installed here, without using it.
 
@@ -201,6 +284,31 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RollbackSnapshot,
                     request_deserializer=cuvee_dot_v1_dot_admin__pb2.RollbackSnapshotRequest.FromString,
                     response_serializer=cuvee_dot_v1_dot_admin__pb2.RollbackSnapshotResponse.SerializeToString,
+            ),
+            'ReleaseSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseSnapshot,
+                    request_deserializer=cuvee_dot_v1_dot_admin__pb2.ReleaseSnapshotRequest.FromString,
+                    response_serializer=cuvee_dot_v1_dot_admin__pb2.ReleaseSnapshotResponse.SerializeToString,
+            ),
+            'PruneSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.PruneSnapshots,
+                    request_deserializer=cuvee_dot_v1_dot_admin__pb2.PruneSnapshotsRequest.FromString,
+                    response_serializer=cuvee_dot_v1_dot_admin__pb2.PruneSnapshotsResponse.SerializeToString,
+            ),
+            'GetConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConfig,
+                    request_deserializer=cuvee_dot_v1_dot_admin__pb2.GetConfigRequest.FromString,
+                    response_serializer=cuvee_dot_v1_dot_admin__pb2.GetConfigResponse.SerializeToString,
+            ),
+            'ApplyConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyConfig,
+                    request_deserializer=cuvee_dot_v1_dot_admin__pb2.ApplyConfigRequest.FromString,
+                    response_serializer=cuvee_dot_v1_dot_admin__pb2.ApplyConfigResponse.SerializeToString,
+            ),
+            'RollbackConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackConfig,
+                    request_deserializer=cuvee_dot_v1_dot_admin__pb2.RollbackConfigRequest.FromString,
+                    response_serializer=cuvee_dot_v1_dot_admin__pb2.RollbackConfigResponse.SerializeToString,
             ),
             'ValidateConfig': grpc.unary_unary_rpc_method_handler(
                     servicer.ValidateConfig,
@@ -377,6 +485,141 @@ class AdminService:
             '/cuvee.v1.AdminService/RollbackSnapshot',
             cuvee_dot_v1_dot_admin__pb2.RollbackSnapshotRequest.SerializeToString,
             cuvee_dot_v1_dot_admin__pb2.RollbackSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cuvee.v1.AdminService/ReleaseSnapshot',
+            cuvee_dot_v1_dot_admin__pb2.ReleaseSnapshotRequest.SerializeToString,
+            cuvee_dot_v1_dot_admin__pb2.ReleaseSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PruneSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cuvee.v1.AdminService/PruneSnapshots',
+            cuvee_dot_v1_dot_admin__pb2.PruneSnapshotsRequest.SerializeToString,
+            cuvee_dot_v1_dot_admin__pb2.PruneSnapshotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cuvee.v1.AdminService/GetConfig',
+            cuvee_dot_v1_dot_admin__pb2.GetConfigRequest.SerializeToString,
+            cuvee_dot_v1_dot_admin__pb2.GetConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cuvee.v1.AdminService/ApplyConfig',
+            cuvee_dot_v1_dot_admin__pb2.ApplyConfigRequest.SerializeToString,
+            cuvee_dot_v1_dot_admin__pb2.ApplyConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cuvee.v1.AdminService/RollbackConfig',
+            cuvee_dot_v1_dot_admin__pb2.RollbackConfigRequest.SerializeToString,
+            cuvee_dot_v1_dot_admin__pb2.RollbackConfigResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -80,6 +80,44 @@ class AdminServiceStub:
     FAILED_PRECONDITION (there is no earlier snapshot; with reason
     ARTIFACT_INVALID: it does not load or fails its probe).
     """
+    ReleaseSnapshot: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ReleaseSnapshotRequest, _admin_pb2.ReleaseSnapshotResponse]
+    """Has the newest snapshot serve again, and each newer one from then on, after a
+    snapshot was activated or rolled back to.
+
+    Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product),
+    FAILED_PRECONDITION with reason ARTIFACT_INVALID (the newest does not load or
+    fails its probe).
+    """
+    PruneSnapshots: _grpc.UnaryUnaryMultiCallable[_admin_pb2.PruneSnapshotsRequest, _admin_pb2.PruneSnapshotsResponse]
+    """Deletes the oldest snapshots of a product. The one that serves, the one that
+    was chosen and those that a roll-back would go to next stay.
+
+    Errors: INVALID_ARGUMENT (`product` empty, `keep`), NOT_FOUND (product).
+    """
+    GetConfig: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetConfigRequest, _admin_pb2.GetConfigResponse]
+    """Returns the file of a product, and how what is in use stands to it.
+
+    Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product).
+    """
+    ApplyConfig: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ApplyConfigRequest, _admin_pb2.ApplyConfigResponse]
+    """Writes the file of a product and takes it into use: it is checked, probed beside
+    what is in use, and swapped in.
+
+    The answer comes when this replica has swapped; the others that read the same
+    file follow on their own. The text that was there before is kept beside it, and
+    `RollbackConfig` brings it back.
+    Errors: INVALID_ARGUMENT (`product` empty, `product_toml`), NOT_FOUND (product:
+    a new one is added as a file), ABORTED with reason ETAG_MISMATCH (the file is
+    not the one that `etag` is of), FAILED_PRECONDITION with reason CONFIG_INVALID
+    (it has mistakes), ARTIFACT_INVALID (models that it needs are not there, or it
+    fails its probe) or without another (this server may not write the file).
+    """
+    RollbackConfig: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RollbackConfigRequest, _admin_pb2.RollbackConfigResponse]
+    """Brings back the file of a product as it was before the last `ApplyConfig`; the
+    same swap.
+
+    Errors: as `ApplyConfig`'s; FAILED_PRECONDITION where nothing was applied before.
+    """
     ValidateConfig: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ValidateConfigRequest, _admin_pb2.ValidateConfigResponse]
     """Checks a configuration against what is installed here, without using it.
 
@@ -141,6 +179,44 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product),
     FAILED_PRECONDITION (there is no earlier snapshot; with reason
     ARTIFACT_INVALID: it does not load or fails its probe).
+    """
+    ReleaseSnapshot: _aio.UnaryUnaryMultiCallable[_admin_pb2.ReleaseSnapshotRequest, _admin_pb2.ReleaseSnapshotResponse]  # type: ignore[assignment]
+    """Has the newest snapshot serve again, and each newer one from then on, after a
+    snapshot was activated or rolled back to.
+
+    Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product),
+    FAILED_PRECONDITION with reason ARTIFACT_INVALID (the newest does not load or
+    fails its probe).
+    """
+    PruneSnapshots: _aio.UnaryUnaryMultiCallable[_admin_pb2.PruneSnapshotsRequest, _admin_pb2.PruneSnapshotsResponse]  # type: ignore[assignment]
+    """Deletes the oldest snapshots of a product. The one that serves, the one that
+    was chosen and those that a roll-back would go to next stay.
+
+    Errors: INVALID_ARGUMENT (`product` empty, `keep`), NOT_FOUND (product).
+    """
+    GetConfig: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetConfigRequest, _admin_pb2.GetConfigResponse]  # type: ignore[assignment]
+    """Returns the file of a product, and how what is in use stands to it.
+
+    Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product).
+    """
+    ApplyConfig: _aio.UnaryUnaryMultiCallable[_admin_pb2.ApplyConfigRequest, _admin_pb2.ApplyConfigResponse]  # type: ignore[assignment]
+    """Writes the file of a product and takes it into use: it is checked, probed beside
+    what is in use, and swapped in.
+
+    The answer comes when this replica has swapped; the others that read the same
+    file follow on their own. The text that was there before is kept beside it, and
+    `RollbackConfig` brings it back.
+    Errors: INVALID_ARGUMENT (`product` empty, `product_toml`), NOT_FOUND (product:
+    a new one is added as a file), ABORTED with reason ETAG_MISMATCH (the file is
+    not the one that `etag` is of), FAILED_PRECONDITION with reason CONFIG_INVALID
+    (it has mistakes), ARTIFACT_INVALID (models that it needs are not there, or it
+    fails its probe) or without another (this server may not write the file).
+    """
+    RollbackConfig: _aio.UnaryUnaryMultiCallable[_admin_pb2.RollbackConfigRequest, _admin_pb2.RollbackConfigResponse]  # type: ignore[assignment]
+    """Brings back the file of a product as it was before the last `ApplyConfig`; the
+    same swap.
+
+    Errors: as `ApplyConfig`'s; FAILED_PRECONDITION where nothing was applied before.
     """
     ValidateConfig: _aio.UnaryUnaryMultiCallable[_admin_pb2.ValidateConfigRequest, _admin_pb2.ValidateConfigResponse]  # type: ignore[assignment]
     """Checks a configuration against what is installed here, without using it.
@@ -236,6 +312,74 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product),
         FAILED_PRECONDITION (there is no earlier snapshot; with reason
         ARTIFACT_INVALID: it does not load or fails its probe).
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseSnapshot(
+        self,
+        request: _admin_pb2.ReleaseSnapshotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ReleaseSnapshotResponse, _abc.Awaitable[_admin_pb2.ReleaseSnapshotResponse]]:
+        """Has the newest snapshot serve again, and each newer one from then on, after a
+        snapshot was activated or rolled back to.
+
+        Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product),
+        FAILED_PRECONDITION with reason ARTIFACT_INVALID (the newest does not load or
+        fails its probe).
+        """
+
+    @_abc_1.abstractmethod
+    def PruneSnapshots(
+        self,
+        request: _admin_pb2.PruneSnapshotsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.PruneSnapshotsResponse, _abc.Awaitable[_admin_pb2.PruneSnapshotsResponse]]:
+        """Deletes the oldest snapshots of a product. The one that serves, the one that
+        was chosen and those that a roll-back would go to next stay.
+
+        Errors: INVALID_ARGUMENT (`product` empty, `keep`), NOT_FOUND (product).
+        """
+
+    @_abc_1.abstractmethod
+    def GetConfig(
+        self,
+        request: _admin_pb2.GetConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.GetConfigResponse, _abc.Awaitable[_admin_pb2.GetConfigResponse]]:
+        """Returns the file of a product, and how what is in use stands to it.
+
+        Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product).
+        """
+
+    @_abc_1.abstractmethod
+    def ApplyConfig(
+        self,
+        request: _admin_pb2.ApplyConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ApplyConfigResponse, _abc.Awaitable[_admin_pb2.ApplyConfigResponse]]:
+        """Writes the file of a product and takes it into use: it is checked, probed beside
+        what is in use, and swapped in.
+
+        The answer comes when this replica has swapped; the others that read the same
+        file follow on their own. The text that was there before is kept beside it, and
+        `RollbackConfig` brings it back.
+        Errors: INVALID_ARGUMENT (`product` empty, `product_toml`), NOT_FOUND (product:
+        a new one is added as a file), ABORTED with reason ETAG_MISMATCH (the file is
+        not the one that `etag` is of), FAILED_PRECONDITION with reason CONFIG_INVALID
+        (it has mistakes), ARTIFACT_INVALID (models that it needs are not there, or it
+        fails its probe) or without another (this server may not write the file).
+        """
+
+    @_abc_1.abstractmethod
+    def RollbackConfig(
+        self,
+        request: _admin_pb2.RollbackConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.RollbackConfigResponse, _abc.Awaitable[_admin_pb2.RollbackConfigResponse]]:
+        """Brings back the file of a product as it was before the last `ApplyConfig`; the
+        same swap.
+
+        Errors: as `ApplyConfig`'s; FAILED_PRECONDITION where nothing was applied before.
         """
 
     @_abc_1.abstractmethod

@@ -183,6 +183,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED: a client, a product or a user makes more calls than the
     server's rates allow. Retry after the delay in RetryInfo.
     """
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 16
+    """ABORTED: what the call would replace has changed since the caller read it. Read
+    it again, and decide anew.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons in `google.rpc.ErrorInfo.reason` and `Problem.reason`, there
@@ -237,6 +241,10 @@ ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 14
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 15
 """RESOURCE_EXHAUSTED: a client, a product or a user makes more calls than the
 server's rates allow. Retry after the delay in RetryInfo.
+"""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 16
+"""ABORTED: what the call would replace has changed since the caller read it. Read
+it again, and decide anew.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
@@ -364,8 +372,9 @@ class RecommendResponse(_message.Message):
     snapshot_version: _builtins.str
     """The version of the snapshot (models and catalogue) that answered."""
     config_revision: _builtins.str
-    """The revision of the configuration that answered: a digest of its effective
-    values, equal on every replica that has the same configuration.
+    """The revision of the configuration that answered: a digest of the effective
+    values of the product's file and of its recommenders, equal on every replica
+    that has the same.
     """
     next_page_token: _builtins.str
     """Asks for the next page when put into `page_token`. Empty when there is none,

@@ -21,6 +21,7 @@ TO_BE_CHANGED = {
     grpc.StatusCode.INVALID_ARGUMENT: "the request is wrong",
     grpc.StatusCode.NOT_FOUND: "not found",
     grpc.StatusCode.FAILED_PRECONDITION: "something on the server must change first",
+    grpc.StatusCode.ABORTED: "somebody else was quicker",
     grpc.StatusCode.UNIMPLEMENTED: "this server does not offer that",
     grpc.StatusCode.UNAUTHENTICATED: "the server wants other credentials (--token-file, CUVEE_TOKEN)",
     grpc.StatusCode.PERMISSION_DENIED: "these credentials do not allow that",

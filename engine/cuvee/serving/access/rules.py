@@ -77,6 +77,11 @@ RULES: Mapping[str, Rule] = {
     ADMIN + "ListSnapshots": Rule(Scope.ADMIN),
     ADMIN + "ActivateSnapshot": Rule(Scope.ADMIN),
     ADMIN + "RollbackSnapshot": Rule(Scope.ADMIN),
+    ADMIN + "ReleaseSnapshot": Rule(Scope.ADMIN),
+    ADMIN + "PruneSnapshots": Rule(Scope.ADMIN),
+    ADMIN + "GetConfig": Rule(Scope.ADMIN),
+    ADMIN + "ApplyConfig": Rule(Scope.ADMIN),
+    ADMIN + "RollbackConfig": Rule(Scope.ADMIN),
     ADMIN + "ValidateConfig": Rule(Scope.ADMIN, _all),
     ADMIN + "GetConfigRevision": Rule(Scope.ADMIN, _all),
 }

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from cuvee.config.limits import Limits
 from cuvee.errors import Overloaded, RateLimited
-from cuvee.product import Product
+from cuvee.product import Product, Rate
 from cuvee.serving.access.caller import Caller, Kind
 from cuvee.serving.access.rules import EVERY_PRODUCT, RULES
 from cuvee.serving.admission.lanes import LANES, Lane
@@ -36,6 +36,13 @@ class Desk:
         self._client = Buckets(limits.client_rate) if limits.client_rate else None
         self._clients = {name: Buckets(rate) for name, rate in limits.clients.items()}
         self._products = {name: Buckets(one.rate) for name, one in products.items() if one.rate}
+
+    def rate(self, product: str, rate: Rate | None) -> None:
+        """Grant so many calls for a product from now on."""
+        if rate is None:
+            self._products.pop(product, None)
+        else:
+            self._products[product] = Buckets(rate)
 
     def _calls(self) -> Readings:
         found: dict[tuple[str, ...], float] = {}

@@ -55,6 +55,11 @@ LANES: Mapping[str, str] = {
     _ADMIN + "ListSnapshots": "admin",
     _ADMIN + "ActivateSnapshot": "admin",
     _ADMIN + "RollbackSnapshot": "admin",
+    _ADMIN + "ReleaseSnapshot": "admin",
+    _ADMIN + "PruneSnapshots": "admin",
+    _ADMIN + "GetConfig": "admin",
+    _ADMIN + "ApplyConfig": "admin",
+    _ADMIN + "RollbackConfig": "admin",
     _ADMIN + "ValidateConfig": "admin",
     _ADMIN + "GetConfigRevision": "admin",
 }

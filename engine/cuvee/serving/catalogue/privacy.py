@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 from cuvee.artifacts.forgotten import rows_in_dataset, versions_that_know
 from cuvee.artifacts.versions import CATALOG
-from cuvee.config import Settings
 from cuvee.data.store import Store
 from cuvee.data.store.rows import EventRow, Forgotten
 from cuvee.errors import NotFound
@@ -15,6 +14,7 @@ from cuvee.serving.catalogue.to_wire import user_message
 from cuvee.serving.catalogue.user_pages import UserPages
 from cuvee.serving.events.from_wire import time_of
 from cuvee.serving.lists.users import StoredUsers
+from cuvee.serving.live.configured import Configured
 from cuvee.serving.live.products import Served
 from cuvee.serving.off_loop import StoreCalls
 from cuvee.v1 import catalog_pb2 as pb
@@ -37,8 +37,8 @@ SESSIONS = "of events that are other users'; they stay, without this id"
 class Privacy:
     """Deletes and exports users' data."""
 
-    def __init__(self, settings: Settings, store: Store, calls: StoreCalls, users: StoredUsers) -> None:
-        self._settings = settings
+    def __init__(self, configured: Configured, store: Store, calls: StoreCalls, users: StoredUsers) -> None:
+        self._configured = configured
         self._store = store
         self._calls = calls
         self._users = users
@@ -64,8 +64,8 @@ class Privacy:
 
         def look() -> tuple[int, dict[str, bool], Forgotten]:
             # the disk is searched first, so that a fit in between hides nothing from the report
-            rows = rows_in_dataset(self._settings, name, user_id)
-            versions = versions_that_know(self._settings, name, user_id)
+            rows = rows_in_dataset(self._configured.of(name), name, user_id)
+            versions = versions_that_know(self._configured.of(name), name, user_id)
             known = served_here or bool(rows or versions)
             return rows, versions, self._store.forget(name, user_id, imported=known, dry=request.validate_only)
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from cuvee.config import Settings
 from cuvee.data.filters import compile_filter
 from cuvee.data.store import Store
 from cuvee.data.store.rows import ItemChange, ItemRow, UserRow
@@ -29,6 +28,7 @@ from cuvee.serving.events.from_wire import stored_id
 from cuvee.serving.fields import check_filter
 from cuvee.serving.guard import Context, incident_of
 from cuvee.serving.lists.users import StoredUsers
+from cuvee.serving.live.configured import Configured
 from cuvee.serving.live.growth import Growth
 from cuvee.serving.live.products import Products, Served
 from cuvee.serving.off_loop import StoreCalls
@@ -47,7 +47,7 @@ class CatalogServicer(rpc.CatalogServiceServicer):
 
     def __init__(
         self,
-        settings: Settings,
+        configured: Configured,
         store: Store,
         products: Products,
         calls: StoreCalls,
@@ -59,7 +59,7 @@ class CatalogServicer(rpc.CatalogServiceServicer):
         self._calls = calls
         self._growth = growth
         self._pages = UserPages(store)
-        self._privacy = Privacy(settings, store, calls, stored)
+        self._privacy = Privacy(configured, store, calls, stored)
 
     def _served(self, product: str) -> Served:
         return self._products.current(stored_id("product", product))

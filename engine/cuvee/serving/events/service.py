@@ -52,6 +52,13 @@ class EventServicer(rpc.EventServiceServicer):
         self._writer = EventWriter(store, figures)
         self._clock = Clock()
 
+    def rate(self, product: str, rate: Rate | None) -> None:
+        """Take so many events of each user of a product from now on."""
+        if rate is None:
+            self._rates.pop(product, None)
+        else:
+            self._rates[product] = Buckets(rate)
+
     def _check(self, event: pb.Event, result: Result, method: str, *, dry: bool = False) -> EventRow | None:
         """Check an event, fill in its result, and return the row to store; None for one that is not stored."""
         try:

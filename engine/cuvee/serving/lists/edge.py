@@ -228,6 +228,8 @@ class Edge:
         asking = _Asking(request, served)
 
         def make(found: Found) -> Row:
+            # of the configuration that answers, which may have come after the request
+            k = length_of(request.page_size, found.served.snapshot.product.page_size)
             row = asking.row(found, k)
             row.excluded, unknown = _placed(found.served, excluded)
             row.filter, row.eligible = sql, found.eligible
@@ -263,7 +265,7 @@ class Edge:
             excluded, more_unknown = _placed(found.served, request.exclude_item_ids)
             return Row(
                 found.served,
-                k,
+                length_of(request.page_size, found.served.snapshot.product.page_size),
                 NOTHING.then(anchors, time.time()),
                 excluded=np.concatenate([anchors, excluded]),
                 filter=sql,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import structlog
@@ -21,10 +22,12 @@ from cuvee.serving.live.products import Products, Served
 from cuvee.serving.workers.suspects import Marks
 from cuvee.v1 import recommendation_pb2 as pb
 
-__all__ = ["probe"]
+__all__ = ["Probed", "probe"]
 
 log = structlog.get_logger(__name__)
 
+FAULTS = (pb.DEGRADED_REASON_ERROR, pb.DEGRADED_REASON_INVALID_OUTPUT)
+"""What a source does wrong whatever else goes on; a server behind it may be away for a moment."""
 USERS = 8
 SECONDS = 10.0
 """For the first request, which reads models from disk; the others get what callers get."""
@@ -42,7 +45,17 @@ def _sample(served: Served) -> Iterator[pb.RecommendRequest]:
     yield pb.RecommendRequest(product=name, context_item_ids=["\0nothing has this id"])
 
 
-async def probe(settings: Settings, registry: Registry, served: Served, marks: Marks | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a probe found."""
+
+    items: int
+    """How many items the lists had together."""
+    failing: Mapping[str, str]
+    """Sources that raise, break the contract or propose nothing to anybody, and what they did."""
+
+
+async def probe(settings: Settings, registry: Registry, served: Served, marks: Marks | None = None) -> Probed:
     """Ask a snapshot, with slots and circuits of its own, so that nothing of it is held against a source.
 
     ``marks`` are those of this worker. Sources that fail are logged, not refused: others answer in their place.
@@ -57,6 +70,7 @@ async def probe(settings: Settings, registry: Registry, served: Served, marks: M
     degraded: set[str] = set()
     live: set[str] = set()
     proposing: set[str] = set()
+    failing: dict[str, str] = {}
     items = 0
     try:
         first, *others = _sample(served)
@@ -66,6 +80,7 @@ async def probe(settings: Settings, registry: Registry, served: Served, marks: M
             answer = pb.RecommendResponse.FromString(message)
             items += len(answer.items)
             degraded |= {s.source for s in answer.sources if s.status == pb.SourceStatus.STATUS_DEGRADED}
+            failing |= {s.source: pb.DegradedReason.Name(s.reason) for s in answer.sources if s.reason in FAULTS}
             live |= {s.source for s in answer.sources if s.status == pb.SourceStatus.STATUS_LIVE}
             proposing |= {s.source for s in answer.sources if s.candidate_count}
     except CuveeError:
@@ -79,8 +94,10 @@ async def probe(settings: Settings, registry: Registry, served: Served, marks: M
         trial.close()
     if degraded:
         log.warning("sources fail the probe", product=snapshot.product.name, sources=sorted(degraded))
-    if silent := sorted(live - degraded - proposing):
+    silent = sorted(live - degraded - proposing)
+    if silent:
         # to one user a source may have nothing to say; to none of the sample, it is broken: a model of NaN, say
         log.warning("sources propose nothing in the probe", product=snapshot.product.name, sources=silent)
     if not items:
         log.warning("the probe's lists are all empty", product=snapshot.product.name)
+    return Probed(items, failing | dict.fromkeys(silent, "proposes nothing"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import grpc
 
@@ -34,6 +34,19 @@ from cuvee.v1 import recommendation_pb2_grpc as rpc
 __all__ = ["RecommendationServicer"]
 
 
+class _ByProduct(dict[str, Runs]):
+    """The runs of each product, made when it is first asked for; kept, so that one that comes again goes on."""
+
+    def __init__(self, make: Callable[[str], Runs]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, product: str) -> Runs:
+        """A new product's."""
+        made = self[product] = self._make(product)
+        return made
+
+
 class RecommendationServicer(rpc.RecommendationServiceServicer):
     """Answers what can be asked about lists. Its answers are messages that are on the wire already."""
 
@@ -59,10 +72,10 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         self._hooks = Hooks(registry, limits.threads)
         self._edge = Edge(self._hooks, limits.threads, stored, growth)
         self._core = Core(marks)
-        figures = figures or Figures()
-        self._runs: Mapping[str, Runs] = {
-            name: Runs(name, limits, self._hooks, self._edge, self._core, figures) for name in products.served
-        }
+        seen = figures or Figures()
+        self._runs = _ByProduct(lambda name: Runs(name, limits, self._hooks, self._edge, self._core, seen))
+        for name in products.served:
+            _ = self._runs[name]
 
     def _current(self, product: str) -> Served:
         return self._products.current(check_id("product", product, required=True))
@@ -162,9 +175,13 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         """Not built yet."""
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "RecommendUsers is not offered by this server")
 
+    def open_circuits(self, product: str) -> Mapping[str, bool]:
+        """By source of a product, as far as they were asked, whether it is left alone since it kept failing."""
+        return self._runs[product].budget.open() if product in self._runs else {}
+
     def silent(self) -> Mapping[str, bool]:
         """By product, whether none of its sources has answered of late, though they were asked."""
-        return {name: runs.silent for name, runs in self._runs.items()}
+        return {name: runs.silent for name, runs in self._runs.items() if name in self._products.served}
 
     def close(self) -> None:
         """Let idle threads go."""

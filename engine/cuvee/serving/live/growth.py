@@ -27,8 +27,9 @@ from cuvee.data.store.rows import ItemRow
 from cuvee.errors import CuveeError, NotReady
 from cuvee.recommender import Bools, Recommender
 from cuvee.registry import Registry
-from cuvee.serving.deadline import BULK_PATIENCE
+from cuvee.serving.live.activity import SinceFit
 from cuvee.serving.live.products import Products, Served
+from cuvee.serving.live.retiring import Retiring
 from cuvee.serving.live.trends import Trends, with_models
 from cuvee.serving.off_loop import StoreCalls
 from cuvee.serving.threads import Threads
@@ -42,16 +43,21 @@ T = TypeVar("T")
 REST = 4
 """After a rebuild of models, the next one waits this many times the processor time that it took, so that
 bulk writers cannot keep a server busy with rebuilds."""
-LINGER = 5.0
-"""Seconds for which a replaced snapshot is kept for running requests, on top of the longest call."""
 
 
-@dataclass(slots=True)
+class _Outdated(Exception):
+    """Another snapshot or configuration came into use while something was made for the one before."""
+
+
+@dataclass(slots=True, eq=False)
 class _Product:
     """The state of one product."""
 
     base: Snapshot
     """The snapshot as it was loaded, over the imported catalogue."""
+    settings: Settings
+    since: SinceFit | None
+    """The events that its models have not learnt from."""
     items: Entities
     """The catalogue, without the changes in ``unjoined``."""
     columns: Mapping[str, pl.DataType]
@@ -107,10 +113,17 @@ class Growth:
     """The current catalogues of the products, and the snapshots that follow them."""
 
     def __init__(
-        self, store: Store, settings: Settings, registry: Registry, products: Products, calls: StoreCalls
+        self,
+        store: Store,
+        refresh: float,
+        registry: Registry,
+        products: Products,
+        calls: StoreCalls,
+        retiring: Retiring,
     ) -> None:
+        """``refresh``: seconds between two looks for changes that others wrote."""
         self._store = store
-        self._settings = settings
+        self._refresh = refresh
         self._registry = registry
         self._products = products
         self._calls = calls
@@ -118,23 +131,28 @@ class Growth:
         self._threads = Threads("growing", 1)
         self._turn = asyncio.Lock()
         self._states: dict[str, _Product] = {}
+        self._coming: dict[str, _Product] = {}
+        """Of snapshots that are loaded and not in use yet."""
         self._wake = asyncio.Event()
-        self._retired: list[Snapshot] = []
+        self._retiring = retiring
 
-    async def begin(self, served: Served) -> Served:
-        """A newly loaded snapshot with the store's catalogue; unchanged where the store cannot be reached."""
+    async def begin(self, served: Served, settings: Settings) -> Served:
+        """A newly loaded snapshot with the store's catalogue; unchanged where the store cannot be reached.
+
+        The snapshot that is in use stays so until :meth:`begun`.
+        """
         snapshot = served.snapshot
         items = snapshot.data.catalog.items
         gone = hidden(items, ())
-        state = _Product(snapshot, items, items.frame.schema, items, snapshot.plan.eligible, gone)
-        self._states[state.name] = state
-        self._trends.follow(snapshot)
+        since = self._trends.since(snapshot)
+        state = _Product(snapshot, settings, since, items, items.frame.schema, items, snapshot.plan.eligible, gone)
+        self._coming[state.name] = state
         new = served
         try:
             await self._read(state)
             new = await self._made(state, served)
-            if await self._work(lambda: self._trends.read(state.name)):
-                new = _with(new, await self._work(lambda: self._trends.counted(new.snapshot)))
+            if since is not None and await self._work(since.read):
+                new = _with(new, await self._work(lambda: self._trends.counted(new.snapshot, since)))
         except Exception as problem:  # noqa: BLE001 - the loaded snapshot serves; it is tried again soon
             log.warning("the store's catalogue is left out for now", product=state.name, problem=_told(problem))
         if new.snapshot.data is not snapshot.data:
@@ -143,7 +161,35 @@ class Growth:
 
     def begun(self, product: str) -> None:
         """Called when the product's snapshot is in use: changes written meanwhile are applied to it, too."""
-        self._hide(self._states[product])
+        state = self._states[product] = self._coming.pop(product)
+        state.hide([*state.unjoined.values()])
+        self._hide(state)
+        self._wake.set()
+
+    def replan(self, served: Served, made_from: Snapshot, settings: Settings) -> bool:
+        """Use a snapshot that was made of the current one by another configuration, with the same models.
+
+        Returns False, and changes nothing, where the current catalogue has grown meanwhile.
+        """
+        snapshot = served.snapshot
+        state = self._states[snapshot.product.name]
+        now = self._products.served[state.name]
+        if now is None or now.snapshot.data is not made_from.data:
+            return False
+        state.base, state.settings = replace(state.base, product=snapshot.product), settings
+        state.may = snapshot.plan.eligible
+        # models may have learnt of new events meanwhile
+        self._products.put(_allowing(_with(served, now.snapshot.models), _both(state.may, state.gone)))
+        return True
+
+    def abandon(self, product: str) -> None:
+        """The snapshot that began does not come into use."""
+        self._coming.pop(product, None)
+
+    def remove(self, product: str) -> None:
+        """Follow a product no more."""
+        self._states.pop(product, None)
+        self._coming.pop(product, None)
 
     def imported(self, product: str) -> Entities:
         """A product's items as they were imported."""
@@ -192,12 +238,14 @@ class Growth:
         failing: set[str] = set()
         while True:
             self._wake.clear()
-            pause = self._settings.store.refresh
+            pause = self._refresh
             for name, state in list(self._states.items()):
                 try:
                     await self._look(state)
                     pause = min(pause, await self._grow(state), await self._count(state))
                     failing.discard(name)
+                except _Outdated:
+                    pause = 0.0
                 except Exception as problem:  # noqa: BLE001 - it is tried again, and the last good snapshot serves
                     if name not in failing:
                         log.warning("changes in the store cannot be read", product=name, problem=_told(problem))
@@ -215,8 +263,8 @@ class Growth:
             self._wake.set()
 
     def _hide(self, state: _Product) -> None:
-        served = self._products.served[state.name]
-        if served is not None:
+        served = self._products.served.get(state.name)
+        if served is not None and self._states.get(state.name) is state:
             self._products.put(_allowing(served, _both(state.may, state.gone)))
 
     async def _read(self, state: _Product) -> bool:
@@ -245,32 +293,41 @@ class Growth:
 
     async def _grow(self, state: _Product) -> float:
         """Make a snapshot of the current catalogue; returns the seconds after which to try again."""
-        old = self._products.served[state.name]
+        old = self._products.served.get(state.name)
         if old is None or (state.items is state.shown and not state.unjoined):
-            return self._settings.store.refresh
+            return self._refresh
         if state.grow_from > time.monotonic():
             return state.grow_from - time.monotonic()
         began, state.spent = time.monotonic(), 0.0
         before = len(state.shown)
-        self._products.put(await self._made(state, old))
+        new = await self._made(state, old)
+        if self._states.get(state.name) is not state:
+            if new is not old:
+                new.snapshot.close()
+            raise _Outdated
+        self._products.put(new)
         took = time.monotonic() - began
         state.grow_from = time.monotonic() + REST * state.spent
-        self._retire(old.snapshot)
+        self._retiring.later(old.snapshot.models.values())
         log.info("catalogue grown", product=state.name, items=len(state.shown), new=len(state.shown) - before,
                  revision=state.revision, seconds=round(took, 3))  # fmt: skip
-        return self._settings.store.refresh
+        return self._refresh
 
     async def _made(self, state: _Product, old: Served) -> Served:
         items = await self._joined(state)
         if items is state.shown:
             return old
+        base, settings = state.base, state.settings
 
         def make() -> Served:
-            snapshot = grown(state.base, self._settings, self._registry, items)
-            models = self._trends.counted(snapshot)
+            snapshot = grown(base, settings, self._registry, items)
+            models = self._trends.counted(snapshot, state.since)
             return Served.of(with_models(snapshot, models), old.revision)
 
         new, spent = await self._work(lambda: _spent(make))
+        if state.base is not base:
+            new.snapshot.close()
+            raise _Outdated
         state.spent += spent
         state.shown, state.may, state.gone = items, new.snapshot.plan.eligible, hidden(items, state.deleted)
         # rows may have come while the models were loaded
@@ -279,42 +336,31 @@ class Growth:
 
     async def _count(self, state: _Product) -> float:
         """Update the models with all users' new events; returns the seconds after which to try again."""
-        served = self._products.served[state.name]
-        if served is None:
-            return self._settings.store.refresh
+        served, since = self._products.served.get(state.name), state.since
+        if served is None or since is None:
+            return self._refresh
         if state.count_from > time.monotonic():
             return state.count_from - time.monotonic()
-        found, spent = await self._work(lambda: _spent(lambda: self._trends.read(state.name)))
+        found, spent = await self._work(lambda: _spent(since.read))
         if found:
-            models, more = await self._work(lambda: _spent(lambda: self._trends.counted(served.snapshot)))
+            models, more = await self._work(lambda: _spent(lambda: self._trends.counted(served.snapshot, since)))
             spent += more
-            # the hidden items may have changed meanwhile
+            if self._states.get(state.name) is not state:
+                raise _Outdated
+            # the hidden items and the configuration may have changed meanwhile
             self._products.put(_with(self._products.served[state.name] or served, models))
         # reading costs, too, where many events were written in the last seconds
         state.count_from = time.monotonic() + REST * spent
-        return self._settings.store.refresh
+        return self._refresh
 
     async def _work(self, call: Callable[[], T]) -> T:
         """Call in the one thread that builds models. Products wait for each other's calls."""
         async with self._turn:
             return await self._threads.submit(call)
 
-    def _retire(self, snapshot: Snapshot) -> None:
-        """Close a replaced snapshot, once no request can be using it any more."""
-        longest = BULK_PATIENCE * self._settings.server.limits.deadline + LINGER
-        self._retired.append(snapshot)
-
-        def close() -> None:
-            self._retired.remove(snapshot)
-            snapshot.close()
-
-        asyncio.get_running_loop().call_later(longest, close)
-
     def close(self) -> None:
-        """Stop idle threads, and close replaced snapshots."""
+        """Stop idle threads."""
         self._threads.close()
-        for snapshot in self._retired:
-            snapshot.close()
 
 
 def _spent(work: Callable[[], T]) -> tuple[T, float]:

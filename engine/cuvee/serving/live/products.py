@@ -121,6 +121,15 @@ class Products:
         """The products that have a snapshot."""
         return tuple(name for name, served in self._served.items() if served is not None)
 
+    def add(self, product: str) -> None:
+        """A product that has no snapshot yet."""
+        self._served.setdefault(product, None)
+
+    def remove(self, product: str) -> Served | None:
+        """A product that is there no more for new requests; what answered for it."""
+        self._failed.pop(product, None)
+        return self._served.pop(product, None)
+
     def put(self, served: Served) -> None:
         """Use a snapshot for new requests; running ones keep the old one."""
         self._served[served.snapshot.product.name] = served
@@ -128,6 +137,10 @@ class Products:
     def fail(self, product: str, reason: str) -> None:
         """Record that a product cannot be served for now; callers are told the error's ``reason``."""
         self._failed[product] = reason
+
+    def failed(self, product: str) -> bool:
+        """Whether a product without a snapshot could not be loaded, and is not only being loaded."""
+        return product in self._failed and self._served.get(product) is None
 
     def current(self, product: str) -> Served:
         """The snapshot that answers now.

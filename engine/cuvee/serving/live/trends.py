@@ -26,29 +26,17 @@ class Trends:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._since: dict[str, SinceFit] = {}
         self._failed: set[tuple[str, str]] = set()
 
-    def follow(self, snapshot: Snapshot) -> None:
-        """Start following the events that the models of a newly loaded snapshot have not learnt from."""
+    def since(self, snapshot: Snapshot) -> SinceFit | None:
+        """The events that the models of a newly loaded snapshot have not learnt from; None where none uses them."""
+        if not _willing(snapshot):
+            return None
         product = snapshot.product
-        self._since.pop(product.name, None)
-        if _willing(snapshot):
-            until = snapshot.manifest.events_until
-            self._since[product.name] = SinceFit(self._store, product.name, product.events, snapshot.data, until)
+        return SinceFit(self._store, product.name, product.events, snapshot.data, snapshot.manifest.events_until)
 
-    def read(self, product: str) -> bool:
-        """Read new events; returns whether there were any.
-
-        Raises:
-            UnavailableError: the store cannot be reached.
-        """
-        since = self._since.get(product)
-        return since is not None and since.read()
-
-    def counted(self, snapshot: Snapshot) -> Models:
+    def counted(self, snapshot: Snapshot, since: SinceFit | None) -> Models:
         """The models of a snapshot that all events read so far change, updated."""
-        since = self._since.get(snapshot.product.name)
         if since is None:
             return {}
         activity = since.activity(snapshot.data.catalog.items)

@@ -89,6 +89,17 @@ NAMED: Mapping[str, Named] = {
         "product", "source", "plugin", "plugin_version", "version",
     ),
     "cuvee_catalogue_items": _gauge("Items that may be asked for, new ones included.", "product"),
+    # configuration
+    "cuvee_config_changes_total": _counter(
+        "Changed files and new fits, by what became of them: taken or refused.", "product", "outcome"
+    ),
+    "cuvee_config_refused": _gauge(
+        "1 while the newest files or models of a product are not in use, as something is wrong with them.", "product"
+    ),
+    "cuvee_config_loaded_timestamp_seconds": _gauge(
+        "When the configuration and models in use came into use.", "product"
+    ),
+    "cuvee_config_restart_needed": _gauge("1 while cuvee.toml has values that only a restart takes up."),
     # store
     "cuvee_store_up": _gauge("1 while the store can be asked."),
     "cuvee_store_duration_seconds": _histogram(

@@ -1,0 +1,1 @@
+"""What runs here, and which version of it? AdminService: products, configuration, snapshots."""
