@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )  # fmt: skip
@@ -41,7 +42,12 @@ def _seconds(value: object) -> object:
 
 
 Duration = Annotated[
-    float, BeforeValidator(_seconds), Field(gt=0, le=3600), PlainSerializer(lambda s: f"{s * 1e3:.12g}ms")
+    float,
+    BeforeValidator(_seconds),
+    Field(gt=0, le=3600),
+    PlainSerializer(lambda s: f"{s * 1e3:.12g}ms"),
+    # ${} is a variable of the environment, in cuvee.toml
+    WithJsonSchema({"type": "string", "pattern": r"^\s*(?=[\d.]*[1-9])\d+(\.\d+)?\s*(ms|s|m)\s*$|\$\{"}),
 ]
 """Seconds in memory; ``"40ms"``, ``"1.5s"``, ``"2m"`` in a file."""
 

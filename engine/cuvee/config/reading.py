@@ -124,7 +124,7 @@ def _check_components(product: Product, file: Path, registry: Registry, found: M
         (f"rules.{at}.use", "rule", r.use, "Config", f"rules.{at}", r.options) for at, r in enumerate(product.rules)
     ]
     for path, kind, name, model, table, options in named:
-        if name == UNREAD:
+        if kind == "rule" and name == UNREAD:
             continue
         registered = getattr(registry, f"{kind}s").get(name)
         if registered is None:

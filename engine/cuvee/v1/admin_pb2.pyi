@@ -1339,7 +1339,7 @@ class ConfigProblem(_message.Message):
     file: _builtins.str
     """The file, relative to the configuration folder, e.g. "products/movies.toml"."""
     path: _builtins.str
-    """The place in the file, e.g. "sources[1].timeout". Empty when the file as a
+    """The place in the file, e.g. "sources.1.timeout". Empty when the file as a
     whole is at fault.
     """
     message: _builtins.str
