@@ -40,7 +40,8 @@ from cuvee.errors import CuveeError
 __all__ = ["main", "program"]
 
 COMMANDS = (
-    init, importing, check, diff, schema, plugins, fit, evaluate, tune, snapshots, store, token, serve, config, ask, report
+    init, importing, check, diff, schema, plugins, fit, evaluate, tune, snapshots, store, token, serve, config, ask,
+    report,
 )  # fmt: skip
 """In the order of ``cuvee --help``, which is the order in which they are usually needed."""
 
