@@ -65,3 +65,12 @@ def test_seen_items_stay_in_lists_where_people_take_the_same_again(repeats: floa
     facts = replace(FACTS, repeats=repeats)
     text = product_text("shop", suitable(facts, ALL), facts, None)
     assert len(Product.model_validate({"name": "shop", **tomllib.loads(text)}).rules) == rules
+
+
+def test_weights_by_merit() -> None:
+    choice = suitable(FACTS, ALL)
+    found = {"popular": 0.2, "ease": 0.1, "transitions": 0.0}
+    weighed = choice.by_merit(found)
+    assert weighed.weights("warm") == {"ease": 0.2, "popular": 0.8}
+    assert weighed.weights("cold") == choice.weights("cold")
+    assert choice.by_merit({"ease": 0.0}).weights("warm") == choice.weights("warm")

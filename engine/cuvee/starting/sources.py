@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cuvee.data.catalog import Entities, Role
 from cuvee.data.dataset import Chronology, Dataset
@@ -12,13 +12,15 @@ from cuvee.errors import OperatorError
 __all__ = ["SEGMENTS", "Choice", "Facts", "LeftOut", "Source", "suitable"]
 
 SEGMENTS = ("cold", "new", "growing", "warm")
+LEARNT = ("growing", "warm")
+"""Segments whose weights follow what was measured; nearly everybody whose events are held out is in these."""
 DENSE = 8_000
 """EASE keeps a matrix of items by items: at 8,000 items half a gigabyte while it is fitted."""
 NEIGHBOURS = 200_000
 """Users among whom neighbours are looked for."""
 FACTORS = (500, 20_000_000)
 """Events between which factors can be learnt in reasonable time."""
-AGAIN = 0.1
+AGAIN = 0.05
 """From this share of repeats on seen items stay in lists."""
 MEANT = {Role.TEXT, Role.CATEGORY, Role.CATEGORIES, Role.VECTOR}
 """Columns that say what an item is."""
@@ -95,7 +97,23 @@ class Choice:
         """Of a segment, source -> weight; they add up to 1."""
         given = {one.name: one.weights.get(segment, 0.0) for one in self.sources}
         total = sum(given.values())
-        return {name: round(weight / total, 2) for name, weight in given.items() if weight} if total else {}
+        shares = {name: round(weight / total, 2) for name, weight in given.items()} if total else {}
+        return {name: share for name, share in shares.items() if share}
+
+    def by_merit(self, found: Mapping[str, float]) -> Choice:
+        """The same with weights by how well each source alone found what was held out.
+
+        Args:
+            found: source -> a metric from 0 to 1. A weight is in proportion to its square, so that
+                a source that finds half as much counts a quarter.
+        """
+        if not any(found.get(one.name, 0.0) > 0 for one in self.sources):
+            return self
+        sources = []
+        for one in self.sources:
+            merit = max(found.get(one.name, 0.0), 0.0) ** 2
+            sources.append(replace(one, weights={**one.weights, **dict.fromkeys(LEARNT, merit)}))
+        return replace(self, sources=sources)
 
 
 @dataclass

@@ -14,6 +14,7 @@ from cuvee.errors import DataError, InvalidArgument, OperatorError
 
 if TYPE_CHECKING:
     from cuvee.starting.plan import Plan
+    from cuvee.starting.sources import Choice
 
 __all__ = ["register"]
 
@@ -60,9 +61,11 @@ def init(
     imports the files, writes a configuration that suits them, fits it,
     measures it on held-out events, and shows a list and how to go on.
     """
+    from cuvee.cli.fit import fit
     from cuvee.cli.importing.dataset_files import import_into_dataset
     from cuvee.cli.init import told
     from cuvee.cli.init.asking import answered
+    from cuvee.cli.init.first_list import measure, show_list
     from cuvee.data.dataset import Dataset
     from cuvee.data.files.cleaning import CleanOptions
     from cuvee.data.files.raw import Part
@@ -99,18 +102,17 @@ def init(
     registry = options.open_registry()
     choice = suitable(facts, registry.recommenders)
     told.show_choice(choice)
-    products = folder / "products"
-    products.mkdir(parents=True, exist_ok=True)
-    (products / f"{product}.toml").write_text(
-        product_text(product, choice, facts, plan.positive_from), encoding="utf-8"
-    )
-    config.write_text(config_text(choice, facts), encoding="utf-8")
-    told.written(config, products / f"{product}.toml")
-    from cuvee.cli.fit import fit
-    from cuvee.cli.init.first_list import measure, show_list
+    own = folder / "products" / f"{product}.toml"
+    own.parent.mkdir(parents=True, exist_ok=True)
 
+    def write(chosen: Choice) -> None:
+        own.write_text(product_text(product, chosen, facts, plan.positive_from), encoding="utf-8")
+
+    write(choice)
+    config.write_text(config_text(choice, facts), encoding="utf-8")
+    told.written(config, own)
     fit([product], config)
-    measure(config, product)
+    measure(config, product, lambda found: write(choice.by_merit(found)))
     user = show_list(config, product)
     told.show_next(config, product, user)
 

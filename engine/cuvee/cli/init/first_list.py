@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +19,20 @@ from cuvee.errors import CuveeError
 __all__ = ["measure", "show_list"]
 
 PEOPLE = 500
-"""People whose held-out event is looked for."""
+"""People by whom the sources are weighed, and others on whom the blend is measured."""
 LENGTH = 10
 HISTORY = 5
 """Events that the user of the first list should have."""
 
 
-def measure(config: Path, product: str) -> None:
-    """Print how often the blend, its best member and popularity find a held-out event; a reason where they cannot."""
+def measure(config: Path, product: str, weigh: Callable[[Mapping[str, float]], None]) -> None:
+    """Weigh the sources by what they find on some people, and print what they and the blend find on others.
+
+    Args:
+        config: the configuration.
+        product: its product, fitted.
+        weigh: is given source -> NDCG of each source alone, and writes the weights.
+    """
     from cuvee.data.dataset import Chronology
     from cuvee.evaluation.holding_out import Protocol
     from cuvee.evaluation.protocols import carry_out
@@ -38,8 +46,16 @@ def measure(config: Path, product: str) -> None:
     protocol = Protocol.RANDOM_80_20 if data.chronology is Chronology.NONE else Protocol.LEAVE_LAST_OUT
     console.print()
     try:
-        trial = carry_out(protocol, data, LENGTH, 0, PEOPLE)
+        trial = carry_out(protocol, data, LENGTH, 0, 2 * PEOPLE)
+        asked = trial.rounds[0]
+        halves = [asked.select(np.arange(start, len(asked), 2)) for start in (0, 1)]
         with Bars() as bars:
+            trial = replace(trial, rounds=halves[:1])
+            found = evaluate(settings, registry, product, trial, bars, ablation=False, clock=time.perf_counter)
+            members = [row for row in found.rounds[0].rows if row.kind is Kind.MEMBER]
+            weigh({row.name: row.figures.means["ndcg"].mean for row in members})
+            settings, registry = options.open_settings(config)
+            trial = replace(trial, rounds=halves[1:])
             found = evaluate(settings, registry, product, trial, bars, ablation=False, clock=time.perf_counter)
     except CuveeError as problem:
         say(console, f"It cannot be measured on these data: {problem}")
@@ -52,13 +68,7 @@ def measure(config: Path, product: str) -> None:
         name = Text(row.name, "bold" if row.kind is Kind.BLEND else "")
         table.add_row(name, f"{means['ndcg'].mean:.4f}", f"{means['hit_rate'].mean:.4f}")
     show_table(console, table)
-    blend = next(row for row in first.rows if row.kind is Kind.BLEND)
-    better = [row.name for row in first.rows if row.figures.means["ndcg"].mean > blend.figures.means["ndcg"].mean]
-    if better:
-        say(
-            console,
-            f"The blend is behind {better[0]} so far: its weights are a guess, and `cuvee tune` learns better ones.",
-        )
+    say(console, "The weights are by what each source alone found for other people; `cuvee tune` learns better ones.")
     say(console, Text(f"`cuvee evaluate {product}` says more: intervals, segments, what each source is worth.", "dim"))
 
 

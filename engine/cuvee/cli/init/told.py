@@ -74,7 +74,7 @@ def show_next(config: Path, product: str, user: str | None) -> None:
     there = "" if str(config) == "cuvee.toml" else f" --config {shlex.quote(str(config))}"
     who = f" --user {shlex.quote(user)}" if user is not None else ""
     commands = (
-        (f"cuvee tune {product} --apply{there}", "learn the weights, which are a guess so far"),
+        (f"cuvee tune {product} --apply{there}", "learn better weights"),
         (f"cuvee serve{there}", "answer over gRPC"),
         (f"cuvee recommend {product}{who}", "ask, from another terminal"),
     )
