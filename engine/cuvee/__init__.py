@@ -8,8 +8,10 @@ from cuvee import kernels
 from cuvee.artifacts.arrays import load_arrays, save_arrays
 from cuvee.data.catalog import Catalog, Entities, Role
 from cuvee.data.dataset import Dataset
-from cuvee.errors import OperatorError
+from cuvee.errors import InvalidArgument, OperatorError
 from cuvee.hookspecs import hookimpl
+from cuvee.ranking.blend import Blender, BlenderOptions, Lesson, Opinions
+from cuvee.ranking.calibrate import Calibrator
 from cuvee.recommender import (
     Candidates,
     DegradedReason,
@@ -24,6 +26,18 @@ from cuvee.recommender import (
     Serves,
     SourceFailure,
 )
+from cuvee.rules import (
+    Arrangement,
+    Limit,
+    Lists,
+    Pins,
+    Restriction,
+    Rule,
+    RuleConfig,
+    Seen,
+    SeenType,
+    Spread,
+)
 from cuvee.search.nearest import Cells, Nearest
 from cuvee.search.postings import Postings
 from cuvee.tracing import trace_headers
@@ -31,6 +45,10 @@ from cuvee.tracing import trace_headers
 __version__ = "0.1.0"
 
 __all__ = [
+    "Arrangement",
+    "Blender",
+    "BlenderOptions",
+    "Calibrator",
     "Candidates",
     "Catalog",
     "Cells",
@@ -39,8 +57,14 @@ __all__ = [
     "Entities",
     "Histories",
     "History",
+    "InvalidArgument",
+    "Lesson",
+    "Limit",
+    "Lists",
     "Nearest",
     "OperatorError",
+    "Opinions",
+    "Pins",
     "Postings",
     "Profile",
     "Progress",
@@ -48,9 +72,15 @@ __all__ = [
     "Ragged",
     "Recommender",
     "RecommenderConfig",
+    "Restriction",
     "Role",
+    "Rule",
+    "RuleConfig",
+    "Seen",
+    "SeenType",
     "Serves",
     "SourceFailure",
+    "Spread",
     "__version__",
     "hookimpl",
     "kernels",

@@ -10,7 +10,10 @@ from cuvee.hookspecs import hookimpl
 from cuvee.ranking.blend import Blender, ReciprocalRankFusion, WeightedSum
 from cuvee.ranking.calibrate import Calibrator, MinMax, Quantile, Rank, ZScore
 from cuvee.ranking.learned import Learned
-from cuvee.rules import ExcludeSeen, Filter, Rule
+from cuvee.rules import Rule
+from cuvee.rules.places import Diversity, Pin, Quota
+from cuvee.rules.scores import Boost, Bury, Fresh
+from cuvee.rules.shown import ExcludeSeen, Filter, MinScore
 
 
 @hookimpl
@@ -33,5 +36,9 @@ def register_blenders() -> Mapping[str, type[Blender]]:
 
 @hookimpl
 def register_rules() -> Mapping[str, type[Rule[Any]]]:
-    """What may be shown."""
-    return {"exclude_seen": ExcludeSeen, "filter": Filter}
+    """What may be shown, what scores are raised by, and where items stand."""
+    return {
+        "exclude_seen": ExcludeSeen, "filter": Filter, "min_score": MinScore,
+        "boost": Boost, "bury": Bury, "fresh": Fresh,
+        "pin": Pin, "quota": Quota, "diversity": Diversity,
+    }  # fmt: skip

@@ -135,10 +135,14 @@ class BlendConfig(Table):
 
 
 class RuleUse(Table):
-    """One rule: its name, and its own keys beside it."""
+    """One rule: which it is, and its own keys beside it."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     use: str
+    name: Name | None = None
+    """By which answers call it; by default ``use``, with ``-2``, ``-3`` where several would be called the same."""
+    on: tuple[Literal["recommend", "similar"], ...] = Field(("recommend", "similar"), min_length=1)
+    """Where it holds."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -235,6 +239,16 @@ class Product(Table):
     """How often the product may be asked by all its clients together; each request of a BatchRecommend counts."""
     history: int = Field(1000, ge=1, le=10_000)
     """The newest events that recommenders get; ``exclude_seen`` always knows them all."""
+
+    @property
+    def rule_names(self) -> tuple[str, ...]:
+        """By which answers call the rules, each name once."""
+        names: list[str] = []
+        for rule in self.rules:
+            wanted = rule.name or rule.use
+            others = (f"{wanted}-{n}" for n in range(2, len(self.rules) + 2))
+            names.append(wanted if wanted not in names else next(name for name in others if name not in names))
+        return tuple(names)
 
     @property
     def recommenders(self) -> tuple[str, ...]:

@@ -15,12 +15,12 @@ from cuvee.recommender import (
     Histories,
     Progress,
     Queries,
-    Ragged,
     Recommender,
     RecommenderConfig,
     Serves,
 )
-from cuvee.rules import ExcludeSeen
+from cuvee.rules import Seen
+from cuvee.rules.shown import ExcludeSeen
 
 ALL = Serves.KNOWN_USER | Serves.SESSION | Serves.COLD_USER
 
@@ -106,4 +106,4 @@ def plan(
 
 def question(histories: list[list[int]], k: int = 4, **changes: Any) -> Question:
     events = Histories.build(histories)
-    return Question(Queries.build(events, **changes), Ragged(events.offsets, events.items), k)
+    return Question(Queries.build(events, **changes), Seen.imported(events), k)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import structlog
 
 from cuvee.artifacts.choice import wanted
@@ -20,8 +21,8 @@ from cuvee.product import Product
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.explore import Explorer
 from cuvee.ranking.facts import ItemFacts
-from cuvee.ranking.plan import Plan, Source
-from cuvee.recommender import Bools, Recommender
+from cuvee.ranking.plan import EVERYWHERE, Plan, Source
+from cuvee.recommender import Bools, Floats, Recommender
 from cuvee.registry import Registry
 from cuvee.rules import Rule
 
@@ -29,6 +30,8 @@ __all__ = ["Snapshot", "compile_plan", "explorer_of", "grown", "load_snapshot", 
 
 MOST_TRIED = 8
 """How many versions are tried, newest first, until one is complete and undamaged."""
+
+Vectors: TypeAlias = dict[str, Floats]
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +79,7 @@ def compile_plan(
     """Combine a product's configuration with given models, ready to run.
 
     Raises:
-        ConfigError: a rule does not fit the catalogue (a filter over a column that is not there).
+        ConfigError: a rule does not fit the catalogue (a filter over a column that is not there) or the models.
     """
     timeouts = {s.use: s.timeout for s in product.sources}
     blender = registry.blenders[product.blend.method].component
@@ -97,11 +100,12 @@ def compile_plan(
         max_candidates=product.blend.max_candidates,
         passage=product.blend.passage,
         facts=facts,
+        vectors=_vectors(product, rules, models),
     )
 
 
 def rules_of(product: Product, registry: Registry, catalog: Catalog) -> tuple[list[Rule[Any]], Bools | None]:
-    """A product's rules over a catalogue, and which items they allow for anyone: bool[N], None for all.
+    """A product's rules over a catalogue, and which items those that hold everywhere allow: bool[N], None for all.
 
     Raises:
         ConfigError: with every rule that does not fit the catalogue.
@@ -109,20 +113,38 @@ def rules_of(product: Product, registry: Registry, catalog: Catalog) -> tuple[li
     rules: list[Rule[Any]] = []
     eligible: Bools | None = None
     mistakes = []
-    for at, use in enumerate(product.rules):
+    for at, (use, name) in enumerate(zip(product.rules, product.rule_names, strict=True)):
         component = registry.rules[use.use].component
         try:
             rule = component(component.Config.model_validate(use.options), catalog)
-            mask = rule.eligible()
         except RequestError as problem:
             mistakes.append(Mistake(f"products/{product.name}.toml", f"rules.{at}", str(problem)))
             continue
+        rule.name, rule.on = name, frozenset(use.on)
         rules.append(rule)
-        if mask is not None:
-            eligible = mask if eligible is None else eligible & mask
+        if rule.eligible is not None and rule.on == EVERYWHERE:
+            eligible = rule.eligible if eligible is None else eligible & rule.eligible
     if mistakes:
         raise ConfigError(mistakes)
     return rules, eligible
+
+
+def _vectors(product: Product, rules: Sequence[Rule[Any]], models: Mapping[str, Recommender[Any] | None]) -> Vectors:
+    """The item vectors that rules ask for, of the recommenders that are loaded."""
+    found: Vectors = {}
+    for at, rule in enumerate(rules):
+        for field in sorted(rule.config.vectors_from):
+            name = getattr(rule.config, field)
+            model = models.get(name)
+            if model is None or name in found:
+                continue
+            vectors = model.item_vectors()
+            if vectors is None:
+                path = f"products/{product.name}.toml"
+                raise ConfigError([Mistake(path, f"rules.{at}.{field}", f"{name!r} has no item vectors; take another")])
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            found[name] = np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
+    return found
 
 
 def explorer_of(product: Product, data: Dataset, version: str) -> Explorer | None:

@@ -12,6 +12,7 @@ from cuvee.errors import ConfigError, Mistake
 from cuvee.mistakes import UNREAD, Mistakes
 from cuvee.product import RESERVED, Product, RuleUse
 from cuvee.registry import Registry
+from cuvee.rules import RuleConfig
 
 __all__ = ["load_settings", "read_settings"]
 
@@ -134,14 +135,30 @@ def _check_components(product: Product, file: Path, registry: Registry, found: M
         checked = found.read(getattr(registered.component, model), options, file, table, context=context)
         if checked is not None and kind == "rule" and len(found.found) > before:
             # without the wrong keys, so that the rest of the rule can be checked against a catalogue
-            kept = RuleUse.model_validate({**checked.model_dump(exclude_unset=True), "use": name})
-            rules = [kept if f"rules.{at}" == table else use for at, use in enumerate(product.rules)]
+            kept = checked.model_dump(exclude_unset=True)
+            rules = [
+                RuleUse.model_validate({**kept, "use": use.use, "name": use.name, "on": use.on})
+                if f"rules.{at}" == table
+                else use
+                for at, use in enumerate(product.rules)
+            ]
             product = product.model_copy(update={"rules": tuple(rules)})
+        if checked is not None and kind == "rule":
+            _check_vectors(checked, table, product, file, found)
         if checked is not None and path == "blend.method":
             # with the files that they name read in, so that the revision changes when those files do
             whole = checked.model_dump(mode="json", exclude_unset=True)
             product = product.model_copy(update={"blend": product.blend.model_copy(update={"options": whole})})
     return product
+
+
+def _check_vectors(config: RuleConfig, table: str, product: Product, file: Path, found: Mistakes) -> None:
+    """The recommenders whose vectors a rule asks for must be the product's."""
+    for field in sorted(config.vectors_from):
+        name = getattr(config, field)
+        if name not in product.recommenders and UNREAD not in product.recommenders:
+            there = ", ".join(product.recommenders)
+            found.add(file, f"{table}.{field}", f"the product does not use {name!r}; it uses: {there}")
 
 
 def load_settings(file: Path, registry: Registry) -> Settings:

@@ -39,10 +39,9 @@ def list_all(plan: Plan, questions: Sequence[Question], k: int, told: Progress) 
             if failed is not None:
                 raise failed
             found = answer.items()[:, :k]
-            blended = (answer.blended.items >= 0).sum(axis=1)
             room = ((0, 0), (0, k - found.shape[1]))
             items.append(np.pad(found, room, constant_values=-1))
-            from_chain = (np.arange(found.shape[1]) >= blended[:, None]) & (found >= 0)
+            from_chain = answer.places()[:, :k] >= answer.blended.items.shape[1]
             filled.append(np.pad(from_chain, room))
             told(done, len(questions))
     return Lists(np.concatenate(items), np.concatenate(filled))

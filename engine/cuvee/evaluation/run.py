@@ -105,7 +105,7 @@ def evaluate(
         comparisons=_between(trial, rounds, measured, seed),
         notes=trial.notes,
         diversity_on=traits.columns if traits else (),
-        seen_filtered=any(rule.use == "exclude_seen" for rule in product.rules),
+        seen_filtered=any(rule.use == "exclude_seen" and not rule.options for rule in product.rules),
         ideal_over_all=trial.ideal_over_all,
         reused=reused,
     )

@@ -17,6 +17,7 @@ from cuvee.evaluation.splits import Split
 from cuvee.ranking.known_users import profile_of
 from cuvee.ranking.plan import Question
 from cuvee.recommender import Bools, Histories, Ints, Offsets, Profile, Queries, Ragged
+from cuvee.rules import Seen
 
 __all__ = ["Round", "Trial"]
 
@@ -119,8 +120,7 @@ class Trial:
             excluded=part.excluded,
             eligible=part.eligible,
         )
-        seen = Ragged(part.histories.offsets, part.histories.items)
-        return Question(queries, seen, part.k, listed=part.listed)
+        return Question(queries, Seen.imported(part.histories), part.k, listed=part.listed)
 
 
 def round_of(split: Split, k: int) -> Round:

@@ -20,9 +20,11 @@ from typing import Literal, Self
 import numpy as np
 
 from cuvee.data.dataset import Dataset
-from cuvee.recommender import Bools, Candidates, Ints, Queries, Times
+from cuvee.kernels.arranging import arrange
+from cuvee.ranking.rows import padded
+from cuvee.recommender import Bools, Candidates, Ints, Queries, Ragged, Times
 
-__all__ = ["Drawn", "Explorer", "Method", "place"]
+__all__ = ["Drawn", "Explorer", "Method", "columns_of", "place"]
 
 DAY = 86_400.0
 Method = Literal["epsilon", "thompson"]
@@ -160,24 +162,21 @@ def place(items: Ints, order: Ints, proposed: Bools, drawn: Drawn) -> tuple[Ints
     Returns:
         int32[B, K] columns of ``items``, -1 behind the end; bool[B, K]: which are exploration.
     """
-    b, k = drawn.places.shape
-    columns = np.full((b, k), -1, np.int32)
-    explored = np.zeros((b, k), np.bool_)
-    for row in range(b):
-        best = [c for c in order[row].tolist() if items[row, c] >= 0 and proposed[row, c]]
-        at = {int(item): c for c, item in enumerate(items[row].tolist()) if item >= 0}
-        new = [at[item] for item in drawn.items[row].tolist() if item in at]
-        used: set[int] = set()
-        turn_of_best, turn_of_new = iter(best), iter(new)
-        for p in range(k):
-            chosen = None
-            if drawn.places[row, p] and len(used) < len(best):
-                chosen = next((c for c in turn_of_new if c not in used), None)
-                explored[row, p] = chosen is not None
-            if chosen is None:
-                chosen = next((c for c in turn_of_best if c not in used), None)
-            if chosen is None:
-                break
-            columns[row, p] = chosen
-            used.add(chosen)
-    return columns, explored
+    able = (proposed & (items >= 0)).astype(np.uint8)
+    best = np.asarray(order, np.int32)
+    values = np.zeros(items.shape, np.float32)
+    turns, columns = drawn.places, columns_of(drawn.items, items)
+    placed = arrange(items, values, best, able, turns.shape[1], turns=turns, drawn=columns)
+    return placed.columns, placed.explored
+
+
+def columns_of(wanted: Ints, items: Ints) -> Ints:
+    """int32[B, E]: the column of each wanted item, int32[B, E], in its row of items, int32[B, M].
+
+    Those that are there, in their order, and -1 behind them.
+    """
+    rows = []
+    for own, row in zip(wanted, items, strict=True):
+        at = {item: column for column, item in enumerate(row.tolist()) if item >= 0}
+        rows.append([at[item] for item in own.tolist() if item in at])
+    return padded(Ragged.of(rows))

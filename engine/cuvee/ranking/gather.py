@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,10 @@ from cuvee.errors import DegradedReason
 from cuvee.ranking.ask import Ask, Report, Status, candidates_of, scores_of
 from cuvee.ranking.blend import live_weights
 from cuvee.ranking.explore import Drawn
-from cuvee.ranking.plan import Plan, Question, Source
+from cuvee.ranking.plan import EVERYWHERE, Plan, Question, Source
 from cuvee.ranking.rows import join
 from cuvee.recommender import Bools, Floats, Ints, Offsets, Queries
+from cuvee.rules import Restriction, Rule
 from cuvee.tracing import span
 
 __all__ = ["Gathered", "gather"]
@@ -52,20 +54,42 @@ class Gathered:
     """One per source."""
     drawn: Drawn | None = None
     """What is drawn for exploration, where the plan explores."""
+    withheld: Ints | None = None
+    """int32[R, B]: how many items of the catalogue each rule of the plan withholds, where the question counts."""
 
 
-def _restricted(plan: Plan, question: Question) -> Queries:
-    """The queries with the rules' restrictions added to the caller's own."""
+def _restricted(plan: Plan, question: Question) -> tuple[Queries, list[Ints], Ints | None]:
+    """The queries with the rules' restrictions added to the caller's own, what rules want to be scored, and counts."""
     queries = question.queries
-    excluded = [queries.excluded]
-    for rule in plan.rules:
-        found = rule.excluded(queries, question.seen)
-        if found is not None:
-            excluded.append(found)
+    excluded, wanted = [queries.excluded], []
     eligible = queries.eligible
     if plan.eligible is not None:
         eligible = plan.eligible if eligible is None else eligible & plan.eligible
-    return replace(queries, excluded=join(excluded), eligible=eligible)
+    withheld = np.zeros((len(plan.rules), len(queries)), np.int32) if question.counts else None
+    for rule in plan.rules_on(question.segment):
+        found = rule.restrict(queries, question.seen)
+        if rule.eligible is not None and rule.on != EVERYWHERE:
+            eligible = rule.eligible if eligible is None else eligible & rule.eligible
+        if withheld is not None:
+            withheld[list(plan.rules).index(rule)] = _withheld(rule, found, len(queries))
+        if found is None:
+            continue
+        if found.excluded is not None:
+            excluded.append(found.excluded)
+        if found.wanted is not None:
+            wanted.append(found.wanted)
+    return replace(queries, excluded=join(excluded), eligible=eligible), wanted, withheld
+
+
+def _withheld(rule: Rule[Any], found: Restriction | None, b: int) -> Offsets:
+    """int64[B]: how many items of the catalogue a rule withholds from each query."""
+    never = 0 if rule.eligible is None else int((~rule.eligible).sum())
+    if found is None or found.excluded is None:
+        return np.full(b, never, np.int64)
+    rows = (np.unique(found.excluded.row(at)) for at in range(b))
+    return np.array(
+        [never + (len(row) if rule.eligible is None else int(rule.eligible[row].sum())) for row in rows], np.int64
+    )
 
 
 def _sealed(queries: Queries) -> Queries:
@@ -142,7 +166,8 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
     """
     listed = question.listed
     with span("rules"):
-        queries = _sealed(_restricted(plan, question) if listed is None else question.queries)
+        queries, wanted, withheld = (question.queries, [], None) if listed is not None else _restricted(plan, question)
+        queries = _sealed(queries)
     n, b, p = len(plan.catalog.items), len(queries), len(plan.sources)
     lengths = queries.histories.liked
     configured = plan.mixed_weights(lengths, question.segment)
@@ -159,11 +184,13 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
             if reply.value is not None:
                 proposals[s] = reply.value.items
         if plan.explorer and question.segment is None and question.only_fallback is None:
-            drawn = plan.explorer.draw(queries, question.k)
+            before = 0 if question.shown is None else question.shown.shape[1]
+            drawn = plan.explorer.draw(queries, before + question.k)
         # proposals for a query that a source was not asked about do not count: alone, the query would not have got them
         found, whose = [*proposals.values()], served[[*proposals]]
-        if drawn:
-            found, whose = [*found, drawn.items], np.concatenate([whose, np.ones((1, b), np.bool_)])
+        more = [*wanted, drawn.items] if drawn else wanted
+        if more:
+            found, whose = [*found, *more], np.concatenate([whose, np.ones((len(more), b), np.bool_)])
         excluded = (queries.excluded.offsets, queries.excluded.items)
         with span("union"):
             items, counts = kernels.union(found, whose, excluded, queries.eligible, n, plan.max_candidates)
@@ -189,5 +216,17 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
             calibrated[s] = plan.calibrators[source.name].calibrate(raw[s])
     weights = live_weights(configured, live)
     return Gathered(
-        queries, lengths, items, raw, calibrated, ranks, proposed, configured, weights, served, reports, drawn
+        queries,
+        lengths,
+        items,
+        raw,
+        calibrated,
+        ranks,
+        proposed,
+        configured,
+        weights,
+        served,
+        reports,
+        drawn,
+        withheld,
     )

@@ -9,7 +9,8 @@ import numpy as np
 from cuvee.data.catalog import Catalog
 from cuvee.data.dataset import Dataset
 from cuvee.ranking.plan import Question
-from cuvee.recommender import Ints, Profile, Queries, Ragged
+from cuvee.recommender import Ints, Profile, Queries
+from cuvee.rules import Seen
 
 __all__ = ["ask_about", "in_batches", "profile_of"]
 
@@ -37,7 +38,7 @@ def ask_about(data: Dataset, users: Ints, k: int, history: int, now: float | Non
     when = float(data.events.times.max(initial=0.0)) if now is None else now
     profiles: Sequence[Profile] = [profile_of(data.catalog, int(u)) for u in users]
     queries = Queries.build(events.last(history), users, profiles, when)
-    return Question(queries, Ragged(events.offsets, events.items), k)
+    return Question(queries, Seen.imported(events), k)
 
 
 def in_batches(users: Ints, size: int = 256) -> Iterator[Ints]:

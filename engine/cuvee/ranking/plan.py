@@ -6,7 +6,7 @@ And a question: a batch of queries with what the pipeline must know beside them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -18,11 +18,14 @@ from cuvee.ranking.blend import Blender, Opinions
 from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.explore import Explorer
 from cuvee.ranking.facts import ItemFacts
-from cuvee.recommender import Bools, Floats, Ints, Offsets, Queries, Ragged, Recommender
-from cuvee.rules import Rule
+from cuvee.recommender import Bools, Floats, Ints, Offsets, Queries, Recommender
+from cuvee.rules import Rule, Seen
 
-__all__ = ["Passage", "Plan", "Question", "Source"]
+__all__ = ["EVERYWHERE", "SIMILAR", "Passage", "Plan", "Question", "Source"]
 
+SIMILAR = "similar"
+"""The segment of questions for what goes with an item: its table of weights, and the rules that hold ``on`` it."""
+EVERYWHERE = frozenset({"recommend", SIMILAR})
 LATE = 10_000
 """Events from which on a segment is not expected to begin."""
 
@@ -66,7 +69,7 @@ class Plan:
     """Segment name -> source name -> weight; a segment without a table weighs all sources equally."""
     rules: Sequence[Rule[Any]]
     eligible: Bools | None
-    """bool[N]: which items the rules allow for everybody; None is all."""
+    """bool[N]: which items may be shown to anyone, by the rules that hold everywhere; None is all."""
     fallback: Sequence[Source]
     """The recommenders that fill up lists for which the blend has too few items, in this order."""
     max_candidates: int
@@ -77,12 +80,28 @@ class Plan:
     """Draws items of which little is known, for Recommend; None explores nothing."""
     facts: ItemFacts | None = None
     """The facts of the catalogue's items; without them all items count as the same."""
+    vectors: Mapping[str, Floats] = field(default_factory=dict)
+    """By recommender, the item vectors that rules ask for: float32[n, d], rows of length 1 or 0."""
     last_resort: bool = True
     """Whether lists that are short after the chain are filled from the catalogue itself."""
 
     def without_filling(self) -> Plan:
         """The same without the fallback chain and the last resort: lists are as long as the blend makes them."""
         return replace(self, fallback=(), last_resort=False)
+
+    def rules_on(self, segment: str | None) -> Sequence[Rule[Any]]:
+        """The rules that hold for questions of a segment."""
+        place = SIMILAR if segment == SIMILAR else "recommend"
+        return [rule for rule in self.rules if place in rule.on]
+
+    @cached_property
+    def _arranging(self) -> Mapping[str, Sequence[tuple[int, Rule[Any]]]]:
+        wishing = [(at, rule) for at, rule in enumerate(self.rules) if type(rule).arrange is not Rule.arrange]
+        return {place: [(at, rule) for at, rule in wishing if place in rule.on] for place in EVERYWHERE}
+
+    def arranging(self, segment: str | None) -> Sequence[tuple[int, Rule[Any]]]:
+        """Those of them that arrange lists, each with its index in ``rules``."""
+        return self._arranging[SIMILAR if segment == SIMILAR else "recommend"]
 
     def filler(self, level: int) -> Source | None:
         """The recommender at a level of the fallback, counted from 1; None is the last resort, behind the chain."""
@@ -184,7 +203,7 @@ class Question:
 
     queries: Queries
     """``excluded`` and ``eligible`` hold what the caller asked for; the plan's rules add theirs."""
-    seen: Ragged
+    seen: Seen
     """B rows: every item that the user has an event with."""
     k: int
     """Length of the list."""
@@ -195,3 +214,7 @@ class Question:
     caller chose the list."""
     only_fallback: DegradedReason | None = None
     """Skip the blend and fill from the chain alone, giving this reason (anchors that nobody knows)."""
+    shown: Ints | None = None
+    """int32[B, O]: what the pages before this one showed, -1 for items that are gone; the list goes on behind it."""
+    counts: bool = False
+    """Whether it is counted what each rule takes away."""

@@ -110,7 +110,7 @@ def _offline(snapshot: Snapshot, users: Ints, k: int) -> Iterator[list[tuple[str
                 raise failed
             positions = np.concatenate([answer.blended.items, answer.fallback.items], axis=1)
             scores = np.concatenate([answer.blended.scores, answer.fallback.scores], axis=1)
-            for row, row_scores in zip(positions, scores, strict=True):
-                there = row >= 0
-                known = np.nan_to_num(row_scores[there]).tolist()
-                yield list(zip(items.ids(row[there]), known, strict=True))
+            for row, row_scores, order in zip(positions, scores, answer.places(), strict=True):
+                listed = order[order >= 0]
+                known = np.nan_to_num(row_scores[listed]).tolist()
+                yield list(zip(items.ids(row[listed]), known, strict=True))

@@ -19,7 +19,8 @@ from cuvee.ranking.calibrate import Calibrator
 from cuvee.ranking.gather import gather
 from cuvee.ranking.known_users import profile_of
 from cuvee.ranking.plan import Plan, Question
-from cuvee.recommender import Bools, Floats, Ints, Offsets, Progress, Queries, Ragged
+from cuvee.recommender import Bools, Floats, Ints, Offsets, Progress, Queries
+from cuvee.rules import Seen
 from cuvee.tuning.objective import Block
 
 __all__ = [
@@ -67,7 +68,7 @@ def question_of(cases: Cases, catalog: Catalog, now: float, history: int, k: int
     profiles = [profile_of(catalog, int(person)) for person in cases.people]
     users = np.where(cases.cut, np.int32(-1), cases.people)
     queries = Queries.build(cases.histories.last(history), users, profiles, now)
-    return Question(queries, Ragged(cases.histories.offsets, cases.histories.items), k)
+    return Question(queries, Seen.imported(cases.histories), k)
 
 
 def gather_opinions(

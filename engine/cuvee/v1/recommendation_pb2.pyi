@@ -264,6 +264,7 @@ class RecommendRequest(_message.Message):
     EXCLUDE_ITEM_IDS_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    COUNT_REMOVED_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's id, e.g. "movies". Required."""
     user_id: _builtins.str
@@ -298,6 +299,10 @@ class RecommendRequest(_message.Message):
     """True checks the whole request (product, limits, filter, token) and returns
     an answer without items and without asking any source. Default: false.
     """
+    count_removed: _builtins.bool
+    """True counts what each of the product's rules takes away; see
+    `RecommendResponse.rules`. It costs some time. Default: false.
+    """
     @_builtins.property
     def context_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Items that the user has just touched, OLDEST FIRST; they are appended after
@@ -331,10 +336,11 @@ class RecommendRequest(_message.Message):
         exclude_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         view: Global___AttributionView.ValueType = ...,
         validate_only: _builtins.bool = ...,
+        count_removed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_item_ids", b"context_item_ids", "exclude_item_ids", b"exclude_item_ids", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "product", b"product", "profile", b"profile", "user_id", b"user_id", "validate_only", b"validate_only", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_item_ids", b"context_item_ids", "count_removed", b"count_removed", "exclude_item_ids", b"exclude_item_ids", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "product", b"product", "profile", b"profile", "user_id", b"user_id", "validate_only", b"validate_only", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -359,6 +365,7 @@ class RecommendResponse(_message.Message):
     USER_KNOWN_FIELD_NUMBER: _builtins.int
     UNKNOWN_PROFILE_KEYS_FIELD_NUMBER: _builtins.int
     UNKNOWN_PROFILE_VALUES_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
     degraded: _builtins.bool
     """True when at least one source has status DEGRADED: the list is valid but
     was made without a source that the product is configured to use.
@@ -438,6 +445,12 @@ class RecommendResponse(_message.Message):
         new values.
         """
 
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuleCount]:
+        """One entry for each rule of the product, in its order, where the request asks
+        for `count_removed`; else empty.
+        """
+
     def __init__(
         self,
         *,
@@ -454,10 +467,11 @@ class RecommendResponse(_message.Message):
         user_known: _builtins.bool = ...,
         unknown_profile_keys: _abc.Iterable[_builtins.str] | None = ...,
         unknown_profile_values: _abc.Iterable[_builtins.str] | None = ...,
+        rules: _abc.Iterable[Global___RuleCount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "unknown_profile_keys", b"unknown_profile_keys", "unknown_profile_values", b"unknown_profile_values", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "rules", b"rules", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "unknown_profile_keys", b"unknown_profile_keys", "unknown_profile_values", b"unknown_profile_values", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -477,6 +491,7 @@ class RecommendedItem(_message.Message):
     FALLBACK_FIELD_NUMBER: _builtins.int
     EXPLORATION_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The item's id."""
     score: _builtins.float
@@ -504,14 +519,21 @@ class RecommendedItem(_message.Message):
     def attributions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attribution]:
         """Each source's score for the item and its part in the blended score, in the
         order of `sources`: one entry per live source. The contributions of a
-        blended item add up to its score, to float rounding (1e-6). Empty in the
-        BASIC view; may be empty for a fallback item, where `fallback` tells the
-        origin instead.
+        blended item, together with those in `rules`, add up to its score, to float
+        rounding (1e-6). Empty in the BASIC view; may be empty for a fallback item,
+        where `fallback` tells the origin instead.
         """
 
     @_builtins.property
     def fallback(self) -> Global___Fallback:
         """Set on items that a fallback appended; unset on blended ones."""
+
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuleEffect]:
+        """The product's rules that added to the item's score or moved it, in the order of
+        the configuration. Empty for an item that no rule had an effect on; one that
+        only made room for others is none. Also in the BASIC view.
+        """
 
     def __init__(
         self,
@@ -524,14 +546,83 @@ class RecommendedItem(_message.Message):
         fallback: Global___Fallback | None = ...,
         exploration: _builtins.bool = ...,
         title: _builtins.str = ...,
+        rules: _abc.Iterable[Global___RuleEffect] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fallback", b"fallback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "exploration", b"exploration", "fallback", b"fallback", "item_id", b"item_id", "position", b"position", "reason", b"reason", "score", b"score", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributions", b"attributions", "exploration", b"exploration", "fallback", b"fallback", "item_id", b"item_id", "position", b"position", "reason", b"reason", "rules", b"rules", "score", b"score", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecommendedItem: _TypeAlias = RecommendedItem  # noqa: Y015
+
+@_typing.final
+class RuleEffect(_message.Message):
+    """What one rule did to one item of an answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    CONTRIBUTION_FIELD_NUMBER: _builtins.int
+    FROM_POSITION_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """The rule's name in the product's configuration: its `name`, by default what it
+    uses.
+    """
+    contribution: _builtins.float
+    """What the rule added to the item's score; below 0 it took away. 0 for a rule that
+    moved the item otherwise.
+    """
+    from_position: _builtins.int
+    """The place that the item would have by the sources' scores alone, 0-based and
+    counted on over pages, as `RecommendedItem.position` is. Absent: no source
+    proposed it, or it fills up the list.
+    """
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        contribution: _builtins.float = ...,
+        from_position: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_from_position", b"_from_position", "from_position", b"from_position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_from_position", b"_from_position", "contribution", b"contribution", "from_position", b"from_position", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__from_position: _TypeAlias = _typing.Literal["from_position"]  # noqa: Y015
+    _WhichOneofArgType__from_position: _TypeAlias = _typing.Literal["_from_position", b"_from_position"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__from_position) -> _WhichOneofReturnType__from_position | None: ...
+
+Global___RuleEffect: _TypeAlias = RuleEffect  # noqa: Y015
+
+@_typing.final
+class RuleCount(_message.Message):
+    """What one rule took away from one answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """The rule's name, as in `RuleEffect.rule`."""
+    removed: _builtins.int
+    """How many items it kept from being shown: items of the catalogue for a rule that
+    is asked before the sources, such as `filter`; for one that is asked after
+    them, such as `min_score` or `quota`, candidates.
+    """
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        removed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["removed", b"removed", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RuleCount: _TypeAlias = RuleCount  # noqa: Y015
 
 @_typing.final
 class Attribution(_message.Message):
@@ -887,6 +978,7 @@ class SimilarItemsRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     EXCLUDE_ITEM_IDS_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    COUNT_REMOVED_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's id. Required."""
     page_size: _builtins.int
@@ -901,6 +993,8 @@ class SimilarItemsRequest(_message.Message):
     """
     view: Global___AttributionView.ValueType
     """How much detail to return about each item. UNSPECIFIED is FULL."""
+    count_removed: _builtins.bool
+    """As `RecommendRequest.count_removed`."""
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The anchors: the items for which similar ones are wanted. 1 to 20; repeats
@@ -923,10 +1017,11 @@ class SimilarItemsRequest(_message.Message):
         filter: _builtins.str = ...,
         exclude_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         view: Global___AttributionView.ValueType = ...,
+        count_removed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["exclude_item_ids", b"exclude_item_ids", "filter", b"filter", "item_ids", b"item_ids", "page_size", b"page_size", "page_token", b"page_token", "product", b"product", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count_removed", b"count_removed", "exclude_item_ids", b"exclude_item_ids", "filter", b"filter", "item_ids", b"item_ids", "page_size", b"page_size", "page_token", b"page_token", "product", b"product", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -950,6 +1045,7 @@ class SimilarItemsResponse(_message.Message):
     VARIANT_FIELD_NUMBER: _builtins.int
     SEGMENT_FIELD_NUMBER: _builtins.int
     UNKNOWN_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
     degraded: _builtins.bool
     """True when at least one source has status DEGRADED."""
     recommendation_id: _builtins.str
@@ -982,6 +1078,10 @@ class SimilarItemsResponse(_message.Message):
         each once, in order of first mention.
         """
 
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuleCount]:
+        """As `RecommendResponse.rules`."""
+
     def __init__(
         self,
         *,
@@ -995,10 +1095,11 @@ class SimilarItemsResponse(_message.Message):
         variant: _builtins.str = ...,
         segment: _builtins.str = ...,
         unknown_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        rules: _abc.Iterable[Global___RuleCount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "rules", b"rules", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,7 +15,6 @@ from typing import Any, Self
 import cuvee
 import numpy as np
 from cuvee.recommender import Activity, Floats, Ints
-from cuvee.rules import Rule, RuleConfig
 
 SECRET = "/etc/secret-path"
 
@@ -201,10 +200,10 @@ def register_recommenders() -> dict[str, type[Counts]]:
     }
 
 
-class Explodes(Rule[RuleConfig]):
+class Explodes(cuvee.Rule[cuvee.RuleConfig]):
     """A rule that breaks on those who are interested in booms."""
 
-    def excluded(self, queries: cuvee.Queries, seen: cuvee.Ragged) -> cuvee.Ragged | None:
+    def restrict(self, queries: cuvee.Queries, seen: cuvee.Seen) -> cuvee.Restriction | None:
         if any("boom" in profile.interests for profile in queries.profiles):
             raise RuntimeError(f"something secret: {SECRET}")
         return None
@@ -213,12 +212,12 @@ class Explodes(Rule[RuleConfig]):
 class ExplodesAtOnce(Explodes):
     """A rule that cannot even be loaded."""
 
-    def eligible(self):
+    def __init__(self, config: cuvee.RuleConfig, catalog: cuvee.Catalog) -> None:
         raise RuntimeError(SECRET)
 
 
 @cuvee.hookimpl
-def register_rules() -> dict[str, type[Rule[Any]]]:
+def register_rules() -> dict[str, type[cuvee.Rule[Any]]]:
     return {"explodes": Explodes, "explodes_at_once": ExplodesAtOnce}
 
 

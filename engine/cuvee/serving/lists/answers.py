@@ -21,6 +21,7 @@ from cuvee.product import CATALOGUE, HISTORY_HOOK, STORE
 from cuvee.ranking.ask import Report, Status
 from cuvee.ranking.pipeline import Answer
 from cuvee.serving.lists.edge import Row
+from cuvee.serving.lists.rule_effects import counts_of, effects_of
 from cuvee.v1 import recommendation_pb2 as pb
 
 __all__ = ["Made", "answers_of", "only_checked"]
@@ -150,6 +151,7 @@ class _Batch:
         self._filled = (answer.fallback.items >= 0).sum(axis=1).tolist() if answer.fallback.items.size else []
         self._proposed, self._asked = answer.proposed.tolist(), answer.served.tolist()
         self._configured = (answer.configured > 0).tolist()
+        self._rules = effects_of(plan, answer)
         self._statuses = [_status(report) for report in answer.reports[: len(plan.sources)]]
         self._unasked = [
             [
@@ -165,8 +167,8 @@ class _Batch:
         recommendation_id = os.urandom(16).hex()
         message = b"".join(
             (
-                *self._blended(b),
-                *(self._fillers(b) if self._filled and self._filled[b] else ()),
+                *self._items(b),
+                *(counts_of(self._plan, self._answer, b) if row.counts else ()),
                 *self._sources(b),
                 _text(0x22, recommendation_id),
                 _text(0x4A, self._segment(b)),
@@ -175,39 +177,55 @@ class _Batch:
         )
         return Made(row, self._answer, b, recommendation_id, message)
 
-    def _blended(self, b: int) -> Iterator[bytes]:
+    def _items(self, b: int) -> Sequence[bytes]:
+        """The items in the order of the list."""
+        n, others = self._lengths[b], self._filled[b] if self._filled else 0
+        order = self._answer.order
+        if order is None:
+            places: Sequence[int] = range(n + others)
+            return [*self._blended(b, places), *(self._fillers(b, places) if others else ())]
+        width = self._answer.blended.items.shape[1]
+        listed = [at if at < width else n + at - width for at in order[b].tolist() if at >= 0]
+        places = sorted(range(len(listed)), key=listed.__getitem__)
+        pieces = [*self._blended(b, places), *(self._fillers(b, places) if others else ())]
+        return [pieces[at] for at in listed]
+
+    def _blended(self, b: int, places: Sequence[int]) -> Iterator[bytes]:
         """The items of the blend. Position, score and attributions differ from answer to answer, the rest rarely."""
         n = self._lengths[b]
         named = self._served.named(self._answer.blended.items[b, :n].tolist())
         scores, explored = self._scores[b], self._explored[b]
         attributions, reasons = self._attributions[b], self._reasons[b]
-        for at in range(n):
+        before, rules = self._rows[b].before, self._rules[b] if self._rules else None
+        for at, place in zip(range(n), places, strict=False):
             yield _piece(
                 0x0A,
                 b"".join(
                     (
                         named[at],
                         struct.pack("<Bf", 0x15, scores[at]),
-                        _position(at),
+                        _position(before + place),
                         attributions[at],
                         _text(0x2A, reasons[at]),
                         b"\x38\x01" if explored[at] else b"",
+                        rules[place] if rules else b"",
                     )
                 ),
             )
 
-    def _fillers(self, b: int) -> Iterator[bytes]:
+    def _fillers(self, b: int, places: Sequence[int]) -> Iterator[bytes]:
         """The items of the fallback chain and the last resort."""
         fallback, plan = self._answer.fallback, self._plan
         columns = np.flatnonzero(fallback.items[b] >= 0)
         first, reasons = self._answer.blended.items.shape[1], self._reasons[b]
         named = self._served.named(fallback.items[b, columns].tolist())
-        for place, at in enumerate(columns.tolist()):
+        before, n = self._rows[b].before, self._lengths[b]
+        for nth, at in enumerate(columns.tolist()):
             score, level = float(fallback.scores[b, at]), int(fallback.levels[b, at])
             filler = plan.filler(level)
             one = pb.RecommendedItem(
                 score=0.0 if np.isnan(score) else score,
-                position=self._lengths[b] + place,
+                position=before + places[n + nth],
                 reason=reasons[first + at],
                 fallback=pb.Fallback(
                     level=level,
@@ -215,7 +233,7 @@ class _Batch:
                     reason=_reason(fallback.reasons[b]),
                 ),
             )
-            yield _piece(0x0A, named[place] + one.SerializeToString())
+            yield _piece(0x0A, named[nth] + one.SerializeToString())
 
     def _sources(self, b: int) -> Iterator[bytes]:
         """One entry per source in the order of the configuration, and after them what else has a say.

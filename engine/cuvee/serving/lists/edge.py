@@ -16,9 +16,10 @@ import numpy as np
 
 from cuvee.data.store.rows import UserRow
 from cuvee.errors import DeadlineExceeded, DegradedReason, InvalidArgument, UnavailableError
-from cuvee.ranking.plan import Question
+from cuvee.ranking.plan import SIMILAR, Question
 from cuvee.ranking.rows import padded
 from cuvee.recommender import Bools, Histories, History, Ints, Profile, Queries, Ragged
+from cuvee.rules import Seen
 from cuvee.serving.deadline import left_until
 from cuvee.serving.fields import (
     MOST_ANCHORS,
@@ -32,7 +33,7 @@ from cuvee.serving.fields import (
     declared,
     length_of,
 )
-from cuvee.serving.lists.histories import NOTHING, Events, from_plugin, stored
+from cuvee.serving.lists.histories import NOTHING, Events, from_plugin, seen_of, stored
 from cuvee.serving.lists.hooks import HistoryFailed, Hooks
 from cuvee.serving.lists.misspelt import unknown_keys, unknown_values
 from cuvee.serving.lists.users import NOBODY, SHARE, Known, StoredUsers, StoreFailed
@@ -44,10 +45,6 @@ from cuvee.serving.threads import AllTaken, Threads
 from cuvee.v1 import recommendation_pb2 as pb
 
 __all__ = ["Beside", "Draft", "Edge", "Row", "assemble"]
-
-SIMILAR = "similar"
-"""The table of weights that SimilarItems uses, where the product has one."""
-
 
 NOWHERE: Ints = np.empty(0, np.int32)
 NO_PROFILE = Profile()
@@ -82,6 +79,10 @@ class Row:
     """The store could not be read: what was read of it last was taken."""
     basic: bool = False
     """The caller wants no attributions."""
+    counts: bool = False
+    """The caller wants to know how many items each rule took away."""
+    before: int = 0
+    """How many items the pages before this one have."""
     asked: Asked = NO_CALL
 
     @property
@@ -187,6 +188,7 @@ def assemble(rows: Sequence[Row]) -> Question:
         np.concatenate([r.events.times for r in rows]),
     )
     first = rows[0]
+    plan = first.served.snapshot.plan
     queries = Queries.build(
         events.last(first.served.snapshot.product.history),
         users=[r.user for r in rows],
@@ -198,8 +200,11 @@ def assemble(rows: Sequence[Row]) -> Question:
     listed = None
     if first.listed is not None:
         listed = padded(Ragged.of([r.listed for r in rows if r.listed is not None]))
-    seen = Ragged(events.offsets, events.items)
-    return Question(queries, seen, first.k, first.segment, listed, first.only_fallback)
+    typed = any(rule.reads_events for rule in plan.rules) if plan.rules else False
+    seen = seen_of([r.events for r in rows], events) if typed else Seen(events.offsets, events.items)
+    return Question(
+        queries, seen, first.k, first.segment, listed, first.only_fallback, counts=any(r.counts for r in rows)
+    )  # fmt: skip
 
 
 class Edge:
@@ -232,7 +237,7 @@ class Edge:
             k = length_of(request.page_size, found.served.snapshot.product.page_size)
             row = asking.row(found, k)
             row.excluded, unknown = _placed(found.served, excluded)
-            row.filter, row.eligible = sql, found.eligible
+            row.filter, row.eligible, row.counts = sql, found.eligible, request.count_removed
             row.unknown_ids = _each_once(row.unknown_ids, unknown)
             return row
 
@@ -275,6 +280,7 @@ class Edge:
                 unknown_ids=_each_once(unknown, more_unknown),
                 store_failed=found.store_failed,
                 basic=_basic(request.view),
+                counts=request.count_removed,
             )
 
         return Draft(served, "", sql, ("similar", id(served), k, sql), make, personal=False)

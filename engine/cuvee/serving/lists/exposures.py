@@ -90,6 +90,7 @@ def _rows(product: str, made: Made, answer: pb.RecommendResponse) -> list[Exposu
     columns = np.flatnonzero(made.answer.blended.items[b] >= 0)
     best = made.answer.blended.contributions[:, b, columns].argmax(axis=0).tolist() if len(columns) else []
     time = now()
+    blended = iter(best)
     return [
         ExposureRow(
             product,
@@ -97,11 +98,11 @@ def _rows(product: str, made: Made, answer: pb.RecommendResponse) -> list[Exposu
             item.position,
             item.item_id,
             time,
-            item.fallback.source if item.HasField("fallback") else plan.sources[best[at]].name,
+            item.fallback.source if item.HasField("fallback") else plan.sources[next(blended)].name,
             answer.segment,
             "fallback" if item.HasField("fallback") else "exploration" if item.exploration else "blend",
             answer.variant,
             answer.snapshot_version,
         )
-        for at, item in enumerate(answer.items)
+        for item in answer.items
     ]
