@@ -94,6 +94,35 @@ PRODUCTS = {
         fewer_than = 1000
         first = 2
     """,
+    "ruled": """
+        dataset = "toy"
+        page_size = {{ default = 6, max = 200 }}
+        sources = [{{ use = "pairs", candidates = 20 }}, {{ use = "popular", candidates = 20 }}]
+        [blend.weights]
+        cold = {{ popular = 1.0 }}
+        [fallback]
+        chain = ["popular"]
+        [[rules]]
+        use = "exclude_seen"
+        [[rules]]
+        use = "filter"
+        where = "id != 'film-009'"
+        [[rules]]
+        use = "boost"
+        name = "old"
+        where = "year < 1980"
+        by = 0.75
+        [[rules]]
+        use = "quota"
+        attribute = "genres"
+        at_most = 3
+        window = 5
+        [[rules]]
+        use = "pin"
+        items = ["film-100", "film-009", "nowhere"]
+        place = 2
+        on = ["recommend"]
+    """,
     "fused": """
         dataset = "toy"
         sources = [{{ use = "pairs" }}, {{ use = "popular" }}]

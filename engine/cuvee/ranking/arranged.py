@@ -113,7 +113,8 @@ def arranged(
         return arrange(
             items, values, order, able, k, pinned=pinned[rows],
             turns=None if turns is None else turns[rows], drawn=None if drawn is None else drawn[rows],
-            prefix=shown[rows], forward=last, limits=[(w.offsets, w.groups, w.at_most, w.window) for _, w in wishes.limits],
+            prefix=shown[rows], forward=last,
+            limits=[(w.offsets, w.groups, w.at_most, w.window) for _, w in wishes.limits],
             nearness=nearness,
         )  # fmt: skip
 

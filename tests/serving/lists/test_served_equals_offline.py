@@ -27,7 +27,7 @@ def offline(config: Path, monkeypatch: pytest.MonkeyPatch):
     return lambda product: load_snapshot(settings, registry, product)
 
 
-@pytest.mark.parametrize("product", ["toy", "narrow", "fused"])
+@pytest.mark.parametrize("product", ["toy", "narrow", "fused", "ruled"])
 def test_every_item_of_every_user(product: str, offline, server: RunningServer) -> None:
     snapshot = offline(product)
     users = np.arange(snapshot.data.n_users, dtype=np.int32)
