@@ -19,8 +19,9 @@ from cuvee.evaluation.trials import Trial
 from cuvee.product import Product
 from cuvee.ranking.known_users import ask_about, in_batches, profile_of
 from cuvee.ranking.plan import Plan, Question
-from cuvee.recommender import Bools, Ints, Profile, Progress, Queries, Ragged
+from cuvee.recommender import Bools, Ints, Profile, Progress, Queries
 from cuvee.registry import Registry
+from cuvee.rules import Seen
 from cuvee.training.fit import ProgressFor
 from cuvee.training.kept import FitStore
 
@@ -149,7 +150,7 @@ def _questions(data: Dataset, users: Ints, k: int, history: int, events: int | N
     profiles: Sequence[Profile] = [profile_of(data.catalog, int(user)) for user in users]
     now = float(data.events.times.max(initial=0.0))
     queries = Queries.build(newest.last(history), np.full(len(users), -1, np.int32), profiles, now)
-    return Question(queries, Ragged(newest.offsets, newest.items), k)
+    return Question(queries, Seen.imported(newest), k)
 
 
 def compared(name: str, users: Ints, old: Ints, new: Ints) -> tuple[GroupChange, list[Example]]:
