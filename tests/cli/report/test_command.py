@@ -46,7 +46,7 @@ def test_report_tells_what_came_of_what_was_shown(run: Run, place: Path) -> None
     done = run("report", "toys", "--config", config)
     head, pairs, popular = done.out.splitlines()
     assert head.split()[:2] == ["source", "answers"]
-    assert "25.0% (11.2% to 46.9%)" in pairs
+    assert "25.0% [11.2, 46.9]" in pairs
     assert popular.split()[:4] == ["popular", "20", "20", "0"]
     (warm,) = json.loads(run("report", "toys", "--by", "segment", "--json", "--config", config).out)
     assert (warm["segment"], warm["shown"], warm["clicked"]) == ("warm", 40, 5)

@@ -43,4 +43,4 @@ def figures_of(one: Outcome) -> tuple[str, ...]:
 
 def _with_interval(count: int, of: int) -> str:
     low, high = wilson(count, of)
-    return f"{count / of:.1%} ({low:.1%} to {high:.1%})"
+    return f"{count / of:.1%} [{100 * low:.1f}, {100 * high:.1f}]"  # short: a table has two of them, and 80 columns
