@@ -74,3 +74,9 @@ def test_weights_by_merit() -> None:
     assert weighed.weights("warm") == {"ease": 0.2, "popular": 0.8}
     assert weighed.weights("cold") == choice.weights("cold")
     assert choice.by_merit({"ease": 0.0}).weights("warm") == choice.weights("warm")
+
+
+@pytest.mark.parametrize(("events", "epochs"), [(20_000, None), (250_000, 16), (1_000_000, 5), (10_000_000, 5)])
+def test_lightfm_makes_fewer_passes_over_many_events(events: int, epochs: int | None) -> None:
+    sources = {one.name: one for one in suitable(replace(FACTS, n_events=events), ALL).sources}
+    assert sources["lightfm"].settings.get("epochs") == epochs

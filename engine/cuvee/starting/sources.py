@@ -22,6 +22,8 @@ FACTORS = (500, 20_000_000)
 """Events between which factors can be learnt in reasonable time."""
 AGAIN = 0.05
 """From this share of repeats on seen items stay in lists."""
+PASSES = 4_000_000
+"""Events times passes of LightFM in a first fit: a minute of a processor."""
 MEANT = {Role.TEXT, Role.CATEGORY, Role.CATEGORIES, Role.VECTOR}
 """Columns that say what an item is."""
 
@@ -132,6 +134,11 @@ class _Choosing:
             self.left_out.append(LeftOut(source.name, missing))
 
 
+def _passes(n_events: int) -> dict[str, str | float]:
+    """Fewer passes of LightFM over many events than its 20, so that a first fit takes no longer than some minutes."""
+    return {"epochs": max(PASSES // n_events, 5)} if n_events > PASSES // 20 else {}
+
+
 def suitable(facts: Facts, installed: Collection[str]) -> Choice:
     """The sources for some data.
 
@@ -173,7 +180,8 @@ def suitable(facts: Facts, installed: Collection[str]) -> Choice:
     few, many = FACTORS
     too = "few" if facts.n_events < few else "many"
     chosen.add(
-        Source("lightfm", "lightfm", "tastes as factors; new users and items by what is known of them", dict(alike),
+        Source("lightfm", "lightfm", "tastes as factors; new users and items by what is known of them",
+               {**alike, **_passes(facts.n_events)},
                {"cold": 0.1 if facts.profiled else 0.0, "new": 0.1, "growing": 0.1, "warm": 0.1}),
         None if few <= facts.n_events <= many else f"{facts.n_events:,} events are too {too} to learn factors from",
     )  # fmt: skip
