@@ -31,6 +31,7 @@ _STATUS = {
     Status.NOT_SERVING: pb.SourceStatus.STATUS_NOT_SERVING_QUERY,
     Status.DEGRADED: pb.SourceStatus.STATUS_DEGRADED,
 }
+_SCORE = struct.Struct("<Bf").pack
 _POSITIONS = [b"", *(b"\x18" + bytes([at]) for at in range(1, 128))]
 """``RecommendedItem.position``, encoded with its tag."""
 
@@ -78,6 +79,12 @@ def _piece(tag: int, payload: bytes) -> bytes:
 
 def _text(tag: int, text: str) -> bytes:
     return _piece(tag, text.encode()) if text else b""
+
+
+@lru_cache(maxsize=8192)
+def _why(reason: str) -> bytes:
+    """``RecommendedItem.reason``: most are given again and again."""
+    return _text(0x2A, reason)
 
 
 def _reason(reason: DegradedReason | None) -> pb.DegradedReason.ValueType:
@@ -203,10 +210,10 @@ class _Batch:
                 b"".join(
                     (
                         named[at],
-                        struct.pack("<Bf", 0x15, scores[at]),
+                        _SCORE(0x15, scores[at]),
                         _position(before + place),
                         attributions[at],
-                        _text(0x2A, reasons[at]),
+                        _why(reasons[at]),
                         b"\x38\x01" if explored[at] else b"",
                         rules[place] if rules else b"",
                     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -89,7 +90,13 @@ def _say(wanted: Sequence[_Wanted], queries: Queries, ask: Ask, words: list[list
             continue
         for b, at, said in zip(rows.tolist(), columns.tolist(), reply.value or (), strict=False):
             if isinstance(said, str):
-                words[b][at] = said[:LONGEST].encode(errors="ignore").decode()  # a lone surrogate is no text
+                words[b][at] = _text(said if type(said) is str else str.__str__(said))
+
+
+@lru_cache(maxsize=8192)
+def _text(said: str) -> str:
+    """What can be sent of what a source said; most reasons are given again and again."""
+    return said[:LONGEST].encode(errors="ignore").decode()  # a lone surrogate is no text
 
 
 def _call(
