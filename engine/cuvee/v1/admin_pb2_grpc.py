@@ -91,6 +91,31 @@ class AdminServiceStub:
                 request_serializer=cuvee_dot_v1_dot_admin__pb2.RollbackConfigRequest.SerializeToString,
                 response_deserializer=cuvee_dot_v1_dot_admin__pb2.RollbackConfigResponse.FromString,
                 _registered_method=True)
+        self.StartFit = channel.unary_unary(
+                '/cuvee.v1.AdminService/StartFit',
+                request_serializer=cuvee_dot_v1_dot_admin__pb2.StartFitRequest.SerializeToString,
+                response_deserializer=cuvee_dot_v1_dot_admin__pb2.StartFitResponse.FromString,
+                _registered_method=True)
+        self.StartTune = channel.unary_unary(
+                '/cuvee.v1.AdminService/StartTune',
+                request_serializer=cuvee_dot_v1_dot_admin__pb2.StartTuneRequest.SerializeToString,
+                response_deserializer=cuvee_dot_v1_dot_admin__pb2.StartTuneResponse.FromString,
+                _registered_method=True)
+        self.GetOperation = channel.unary_unary(
+                '/cuvee.v1.AdminService/GetOperation',
+                request_serializer=cuvee_dot_v1_dot_admin__pb2.GetOperationRequest.SerializeToString,
+                response_deserializer=cuvee_dot_v1_dot_admin__pb2.GetOperationResponse.FromString,
+                _registered_method=True)
+        self.ListOperations = channel.unary_unary(
+                '/cuvee.v1.AdminService/ListOperations',
+                request_serializer=cuvee_dot_v1_dot_admin__pb2.ListOperationsRequest.SerializeToString,
+                response_deserializer=cuvee_dot_v1_dot_admin__pb2.ListOperationsResponse.FromString,
+                _registered_method=True)
+        self.CancelOperation = channel.unary_unary(
+                '/cuvee.v1.AdminService/CancelOperation',
+                request_serializer=cuvee_dot_v1_dot_admin__pb2.CancelOperationRequest.SerializeToString,
+                response_deserializer=cuvee_dot_v1_dot_admin__pb2.CancelOperationResponse.FromString,
+                _registered_method=True)
         self.ValidateConfig = channel.unary_unary(
                 '/cuvee.v1.AdminService/ValidateConfig',
                 request_serializer=cuvee_dot_v1_dot_admin__pb2.ValidateConfigRequest.SerializeToString,
@@ -232,6 +257,60 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StartFit(self, request, context):
+        """Begins to fit the recommenders of a product, as `cuvee fit` does, in a process
+        of its own beside the server. What it publishes is taken up by itself.
+
+        It goes on where this server ends or starts again. Where the machine or
+        container ends, the operation is FAILED, and nothing was published.
+        Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product),
+        FAILED_PRECONDITION (an operation of the product is running; this server was
+        started without files).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartTune(self, request, context):
+        """Begins to learn the weights of a product, as `cuvee tune` does, in a process of
+        its own beside the server.
+
+        Errors: those of `StartFit`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOperation(self, request, context):
+        """Returns an operation.
+
+        Errors: INVALID_ARGUMENT (`operation_id` empty), NOT_FOUND (operation).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOperations(self, request, context):
+        """Lists the operations of a product, the newest first. The last 50 are kept.
+
+        Errors: INVALID_ARGUMENT (`product` empty, `page_size`, `page_token`),
+        NOT_FOUND (product).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelOperation(self, request, context):
+        """Ends an operation before it is done; nothing is published. One that has ended
+        is left as it is, which is OK.
+
+        Errors: INVALID_ARGUMENT (`operation_id` empty), NOT_FOUND (operation),
+        FAILED_PRECONDITION (it runs on another machine: ask the server there).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ValidateConfig(self, request, context):
         """Checks a configuration against what is installed here, without using it.
 
@@ -309,6 +388,31 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RollbackConfig,
                     request_deserializer=cuvee_dot_v1_dot_admin__pb2.RollbackConfigRequest.FromString,
                     response_serializer=cuvee_dot_v1_dot_admin__pb2.RollbackConfigResponse.SerializeToString,
+            ),
+            'StartFit': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartFit,
+                    request_deserializer=cuvee_dot_v1_dot_admin__pb2.StartFitRequest.FromString,
+                    response_serializer=cuvee_dot_v1_dot_admin__pb2.StartFitResponse.SerializeToString,
+            ),
+            'StartTune': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartTune,
+                    request_deserializer=cuvee_dot_v1_dot_admin__pb2.StartTuneRequest.FromString,
+                    response_serializer=cuvee_dot_v1_dot_admin__pb2.StartTuneResponse.SerializeToString,
+            ),
+            'GetOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOperation,
+                    request_deserializer=cuvee_dot_v1_dot_admin__pb2.GetOperationRequest.FromString,
+                    response_serializer=cuvee_dot_v1_dot_admin__pb2.GetOperationResponse.SerializeToString,
+            ),
+            'ListOperations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOperations,
+                    request_deserializer=cuvee_dot_v1_dot_admin__pb2.ListOperationsRequest.FromString,
+                    response_serializer=cuvee_dot_v1_dot_admin__pb2.ListOperationsResponse.SerializeToString,
+            ),
+            'CancelOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelOperation,
+                    request_deserializer=cuvee_dot_v1_dot_admin__pb2.CancelOperationRequest.FromString,
+                    response_serializer=cuvee_dot_v1_dot_admin__pb2.CancelOperationResponse.SerializeToString,
             ),
             'ValidateConfig': grpc.unary_unary_rpc_method_handler(
                     servicer.ValidateConfig,
@@ -620,6 +724,141 @@ class AdminService:
             '/cuvee.v1.AdminService/RollbackConfig',
             cuvee_dot_v1_dot_admin__pb2.RollbackConfigRequest.SerializeToString,
             cuvee_dot_v1_dot_admin__pb2.RollbackConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartFit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cuvee.v1.AdminService/StartFit',
+            cuvee_dot_v1_dot_admin__pb2.StartFitRequest.SerializeToString,
+            cuvee_dot_v1_dot_admin__pb2.StartFitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartTune(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cuvee.v1.AdminService/StartTune',
+            cuvee_dot_v1_dot_admin__pb2.StartTuneRequest.SerializeToString,
+            cuvee_dot_v1_dot_admin__pb2.StartTuneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cuvee.v1.AdminService/GetOperation',
+            cuvee_dot_v1_dot_admin__pb2.GetOperationRequest.SerializeToString,
+            cuvee_dot_v1_dot_admin__pb2.GetOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOperations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cuvee.v1.AdminService/ListOperations',
+            cuvee_dot_v1_dot_admin__pb2.ListOperationsRequest.SerializeToString,
+            cuvee_dot_v1_dot_admin__pb2.ListOperationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cuvee.v1.AdminService/CancelOperation',
+            cuvee_dot_v1_dot_admin__pb2.CancelOperationRequest.SerializeToString,
+            cuvee_dot_v1_dot_admin__pb2.CancelOperationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -118,6 +118,40 @@ class AdminServiceStub:
 
     Errors: as `ApplyConfig`'s; FAILED_PRECONDITION where nothing was applied before.
     """
+    StartFit: _grpc.UnaryUnaryMultiCallable[_admin_pb2.StartFitRequest, _admin_pb2.StartFitResponse]
+    """Begins to fit the recommenders of a product, as `cuvee fit` does, in a process
+    of its own beside the server. What it publishes is taken up by itself.
+
+    It goes on where this server ends or starts again. Where the machine or
+    container ends, the operation is FAILED, and nothing was published.
+    Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product),
+    FAILED_PRECONDITION (an operation of the product is running; this server was
+    started without files).
+    """
+    StartTune: _grpc.UnaryUnaryMultiCallable[_admin_pb2.StartTuneRequest, _admin_pb2.StartTuneResponse]
+    """Begins to learn the weights of a product, as `cuvee tune` does, in a process of
+    its own beside the server.
+
+    Errors: those of `StartFit`.
+    """
+    GetOperation: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetOperationRequest, _admin_pb2.GetOperationResponse]
+    """Returns an operation.
+
+    Errors: INVALID_ARGUMENT (`operation_id` empty), NOT_FOUND (operation).
+    """
+    ListOperations: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListOperationsRequest, _admin_pb2.ListOperationsResponse]
+    """Lists the operations of a product, the newest first. The last 50 are kept.
+
+    Errors: INVALID_ARGUMENT (`product` empty, `page_size`, `page_token`),
+    NOT_FOUND (product).
+    """
+    CancelOperation: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CancelOperationRequest, _admin_pb2.CancelOperationResponse]
+    """Ends an operation before it is done; nothing is published. One that has ended
+    is left as it is, which is OK.
+
+    Errors: INVALID_ARGUMENT (`operation_id` empty), NOT_FOUND (operation),
+    FAILED_PRECONDITION (it runs on another machine: ask the server there).
+    """
     ValidateConfig: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ValidateConfigRequest, _admin_pb2.ValidateConfigResponse]
     """Checks a configuration against what is installed here, without using it.
 
@@ -217,6 +251,40 @@ class AdminServiceAsyncStub(AdminServiceStub):
     same swap.
 
     Errors: as `ApplyConfig`'s; FAILED_PRECONDITION where nothing was applied before.
+    """
+    StartFit: _aio.UnaryUnaryMultiCallable[_admin_pb2.StartFitRequest, _admin_pb2.StartFitResponse]  # type: ignore[assignment]
+    """Begins to fit the recommenders of a product, as `cuvee fit` does, in a process
+    of its own beside the server. What it publishes is taken up by itself.
+
+    It goes on where this server ends or starts again. Where the machine or
+    container ends, the operation is FAILED, and nothing was published.
+    Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product),
+    FAILED_PRECONDITION (an operation of the product is running; this server was
+    started without files).
+    """
+    StartTune: _aio.UnaryUnaryMultiCallable[_admin_pb2.StartTuneRequest, _admin_pb2.StartTuneResponse]  # type: ignore[assignment]
+    """Begins to learn the weights of a product, as `cuvee tune` does, in a process of
+    its own beside the server.
+
+    Errors: those of `StartFit`.
+    """
+    GetOperation: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetOperationRequest, _admin_pb2.GetOperationResponse]  # type: ignore[assignment]
+    """Returns an operation.
+
+    Errors: INVALID_ARGUMENT (`operation_id` empty), NOT_FOUND (operation).
+    """
+    ListOperations: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListOperationsRequest, _admin_pb2.ListOperationsResponse]  # type: ignore[assignment]
+    """Lists the operations of a product, the newest first. The last 50 are kept.
+
+    Errors: INVALID_ARGUMENT (`product` empty, `page_size`, `page_token`),
+    NOT_FOUND (product).
+    """
+    CancelOperation: _aio.UnaryUnaryMultiCallable[_admin_pb2.CancelOperationRequest, _admin_pb2.CancelOperationResponse]  # type: ignore[assignment]
+    """Ends an operation before it is done; nothing is published. One that has ended
+    is left as it is, which is OK.
+
+    Errors: INVALID_ARGUMENT (`operation_id` empty), NOT_FOUND (operation),
+    FAILED_PRECONDITION (it runs on another machine: ask the server there).
     """
     ValidateConfig: _aio.UnaryUnaryMultiCallable[_admin_pb2.ValidateConfigRequest, _admin_pb2.ValidateConfigResponse]  # type: ignore[assignment]
     """Checks a configuration against what is installed here, without using it.
@@ -380,6 +448,70 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         same swap.
 
         Errors: as `ApplyConfig`'s; FAILED_PRECONDITION where nothing was applied before.
+        """
+
+    @_abc_1.abstractmethod
+    def StartFit(
+        self,
+        request: _admin_pb2.StartFitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.StartFitResponse, _abc.Awaitable[_admin_pb2.StartFitResponse]]:
+        """Begins to fit the recommenders of a product, as `cuvee fit` does, in a process
+        of its own beside the server. What it publishes is taken up by itself.
+
+        It goes on where this server ends or starts again. Where the machine or
+        container ends, the operation is FAILED, and nothing was published.
+        Errors: INVALID_ARGUMENT (`product` empty), NOT_FOUND (product),
+        FAILED_PRECONDITION (an operation of the product is running; this server was
+        started without files).
+        """
+
+    @_abc_1.abstractmethod
+    def StartTune(
+        self,
+        request: _admin_pb2.StartTuneRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.StartTuneResponse, _abc.Awaitable[_admin_pb2.StartTuneResponse]]:
+        """Begins to learn the weights of a product, as `cuvee tune` does, in a process of
+        its own beside the server.
+
+        Errors: those of `StartFit`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetOperation(
+        self,
+        request: _admin_pb2.GetOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.GetOperationResponse, _abc.Awaitable[_admin_pb2.GetOperationResponse]]:
+        """Returns an operation.
+
+        Errors: INVALID_ARGUMENT (`operation_id` empty), NOT_FOUND (operation).
+        """
+
+    @_abc_1.abstractmethod
+    def ListOperations(
+        self,
+        request: _admin_pb2.ListOperationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ListOperationsResponse, _abc.Awaitable[_admin_pb2.ListOperationsResponse]]:
+        """Lists the operations of a product, the newest first. The last 50 are kept.
+
+        Errors: INVALID_ARGUMENT (`product` empty, `page_size`, `page_token`),
+        NOT_FOUND (product).
+        """
+
+    @_abc_1.abstractmethod
+    def CancelOperation(
+        self,
+        request: _admin_pb2.CancelOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.CancelOperationResponse, _abc.Awaitable[_admin_pb2.CancelOperationResponse]]:
+        """Ends an operation before it is done; nothing is published. One that has ended
+        is left as it is, which is OK.
+
+        Errors: INVALID_ARGUMENT (`operation_id` empty), NOT_FOUND (operation),
+        FAILED_PRECONDITION (it runs on another machine: ask the server there).
         """
 
     @_abc_1.abstractmethod

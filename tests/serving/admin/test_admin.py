@@ -15,14 +15,14 @@ from cuvee.v1 import admin_pb2 as pb
 
 from ..conftest import ENVIRONMENT, fitted
 from ..live.conftest import until
-from ..live.test_reloading import FILM, SHOP, fit, revision
+from ..live.test_reloading import FILM, SERVER, SHOP, fit, revision
 
 WAIT = 120
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = fitted(tmp_path_factory.mktemp("steered"), {"film": FILM, "shop": SHOP}, '[store]\nurl = ""\n')
+    config = fitted(tmp_path_factory.mktemp("steered"), {"film": FILM, "shop": SHOP}, SERVER)
     fit(config, "film")
     fit(config, "film")
     return config
@@ -42,7 +42,7 @@ def other(config: Path, server: RunningServer) -> Iterator[RunningServer]:
 
 
 def version(server: RunningServer, product: str = "film") -> str:
-    return server.client.recommend(product, "viewer-001", timeout=20).snapshot_version
+    return server.client.recommend(product, "viewer-001", timeout=30).snapshot_version
 
 
 def snapshots(server: RunningServer, product: str = "film") -> list[pb.Snapshot]:
@@ -55,7 +55,7 @@ def product(server: RunningServer, name: str = "film") -> pb.Product:
 
 
 def test_a_product_is_shown_as_it_is_served(server: RunningServer):
-    answer = server.client.recommend("film", "viewer-001", timeout=20)
+    answer = server.client.recommend("film", "viewer-001", timeout=30)
     found = product(server)
     assert (found.state, found.snapshot_version) == (pb.Product.STATE_SERVING, answer.snapshot_version)
     assert found.config_revision == answer.config_revision
@@ -258,3 +258,70 @@ def test_checking_reads_no_secret_of_the_server(server: RunningServer, config: P
         found = server.client.admin.ValidateConfig(request, timeout=WAIT)
         assert not found.valid
         assert os.environ["PATH"] not in str(found)
+
+
+def operation(server: RunningServer, name: str) -> pb.Operation:
+    return server.client.admin.GetOperation(pb.GetOperationRequest(operation_id=name), timeout=WAIT).operation
+
+
+RUNNING = pb.Operation.STATE_RUNNING
+
+
+def test_a_fit_goes_on_beside_the_server_and_is_taken_up(server: RunningServer, other: RunningServer):
+    before = version(server)
+    begun = server.client.admin.StartFit(pb.StartFitRequest(product="film"), timeout=WAIT).operation
+    assert (begun.product, begun.kind, begun.state) == ("film", pb.Operation.KIND_FIT, RUNNING)
+    second = pb.StartFitRequest(product="film")
+    assert code(lambda: other.client.admin.StartFit(second, timeout=WAIT)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "FAILED_PRECONDITION",
+    )
+    until(lambda: operation(other, begun.operation_id).state != RUNNING)
+    done = operation(server, begun.operation_id)
+    assert done.state == pb.Operation.STATE_SUCCEEDED, done.output
+    assert "published version" in done.output
+    assert done.step in {"pairs", "popular"}
+    assert done.end_time.ToNanoseconds() >= done.create_time.ToNanoseconds()
+    until(lambda: version(server) > before and version(other) > before)
+    listed = server.client.admin.ListOperations(pb.ListOperationsRequest(product="film"), timeout=WAIT).operations
+    assert listed[0] == done
+
+
+def test_an_operation_is_cancelled_and_publishes_nothing(server: RunningServer, config: Path):
+    before = {one.version for one in snapshots(server)}
+    begun = server.client.admin.StartFit(pb.StartFitRequest(product="film"), timeout=WAIT).operation
+    cancel = pb.CancelOperationRequest(operation_id=begun.operation_id)
+    server.client.admin.CancelOperation(cancel, timeout=WAIT)
+    until(lambda: operation(server, begun.operation_id).state != RUNNING)
+    assert operation(server, begun.operation_id).state == pb.Operation.STATE_CANCELLED
+    assert {one.version for one in snapshots(server)} == before
+    again = server.client.admin.CancelOperation(cancel, timeout=WAIT).operation
+    assert again.state == pb.Operation.STATE_CANCELLED
+
+
+def test_an_operation_that_fails_says_why(server: RunningServer, config: Path):
+    # the product is the server's still, and the file that the command reads is broken
+    file = config.with_name("products") / "shop.toml"
+    text = file.read_text()
+    file.write_text("colour = 1")
+    try:
+        begun = server.client.admin.StartTune(pb.StartTuneRequest(product="shop"), timeout=WAIT).operation
+        until(lambda: operation(server, begun.operation_id).state != RUNNING)
+    finally:
+        file.write_text(text)
+    found = operation(server, begun.operation_id)
+    assert (found.kind, found.state) == (pb.Operation.KIND_TUNE, pb.Operation.STATE_FAILED)
+    assert "colour" in found.output
+    for wrong in ("", "nothing", "../cuvee"):
+        request = pb.GetOperationRequest(operation_id=wrong)
+        refused = code(lambda: server.client.admin.GetOperation(request, timeout=WAIT))  # noqa: B023
+        assert refused[0] in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT}
+
+
+def test_an_operation_outlives_the_server_that_began_it(config: Path, tmp_path: Path):
+    with run_server(config, environment=ENVIRONMENT) as server:
+        begun = server.client.admin.StartFit(pb.StartFitRequest(product="shop"), timeout=WAIT).operation
+        server.process.kill()
+    with run_server(config, environment=ENVIRONMENT) as again:
+        until(lambda: operation(again, begun.operation_id).state != RUNNING)
+        assert operation(again, begun.operation_id).state == pb.Operation.STATE_SUCCEEDED

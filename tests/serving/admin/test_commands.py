@@ -14,12 +14,12 @@ from cuvee.testing.server import RunningServer, run_server
 
 from ..conftest import ENVIRONMENT, fitted
 from ..live.conftest import until
-from ..live.test_reloading import FILM, SHOP, fit, revision
+from ..live.test_reloading import FILM, SERVER, SHOP, fit, revision
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = fitted(tmp_path_factory.mktemp("commanded"), {"film": FILM, "shop": SHOP}, '[store]\nurl = ""\n')
+    config = fitted(tmp_path_factory.mktemp("commanded"), {"film": FILM, "shop": SHOP}, SERVER)
     fit(config, "film")
     return config
 
@@ -60,7 +60,7 @@ def told(cuvee: Run, *arguments: object) -> Any:
 
 
 def version(server: RunningServer) -> str:
-    return server.client.recommend("film", "viewer-001", timeout=20).snapshot_version
+    return server.client.recommend("film", "viewer-001", timeout=30).snapshot_version
 
 
 def test_a_diff_tells_keys_lists_examples_and_the_metric(cuvee: Run, config: Path, tmp_path: Path):

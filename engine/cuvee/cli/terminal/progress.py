@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -13,11 +17,16 @@ from cuvee import Progress as Told
 
 __all__ = ["Bars"]
 
+FILE = "CUVEE_PROGRESS_FILE"
+SELDOM = 0.2
+"""Seconds between two writes of the file."""
+
 
 class Bars(AbstractContextManager["Bars"]):
     """A context that returns a progress bar for a name; a new name ends the bar before.
 
-    Shows nothing where stderr is not a terminal.
+    Shows nothing where stderr is not a terminal. Where the environment names a file by CUVEE_PROGRESS_FILE,
+    ``{"step", "done", "total"}`` is written there, for the server that has started the command.
     """
 
     def __init__(self, *, hidden: bool = False) -> None:
@@ -33,6 +42,9 @@ class Bars(AbstractContextManager["Bars"]):
             disable=hidden or not console.is_terminal,
         )
         self._current: TaskID | None = None
+        named = os.environ.get(FILE)
+        self._file = Path(named) if named else None
+        self._written = 0.0
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -51,8 +63,18 @@ class Bars(AbstractContextManager["Bars"]):
 
         def told(done: float, total: float, note: str = "") -> None:
             self._bars.update(task, completed=done, total=total, note=note)
+            self._write(name, done, total)
 
+        self._write(name, 0, 1, at_once=True)
         return told
+
+    def _write(self, step: str, done: float, total: float, *, at_once: bool = False) -> None:
+        if self._file is None or not (at_once or time.monotonic() > self._written + SELDOM):
+            return
+        self._written = time.monotonic()
+        aside = self._file.with_suffix(".next")
+        aside.write_text(json.dumps({"step": step, "done": done, "total": total}))
+        aside.replace(self._file)
 
     def _end_current(self) -> None:
         if self._current is None:

@@ -82,6 +82,12 @@ RULES: Mapping[str, Rule] = {
     ADMIN + "GetConfig": Rule(Scope.ADMIN),
     ADMIN + "ApplyConfig": Rule(Scope.ADMIN),
     ADMIN + "RollbackConfig": Rule(Scope.ADMIN),
+    ADMIN + "StartFit": Rule(Scope.ADMIN),
+    ADMIN + "StartTune": Rule(Scope.ADMIN),
+    ADMIN + "ListOperations": Rule(Scope.ADMIN),
+    # they name no product, so credentials for single products are not enough
+    ADMIN + "GetOperation": Rule(Scope.ADMIN, _all),
+    ADMIN + "CancelOperation": Rule(Scope.ADMIN, _all),
     ADMIN + "ValidateConfig": Rule(Scope.ADMIN, _all),
     ADMIN + "GetConfigRevision": Rule(Scope.ADMIN, _all),
 }

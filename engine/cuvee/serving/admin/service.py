@@ -14,10 +14,12 @@ from cuvee.config.masking import masked
 from cuvee.config.printing import as_toml
 from cuvee.errors import ArtifactError, InvalidArgument, NotFound, OperatorError
 from cuvee.registry import Registry
+from cuvee.serving.admin.operations import Operations
 from cuvee.serving.admin.product_files import ProductFile, etag_of
 from cuvee.serving.admin.to_wire import (
     SourceFigures,
     moment,
+    operation_message,
     problems,
     product_message,
     recommenders,
@@ -226,6 +228,45 @@ class AdminServicer(rpc.AdminServiceServicer):
             self._reloading.use_file(name, content, lambda: file.bring_back(content, request.etag))
         )
         return pb.RollbackConfigResponse(revision=revision, etag=etag_of(content), previous_revision=before)
+
+    # operations
+
+    def _operations(self) -> Operations:
+        return Operations(self._configured.started.data_dir, self._files().file.resolve())
+
+    async def _start(self, product: str, kind: str, *options: str) -> pb.Operation:
+        name, operations = self._known(product), self._operations()
+        return operation_message(await self._in_thread(lambda: operations.start(name, kind, *options)))
+
+    async def StartFit(self, request: pb.StartFitRequest, context: Context) -> pb.StartFitResponse:  # noqa: N802
+        """As the proto says."""
+        return pb.StartFitResponse(operation=await self._start(request.product, "fit"))
+
+    async def StartTune(self, request: pb.StartTuneRequest, context: Context) -> pb.StartTuneResponse:  # noqa: N802
+        """As the proto says."""
+        options = ("--apply",) if request.apply else ()
+        return pb.StartTuneResponse(operation=await self._start(request.product, "tune", *options))
+
+    async def GetOperation(self, request: pb.GetOperationRequest, context: Context) -> pb.GetOperationResponse:  # noqa: N802
+        """As the proto says."""
+        name, operations = check_id("operation_id", request.operation_id, required=True), self._operations()
+        return pb.GetOperationResponse(operation=operation_message(await self._in_thread(lambda: operations.get(name))))
+
+    async def ListOperations(self, request: pb.ListOperationsRequest, context: Context) -> pb.ListOperationsResponse:  # noqa: N802
+        """As the proto says."""
+        name, operations = self._known(request.product), self._operations()
+        there = await self._in_thread(lambda: operations.of(name))
+        page, token = _page(
+            there, lambda one: one, request.page_size, request.page_token, "operations", name, falling=True
+        )
+        found = await self._in_thread(lambda: [operation_message(operations.get(one)) for one in page])
+        return pb.ListOperationsResponse(operations=found, next_page_token=token)
+
+    async def CancelOperation(self, request: pb.CancelOperationRequest, context: Context) -> pb.CancelOperationResponse:  # noqa: N802
+        """As the proto says."""
+        name, operations = check_id("operation_id", request.operation_id, required=True), self._operations()
+        found = await self._in_thread(lambda: operations.cancel(name))
+        return pb.CancelOperationResponse(operation=operation_message(found))
 
     async def ValidateConfig(self, request: pb.ValidateConfigRequest, context: Context) -> pb.ValidateConfigResponse:  # noqa: N802
         """As the proto says."""

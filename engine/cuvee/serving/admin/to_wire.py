@@ -16,12 +16,21 @@ from cuvee.data.catalog import Entities
 from cuvee.errors import Mistake
 from cuvee.queries import Serves
 from cuvee.registry import Registered, Registry
+from cuvee.serving.admin.operations import Operation
 from cuvee.serving.live.products import Served
 from cuvee.serving.live.standing import Standing
 from cuvee.serving.status import problem_of
 from cuvee.v1 import admin_pb2 as pb
 
-__all__ = ["SourceFigures", "moment", "problems", "product_message", "recommenders", "snapshot_message"]
+__all__ = [
+    "SourceFigures",
+    "moment",
+    "operation_message",
+    "problems",
+    "product_message",
+    "recommenders",
+    "snapshot_message",
+]
 
 _State = pb.ProductSource
 
@@ -204,4 +213,21 @@ def snapshot_message(
         message.state = pb.Snapshot.STATE_REFUSED
         message.problem.reason = "ARTIFACT_INVALID"
         message.problem.message = "\n".join(one.message for one in failed)
+    return message
+
+
+def operation_message(one: Operation) -> pb.Operation:
+    """An operation."""
+    message = pb.Operation(
+        operation_id=one.id,
+        product=one.product,
+        kind=pb.Operation.Kind.Value(f"KIND_{one.kind.upper()}"),
+        state=pb.Operation.State.Value(f"STATE_{one.state}"),
+        create_time=moment(one.began),
+        step=one.step,
+        step_progress=one.done,
+        output=one.output,
+    )
+    if one.ended:
+        message.end_time.CopyFrom(moment(one.ended))
     return message

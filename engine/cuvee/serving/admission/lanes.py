@@ -60,6 +60,11 @@ LANES: Mapping[str, str] = {
     _ADMIN + "GetConfig": "admin",
     _ADMIN + "ApplyConfig": "admin",
     _ADMIN + "RollbackConfig": "admin",
+    _ADMIN + "StartFit": "admin",
+    _ADMIN + "StartTune": "admin",
+    _ADMIN + "GetOperation": "admin",
+    _ADMIN + "ListOperations": "admin",
+    _ADMIN + "CancelOperation": "admin",
     _ADMIN + "ValidateConfig": "admin",
     _ADMIN + "GetConfigRevision": "admin",
 }
