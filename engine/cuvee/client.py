@@ -73,10 +73,11 @@ _CATALOG, _EVENTS = (
 )
 SERVICE_CONFIG: Mapping[str, Any] = {
     "methodConfig": [
-        # lists and the catalogue: asking again changes nothing
+        # lists and the catalogue: asking again changes nothing. CANCELLED is what gRPC itself says for a server that
+        # has too many calls to look at; a call that its own caller cancelled is not asked again
         {
             "name": [_service(pb.DESCRIPTOR, "RecommendationService"), _CATALOG],
-            "retryPolicy": _policy("UNAVAILABLE", "RESOURCE_EXHAUSTED"),
+            "retryPolicy": _policy("UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"),
         },
         # an event without an id of its own would be stored twice: only what was refused is sent again
         {"name": [_EVENTS], "retryPolicy": _policy("RESOURCE_EXHAUSTED")},

@@ -6,23 +6,31 @@ Run by hand, one section or several::
     python tests/benchmarks/faults.py fuzz --count 10000 --seed 3
 
 ``fuzz`` sends random bytes, random messages and mutated messages to every rpc, in turn, and noise to the port;
-``invariants`` asks random valid requests, and each twice. The exit code is 1 where a promise is broken.
+``invariants`` asks random valid requests, and each twice; ``cancel`` gives up calls of every kind at any moment;
+``crowds`` opens connections that ask for nothing, too much, or never read; ``poison`` has one user write 100,000
+events; ``lost`` kills and stops a worker of two under load. The exit code is 1 where a promise is broken.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 from cuvee.testing.server import RunningServer, run_server
 from reliability.asking import World, ask, broken, random_request, same
+from reliability.callers import Callers, apart, workers
+from reliability.cancelling import cancelled
+from reliability.crowding import KINDS, p99
 from reliability.fuzzing import (
     FAULTS,
     METHODS,
@@ -35,8 +43,14 @@ from reliability.fuzzing import (
     random_message,
 )
 from reliability.place import ENVIRONMENT, RULED, fitted
-from reliability.vitals import Vitals
+from reliability.poisoning import flooded, overlap, shop, tops
+from reliability.vitals import Vitals, settled
 
+WORKERS = 2
+KEPT, LOST = 0.95, 0.01
+"""Of the first items of others, at the least; and of calls after a worker was lost, at the most."""
+POOLED = 4
+"""Threads that bounded pools may still begin."""
 HUNG = 1.0
 """Seconds that no call may take."""
 COLUMNS = ["title", "genres", "year", "age", "occupation", "available"]
@@ -101,7 +115,90 @@ def invariants(server: RunningServer, count: int, seed: int) -> bool:
     return not wrong
 
 
-SECTIONS = {"fuzz": (fuzz, 10_000), "invariants": (invariants, 5_000)}
+def cancel(server: RunningServer, count: int, seed: int) -> bool:
+    """Whether nothing is left of ``count`` calls that were given up."""
+    rng, users, pid = random.Random(seed), World.of_toy().users, server.process.pid
+    cancelled(server.address, "blended", users, count, rng)  # bounded pools have all of their threads then
+    time.sleep(2)
+    before = Vitals.of(pid)
+    codes = cancelled(server.address, "blended", users, count, rng)
+    after = settled(pid, before.descriptors, before.threads)
+    print(f"{count} calls: {dict(codes.most_common())}")
+    print(f"before: {before}; afterwards: {after}")
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait(30)
+    left = server.events("stopping")[0]["in_flight"]
+    print(f"in flight afterwards: {left}; unforeseen errors in the log: {len(server.events('internal error'))}")
+    flat = after.descriptors <= before.descriptors and after.threads <= before.threads + POOLED
+    return flat and left == 0 and not server.events("internal error")
+
+
+def crowds(server: RunningServer, count: int, seed: int) -> bool:
+    """Whether callers are served beside each kind of crowd in less than twice the time, ``count`` calls each."""
+    users = World.of_toy().users
+    times = []
+    for name, crowd in KINDS.items():
+        alone = p99(server.address, "blended", users, count)
+        with crowd(server.address, "blended"):
+            beside = p99(server.address, "blended", users, count)
+            held = Vitals.of(server.process.pid)
+        times.append(beside / alone)
+        print(f"{name}: p99 {1e3 * beside:.1f} ms, alone {1e3 * alone:.1f} ms, {times[-1]:.2f} x; the server: {held}")
+    return max(times) < 2
+
+
+def poison(server: RunningServer, count: int, seed: int) -> bool:
+    """Whether ``count`` events of one user in a minute leave the lists of a hundred others as they are."""
+    before, began = tops(server.client), time.monotonic()
+    found = flooded(server.client, count)
+    took = time.monotonic() - began
+    time.sleep(5)  # what is stored is followed within a second
+    kept = overlap(before, tops(server.client))
+    print(f"{count} events of one user in {took:.0f} s: {dict(found.most_common())}")
+    print(f"the first ten items of {len(before)} others stayed the same by {kept:.3f}")
+    return kept >= KEPT and found["RATE_LIMITED"] > 0
+
+
+def lost(server: RunningServer, count: int, seed: int) -> bool:
+    """Whether under 1 % of the calls of ``count`` seconds fail after a worker was killed, and after one was stopped."""
+    fine, users = True, World.of_toy().users
+    apart()
+    for number in (signal.SIGKILL, signal.SIGSTOP):
+        with Callers(server.address, ["blended"], users, callers=8, timeout=2.0, pause=0.01) as callers:
+            callers.first(lambda call: call.code == "OK", 0.0)
+            moment = time.monotonic()
+            os.kill(workers(server)[0], number)
+            time.sleep(count)
+        found = callers.summary(moment)
+        print(f"{number.name}: {found}")
+        fine &= found.ok > 1 - LOST and len(workers(server)) == WORKERS
+    return fine
+
+
+@dataclass(frozen=True)
+class Section:
+    """A run, how many of what it counts, and the server that it is run against."""
+
+    run: Callable[[RunningServer, int, int], bool]
+    count: int
+    server: Callable[[Path], Path]
+    options: Sequence[str] = ()
+    until: str = "ready"
+
+
+def ruled(folder: Path) -> Path:
+    """The products under rules."""
+    return fitted(folder, RULED, head='[server.limits]\ndeadline = "5s"')
+
+
+SECTIONS = {
+    "fuzz": Section(fuzz, 10_000, ruled),
+    "invariants": Section(invariants, 5_000, ruled),
+    "cancel": Section(cancel, 5_000, ruled),
+    "crowds": Section(crowds, 500, ruled),
+    "poison": Section(poison, 100_000, shop),
+    "lost": Section(lost, 30, ruled, ("--workers", str(WORKERS)), "workers ready"),
+}
 
 
 def main() -> None:
@@ -112,15 +209,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     fine = True
-    with tempfile.TemporaryDirectory(prefix="cuvee-faults-") as folder:
-        config = fitted(Path(folder) / "ruled", RULED, head='[server.limits]\ndeadline = "5s"')
-        for name in given.sections:
-            section, count = SECTIONS[name]
-            print(f"## {name}")
-            began = time.monotonic()
-            with run_server(config, environment=ENVIRONMENT) as server:
-                fine &= section(server, given.count or count, given.seed)
-            print(f"{time.monotonic() - began:.0f} s\n")
+    for name in given.sections:
+        section = SECTIONS[name]
+        print(f"## {name}")
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="cuvee-faults-") as folder:
+            config = section.server(Path(folder) / "place")
+            with run_server(
+                config, environment=ENVIRONMENT, options=section.options, wait_until=section.until
+            ) as server:
+                kept = section.run(server, given.count or section.count, given.seed)
+        fine &= kept
+        print(f"{'kept' if kept else 'BROKEN'}; {time.monotonic() - began:.0f} s\n")
     sys.exit(not fine)
 
 

@@ -60,11 +60,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="for which each figure is counted; 5, or 2 with --quick")
     parser.add_argument("--json", type=Path, help="the file of figures; by default in var/bench/serving")
     parser.add_argument("--plot", type=Path, default=KEPT / "latency.png", help="the plot of open-loop (PNG or SVG)")
+    parser.add_argument("--times", type=float, nargs="+", default=[3, 10], help="overload: multiples of the peak")
+    parser.add_argument("--workers", type=int, default=1, help="overload: how many answer")
+    parser.add_argument("--product", default="", help="overload: six, four, 20k, ...")
     given = parser.parse_args()
     unknown = [name for name in given.sections if name not in SECTIONS]
     if unknown:
         parser.error(f"there is no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
     bench = Bench(given.quick, given.seconds or (2.0 if given.quick else 5.0), given.plot)
+    bench.times, bench.workers, bench.product = given.times, given.workers, given.product
     loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
     console.print(
         f"server on core {_named(CORES.server)}, callers and model server on {_named(CORES.callers)}; "

@@ -33,7 +33,7 @@ from cuvee.testing.server import RunningServer, run_server
 from cuvee.v1 import catalog_pb2, events_pb2
 from cuvee.v1 import recommendation_pb2 as pb
 from reliability.asking import World
-from reliability.callers import Callers, Summary, apart
+from reliability.callers import Callers, Summary, apart, workers
 from reliability.fuzzing import garbage_on_port
 from reliability.place import ENVIRONMENT, POPULAR, fitted
 from reliability.vitals import Vitals
@@ -96,24 +96,21 @@ class Writers:
         self._thread.join(15)
 
 
-def workers(server: RunningServer) -> list[int]:
-    """The pids of the server's workers."""
-    pid = server.process.pid
-    return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-
-
 class Faults:
     """What goes wrong, one after another."""
 
     def __init__(self, folder: Path, server: RunningServer, seed: int, *, kill: bool) -> None:
         self._folder, self._server, self._rng = folder, server, random.Random(seed)
         self.done: Counter[str] = Counter()
+        self.begun: list[tuple[float, str]] = []
+        """When each fault began (``time.monotonic``), and which it was."""
         kinds: list[Callable[[], None]] = [self.lock, self.noise, self.cancel, self.flaky, self.sleeps]
         self._kinds = [*kinds, self.kill] if kill else kinds
 
     def one(self) -> None:
         """The next fault, for some seconds."""
         kind = self._kinds[self.done.total() % len(self._kinds)]
+        self.begun.append((time.monotonic(), kind.__name__))
         kind()
         self.done[kind.__name__] += 1
 
@@ -189,12 +186,24 @@ def _soaked(folder: Path, server: RunningServer, seconds: float, *, kill: bool, 
     print(f"{seconds:.0f} s, {found.calls / seconds:.0f} calls a second: {found}")
     print(f"writes: {dict(writers.codes)}; faults: {dict(faults.done)}")
     print(f"one worker, after a quarter: {first}; at the end: {last}")
+    for line, many in _failures(callers, faults).most_common(12):
+        print(f"  {many} x {line}")
     unforeseen = len(server.events("internal error"))
     print(f"unforeseen errors in the log: {unforeseen}")
     grown = (last.rss - first.rss, last.descriptors - first.descriptors, last.threads - first.threads)
     flat = all(more <= most for more, most in zip(grown, GROWTH, strict=True))
     refused = sum(n for code, n in writers.codes.items() if code not in {"OK", "UNAVAILABLE", "DEADLINE_EXCEEDED"})
     return found.ok >= 1 - ERRORS and flat and not unforeseen and not refused
+
+
+def _failures(callers: Callers, faults: Faults) -> Counter[str]:
+    """What failed during which fault, and how often."""
+    found: Counter[str] = Counter()
+    for call in callers.calls:
+        if call.code != "OK":
+            during = [name for at, name in faults.begun if at <= call.at + call.seconds]
+            found[f"{call.code} while {during[-1] if during else 'nothing'}: {call.detail[:100]}"] += 1
+    return found
 
 
 def main() -> None:

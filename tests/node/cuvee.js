@@ -18,7 +18,10 @@ const retryPolicy = (...codes) => (
 const named = (...services) => services.map((name) => ({ service: `cuvee.v1.${name}` }));
 const CONFIG = {
   methodConfig: [
-    { name: named("RecommendationService", "CatalogService"), retryPolicy: retryPolicy("UNAVAILABLE", "RESOURCE_EXHAUSTED") },
+    {
+      name: named("RecommendationService", "CatalogService"),
+      retryPolicy: retryPolicy("UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"),
+    },
     { name: named("EventService"), retryPolicy: retryPolicy("RESOURCE_EXHAUSTED") },
   ],
   retryThrottling: { maxTokens: 10, tokenRatio: 0.1 },

@@ -227,3 +227,13 @@ def test_the_learnt_blender_goes_on_without_the_sources_that_fail() -> None:
         assert answer.items().tolist() == [expected]
         live = [made is not broken for made in sources.values()]
         np.testing.assert_allclose(answer.weights[:, 0], np.array(live) / sum(live), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("width", "many"), [(1.0, 10), (0.5, 5), (0.31, 4), (0.01, 4)])
+def test_a_narrow_question_has_fewer_candidates_and_full_lists(width: float, many: int) -> None:
+    """Of the ten that a source proposes; four are the list's own length."""
+    made = plan({"up": Fixed(range(20)), "down": Fixed(range(20, 0, -1))}, n=20)
+    asked = replace(question([[], [3]]), width=width)
+    answer = run(made, asked)
+    assert answer.proposed.tolist() == [[many, many]] * 2
+    assert (answer.items() >= 0).sum(axis=1).tolist() == [4, 4]

@@ -18,6 +18,7 @@ from cuvee.testing import Toy, two_tribes
 from cuvee.testing.server import RunningServer, run_server
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "benchmarks"))  # callers and faults that long runs share with tests
 # the engine's suite runs without any plugin installed: these two come by path
 ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join([str(HERE / "plugin"), str(HERE.parent / "toyplugin")]),

@@ -56,11 +56,12 @@ class Connections(Table):
 
     max: int = Field(4096, ge=1, le=1_000_000)
     """Open connections; more are closed as soon as they are accepted."""
-    streams: int = Field(2000, ge=1, le=1_000_000)
-    """Calls of one connection at a time; a client keeps further ones back until others end."""
-    unseen: int = Field(600, ge=3, le=1_000_000)
+    streams: int = Field(400, ge=1, le=1_000_000)
+    """Calls of one connection at a time; a client keeps further ones back until others end, and what it sends all
+    the same is UNAVAILABLE. Fewer than ``unseen``, so that one connection does not take all of that."""
+    unseen: int = Field(450, ge=3, le=1_000_000)
     """Calls that have arrived and that the server has not come to yet. From two thirds of it on gRPC ends some by
-    chance, above it all, without a message (CANCELLED): this takes a tenth of the time of a refusal with a reason."""
+    chance, above it all, without a message (CANCELLED): this takes a sixth of the time of a refusal with a reason."""
     idle: Duration = 900.0
     """A connection without calls is closed after this time; the client opens another when it needs one."""
     age: Duration = 3600.0
@@ -88,6 +89,12 @@ class Limits(Table):
     """Of one message of a request, unpacked."""
     max_metadata_bytes: int = Field(8192, ge=1024, le=65_536)
     """Of a call's headers, each with 32 bytes on top, as HTTP/2 counts them."""
+    narrowest: float = Field(0.5, gt=0, le=1)
+    """While lists wait, sources propose fewer candidates, the fewer the more wait: at the least this share of what
+    their products say, before any call is refused. 1 never narrows. BatchRecommend always has all."""
+    refusals: int = Field(200, ge=1, le=100_000)
+    """Calls a second that are refused with a reason. Beyond, the process takes in calls more slowly, and gRPC ends
+    those that are too many (``connections.unseen``)."""
     client_rate: Rate | None = None
     """How often one client may ask; by default, as often as there is room. A client is who shows the same
     credentials; without credentials, a connection."""

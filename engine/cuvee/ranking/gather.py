@@ -6,6 +6,7 @@ So what weights are learnt from is what they will be used on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -120,6 +121,14 @@ def _served(plan: Plan, queries: Queries, weights: Floats) -> Bools:
     return np.stack(served) & (weights > 0) if served else np.zeros((0, len(queries)), np.bool_)
 
 
+def _many(source: Source, question: Question) -> int:
+    """How many candidates a source proposes per query."""
+    if question.width >= 1:
+        return source.candidates
+    least = question.k + (0 if question.shown is None else question.shown.shape[1])
+    return min(max(math.ceil(question.width * source.candidates), least), source.candidates)
+
+
 def _not_asked(source: Source, weights: Floats) -> Report:
     why = "" if weights.any() else "weight 0 in this segment"
     return Report(source.name, Status.NOT_SERVING, detail=why, model_version=source.version)
@@ -178,7 +187,7 @@ def gather(plan: Plan, question: Question, ask: Ask) -> Gathered:
     proposed = np.zeros((p, b), np.int32)
     proposals: dict[int, Ints] = {}
     if listed is None:
-        replies = ask([candidates_of(plan.sources[s], queries, plan.sources[s].candidates, n) for s in asked])
+        replies = ask([candidates_of(plan.sources[s], queries, _many(plan.sources[s], question), n) for s in asked])
         for s, reply in zip(asked, replies, strict=True):
             reports[s] = reply.report
             if reply.value is not None:

@@ -218,3 +218,6 @@ class Question:
     """int32[B, O]: what the pages before this one showed, -1 for items that are gone; the list goes on behind it."""
     counts: bool = False
     """Whether it is counted what each rule takes away."""
+    width: float = 1.0
+    """Each source proposes this share of its candidates, and as many as are shown at least. A server that is busy takes
+    less than all; offline it is always 1."""

@@ -22,6 +22,11 @@ class Clock:
     rang: bool = False
     """The deadline has passed, and the task was cancelled for that."""
 
+    @property
+    def over(self) -> bool:
+        """Whether the deadline has passed by more than a look is late at most."""
+        return time.monotonic() > self.deadline + TICK
+
 
 class Clocks:
     """The clocks of all calls that go on. For one event loop."""

@@ -52,8 +52,8 @@ REFUSING = 1.0
 QUIET = 0.1
 """Seconds without a new call after which a server that refuses them may stop."""
 Context = grpc.aio.ServicerContext[Any, Any]
-Begin = Callable[[Any, Caller, Context], Awaitable[tuple[float, AsyncIterator[Any]]]]
-"""Lets a stream in; when that was, and its answers."""
+Begin = Callable[["_Call", Any, Caller], Awaitable[AsyncIterator[Any]]]
+"""Lets a stream in, and gives its answers."""
 
 
 def deadline_of(context: Context, longest: float) -> float:
@@ -128,9 +128,9 @@ class Guard:
         self._desk = desk
         self._pseudonyms = pseudonyms
         self._gate = gate
-        self._traces = traces
+        self.traces = traces
         self._going = 0
-        self._clocks = Clocks()
+        self.clocks = Clocks()
         self.leaving = asyncio.Event()
         """Set when the server is to stop: calls without an end of their own, such as streams, then end."""
         self._last_call = 0.0
@@ -153,8 +153,8 @@ class Guard:
             await asyncio.sleep(0.01)
             now = time.monotonic()
 
-    def _enter(self, request: Any, context: Context, door: Door) -> Caller:
-        """The checks that every call must pass."""
+    def enter(self, request: Any, context: Context, door: Door) -> Caller:
+        """The checks that every call must pass; one that has passed them has to :meth:`leave`."""
         if self.leaving.is_set():
             self._last_call = time.monotonic()
             raise UnavailableError("this server is shutting down; ask another one, or try again")
@@ -163,6 +163,10 @@ class Guard:
             raise Malformed.problem()
         self._going += 1
         return caller
+
+    def leave(self) -> None:
+        """A call has ended."""
+        self._going -= 1
 
     def around(self, server: grpc.aio.Server) -> grpc.aio.Server:
         """Where services are added whose handlers are to be guarded."""
@@ -192,44 +196,21 @@ class Guard:
 
         async def guarded(request: Any, context: Context) -> Any:
             began = time.perf_counter()
-            asked = asked_in(context, method, self._traces)
-            context.set_trailing_metadata(asked.metadata)
-            clock = self._clocks.start(deadline_of(context, longest))
-            caller = entered = None
-            problem: BaseException | None = None
+            call = _Call(self, method, door, window, rpc, context, longest)
             try:
-                caller = self._enter(request, context, door)
+                caller = call.enter(request)
                 door.check(caller, request)
-                with tracing.span("admission"):
-                    entered = await window.enter(request, caller, context, clock.deadline)
+                await call.let_in(request, caller, call.clock.deadline)
                 found = await answer(request, context)
-            except asyncio.CancelledError as cancelled:
-                problem = cancelled
-                if not clock.rang:
-                    rpc.left()
-                    raise
-                problem = _late()
-                rpc.failed(problem)
-                await _abort(context, problem, method)
-            except grpc.aio.AbortError as aborted:
-                problem = aborted
+                call.check_time()
+            except (Exception, asyncio.CancelledError) as problem:
+                await call.fail(problem)
                 raise
-            except Exception as unexpected:  # noqa: BLE001 - unexpected errors are caught, logged and hidden here
-                problem = unexpected
-                rpc.failed(unexpected)
-                await _abort(context, unexpected, method)
             else:
                 rpc.answered(began)
                 return found
             finally:
-                if entered is not None:
-                    window.leave(entered)
-                self._clocks.stop(clock)
-                self._going -= caller is not None
-                if door.audited:
-                    door.note(request, context, outcome_of(problem), asked)
-                if asked.span is not None:
-                    asked.span.end(outcome_of(problem))
+                call.end(request)
 
         return guarded
 
@@ -237,10 +218,10 @@ class Guard:
         """One request, many answers. A caller who reads slowly ends with its time."""
         door, window = self._gate.door(method), self._desk.window(method)
 
-        async def begin(request: Any, caller: Caller, context: Context) -> tuple[float, AsyncIterator[Any]]:
+        async def begin(call: _Call, request: Any, caller: Caller) -> AsyncIterator[Any]:
             door.check(caller, request)
-            entered = await window.enter(request, caller, context, deadline_of(context, self._longest_stream))
-            return entered, answer(request, context)
+            await call.let_in(request, caller, call.clock.deadline)
+            return answer(request, call.context)
 
         return self._stream(begin, method, door, window, self._longest_stream)
 
@@ -248,9 +229,9 @@ class Guard:
         """Many requests, many answers. It lasts as long as its caller wants."""
         door, window = self._gate.door(method), self._desk.window(method)
 
-        async def begin(requests: Any, caller: Caller, context: Context) -> tuple[float, AsyncIterator[Any]]:
-            entered = await window.enter(None, caller, context, deadline_of(context, self._longest))
-            return entered, answer(door.each(requests, caller, context, Malformed), context)
+        async def begin(call: _Call, requests: Any, caller: Caller) -> AsyncIterator[Any]:
+            await call.let_in(None, caller, deadline_of(call.context, self._longest))
+            return answer(door.each(requests, caller, call.context, Malformed), call.context)
 
         return self._stream(begin, method, door, window, math.inf)
 
@@ -258,43 +239,85 @@ class Guard:
         rpc = Rpc(self._figures, method)
 
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
-            asked = asked_in(context, method, self._traces)
-            context.set_trailing_metadata(asked.metadata)
-            clock = self._clocks.start(deadline_of(context, longest))
-            caller = entered = None
-            problem: BaseException | None = None
+            call = _Call(self, method, door, window, rpc, context, longest)
             try:
-                caller = self._enter(request, context, door)
-                entered, answers = await begin(request, caller, context)
+                answers = await begin(call, request, call.enter(request))
                 async for one in answers:
                     yield one
                 rpc.ended()
-            except (asyncio.CancelledError, GeneratorExit) as left:
-                problem = left
-                if not clock.rang:
-                    rpc.left()
-                    raise
-                problem = _late()
-                rpc.failed(problem)
-                await _abort(context, problem, method)
-            except grpc.aio.AbortError as aborted:
-                problem = aborted
+            except (Exception, asyncio.CancelledError, GeneratorExit) as problem:
+                await call.fail(problem)
                 raise
-            except Exception as unexpected:  # noqa: BLE001 - as above
-                problem = unexpected
-                rpc.failed(unexpected)
-                await _abort(context, unexpected, method)
             finally:
-                if entered is not None:
-                    window.leave(entered)
-                self._clocks.stop(clock)
-                self._going -= caller is not None
-                if door.audited:
-                    door.note(request, context, outcome_of(problem), asked)
-                if asked.span is not None:
-                    asked.span.end(outcome_of(problem))
+                call.end(request)
 
         return guarded
+
+
+class _Call:
+    """One call on its way: its time, its place in a lane, and how it ends."""
+
+    __slots__ = (
+        "_asked", "_asking", "_door", "_entered", "_guard", "_inside", "_method", "_problem", "_rpc", "_window",
+        "clock", "context",
+    )  # fmt: skip
+
+    def __init__(
+        self, guard: Guard, method: str, door: Door, window: Window, rpc: Rpc, context: Context, longest: float
+    ) -> None:
+        """``longest``: seconds that it may take, whatever its caller allows."""
+        self._asked = asked_in(context, method, guard.traces)
+        context.set_trailing_metadata(self._asked.metadata)
+        self.context = context
+        self.clock = guard.clocks.start(deadline_of(context, longest))
+        self._asking = door.asking(context)
+        self._guard, self._method, self._door, self._window, self._rpc = guard, method, door, window, rpc
+        self._inside = False
+        self._entered: float | None = None
+        self._problem: BaseException | None = None
+
+    def enter(self, request: Any) -> Caller:
+        """Who makes the call, after the checks that every call must pass; what they raise."""
+        self.check_time()
+        caller = self._guard.enter(request, self.context, self._door)
+        self._inside = True
+        return caller
+
+    async def let_in(self, request: Any, caller: Caller, deadline: float) -> None:
+        """Wait for a place in the lane; raises Overloaded where there is none in time."""
+        with tracing.span("admission"):
+            self._entered = await self._window.enter(request, caller, self.context, deadline)
+
+    def check_time(self) -> None:
+        """Raises DeadlineExceeded where the time is over, though the event loop has not come to say so."""
+        if self.clock.over:
+            raise _late()
+
+    async def fail(self, problem: BaseException) -> None:
+        """End the call with the status of what was raised; returns where that is to be raised on as it is."""
+        self._problem = problem
+        if isinstance(problem, grpc.aio.AbortError):
+            return
+        if isinstance(problem, asyncio.CancelledError | GeneratorExit):
+            # a generator is closed when its call is over: there is nobody to tell
+            if isinstance(problem, GeneratorExit) or not self.clock.rang:
+                self._rpc.left()
+                return
+            self._problem = problem = _late()
+        self._rpc.failed(problem)
+        await _abort(self.context, problem, self._method)
+
+    def end(self, request: Any) -> None:
+        """Give back what the call held, and note it where its kind is audited."""
+        if self._entered is not None:
+            self._window.leave(self._entered)
+        self._guard.clocks.stop(self.clock)
+        if self._inside:
+            self._guard.leave()
+        if self._asking is not None:
+            self._door.note(self._asking, request, outcome_of(self._problem), self._asked)
+        if self._asked.span is not None:
+            self._asked.span.end(outcome_of(self._problem))
 
 
 async def _not_offered(_request: Any, context: Context) -> NoReturn:

@@ -185,8 +185,9 @@ async def _assembled(
     stored = StoreServices(configured, registry, products, guard.leaving, figures, retiring=retiring, prunes=once)
     marks = worker.marks if worker else None
     lists = RecommendationServicer(
-        settings, registry, products, stored.users, stored.exposures, stored.growth, marks, figures
-    )
+        settings, registry, products, stored.users, stored.exposures, stored.growth, marks, figures,
+        lambda: desk.lanes["reads"].pressure,
+    )  # fmt: skip
     guarded = guard.around(server)
     stored.attach(guarded)
     rpc.add_RecommendationServiceServicer_to_server(lists, guarded)
@@ -336,12 +337,10 @@ async def serve(
         await asyncio.sleep(min(NOTICE, config.shutdown_grace / 10))
         await guard.drain(ends - time.monotonic())
     finally:
-        preparing.cancel()
-        following.cancel()
-        stopping.cancel()
-        watching.cancel()
-        if living is not None:
-            living.cancel()
+        for task in (preparing, following, stopping, watching, living):
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(following, return_exceptions=True)
         await parts.stop(ends - time.monotonic())
         await stored.drain(min(config.shutdown_grace, 2.0))
         parts.close()

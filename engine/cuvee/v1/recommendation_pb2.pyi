@@ -366,6 +366,7 @@ class RecommendResponse(_message.Message):
     UNKNOWN_PROFILE_KEYS_FIELD_NUMBER: _builtins.int
     UNKNOWN_PROFILE_VALUES_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    NARROWED_FIELD_NUMBER: _builtins.int
     degraded: _builtins.bool
     """True when at least one source has status DEGRADED: the list is valid but
     was made without a source that the product is configured to use.
@@ -400,6 +401,12 @@ class RecommendResponse(_message.Message):
     user_known: _builtins.bool
     """True when something is stored about `user_id`: events or a profile. False
     for an empty `user_id`.
+    """
+    narrowed: _builtins.bool
+    """True when the server was so busy that sources proposed fewer candidates than
+    the product asks for ([server.limits] narrowest). The list is full and not
+    degraded for that, but items that few sources would have proposed may be
+    missing. Always false in a `BatchRecommendResponse`.
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedItem]:
@@ -468,10 +475,11 @@ class RecommendResponse(_message.Message):
         unknown_profile_keys: _abc.Iterable[_builtins.str] | None = ...,
         unknown_profile_values: _abc.Iterable[_builtins.str] | None = ...,
         rules: _abc.Iterable[Global___RuleCount] | None = ...,
+        narrowed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "rules", b"rules", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "unknown_profile_keys", b"unknown_profile_keys", "unknown_profile_values", b"unknown_profile_values", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "narrowed", b"narrowed", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "rules", b"rules", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "unknown_profile_keys", b"unknown_profile_keys", "unknown_profile_values", b"unknown_profile_values", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1046,6 +1054,7 @@ class SimilarItemsResponse(_message.Message):
     SEGMENT_FIELD_NUMBER: _builtins.int
     UNKNOWN_ITEM_IDS_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    NARROWED_FIELD_NUMBER: _builtins.int
     degraded: _builtins.bool
     """True when at least one source has status DEGRADED."""
     recommendation_id: _builtins.str
@@ -1062,6 +1071,12 @@ class SimilarItemsResponse(_message.Message):
     """The experiment variant that answered. Empty when the product runs none."""
     segment: _builtins.str
     """The segment that the history's length belongs to."""
+    narrowed: _builtins.bool
+    """True when the server was so busy that sources proposed fewer candidates than
+    the product asks for ([server.limits] narrowest). The list is full and not
+    degraded for that, but items that few sources would have proposed may be
+    missing.
+    """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedItem]:
         """The items, best first. At most the coerced page size, fewer only where
@@ -1096,10 +1111,11 @@ class SimilarItemsResponse(_message.Message):
         segment: _builtins.str = ...,
         unknown_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         rules: _abc.Iterable[Global___RuleCount] | None = ...,
+        narrowed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "rules", b"rules", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "items", b"items", "narrowed", b"narrowed", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "rules", b"rules", "segment", b"segment", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_item_ids", b"unknown_item_ids", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

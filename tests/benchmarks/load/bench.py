@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +30,12 @@ class Bench:
     seconds: float
     """For which one figure is counted."""
     plot: Path
+    times: Sequence[float] = (3, 10)
+    """Multiples of the peak, for overload."""
+    workers: int = 1
+    """For overload."""
+    product: str = ""
+    """For overload; six, or four with ``quick``, where none is named."""
     rows: list[Row] = field(default_factory=list)
 
     def told(self, row: Row) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from load.http1 import HttpConnection
-from load.wire import OK, RESOURCE_EXHAUSTED, Answer, Connection, Speaks
+from load.wire import CANCELLED, OK, RESOURCE_EXHAUSTED, Answer, Connection, Speaks
 
 __all__ = ["Job", "pack", "unpack"]
 
@@ -82,7 +82,7 @@ class Tally:
         self.took: list[float] = []
         """Seconds of each OK call."""
         self.refused: list[float] = []
-        """The same of those that the server refused (RESOURCE_EXHAUSTED)."""
+        """The same of those that the server refused (RESOURCE_EXHAUSTED), or gRPC for it (CANCELLED)."""
         self.statuses: Counter[int] = Counter()
         self.kept: list[bytes] = []
         self.n_bytes = 0
@@ -99,7 +99,7 @@ class Tally:
                 self.n_bytes += len(answer.body)
                 if len(self.took) % KEEP_EVERY == 1:
                     self.kept.append(answer.body)
-            elif answer.status == RESOURCE_EXHAUSTED:
+            elif answer.status in {RESOURCE_EXHAUSTED, CANCELLED}:
                 self.refused.append(answer.took)
 
 

@@ -48,8 +48,9 @@ class Run:
     """The most that a process of callers was busy, of its core: near 1 the callers are what is measured."""
     processes: int
     answers: Answers | None
+    refused_p50: float = np.nan
+    """Milliseconds of refused calls, as the next; NaN without any."""
     refused_p99: float = np.nan
-    """Milliseconds of refused calls; NaN without any."""
 
     @property
     def ceiling(self) -> float:
@@ -139,5 +140,6 @@ def _together(parts: list[np.lib.npyio.NpzFile], seconds: float, *, look: bool) 
         busy=max(float(part["busy"]) for part in parts),
         processes=len(parts),
         answers=looked_at([part["kept"].tobytes() for part in parts]) if look else None,
+        refused_p50=float(np.percentile(refused, 50)) if len(refused) else np.nan,
         refused_p99=float(np.percentile(refused, 99)) if len(refused) else np.nan,
     )

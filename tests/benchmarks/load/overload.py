@@ -12,15 +12,15 @@ import numpy as np
 from cuvee.client import Client
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
+from reliability.callers import workers
 
 from load.bench import Asked, Bench
 from load.driving import Run
-from load.processes import memory_of
+from load.processes import CORES, memory_of
 from load.report import Row, in_words
 
 __all__ = ["overload"]
 
-TIMES = (3, 10)
 EVERY = 0.02
 """Seconds between two checks of health, and between two calls after the storm."""
 MB = 1e6
@@ -28,38 +28,59 @@ PATIENCE = 20.0
 
 
 def overload(bench: Bench) -> None:
-    """Open loop at a multiple of the peak, for a minute unless quick; the ratio is of goodput to the peak."""
-    label = "four" if bench.quick else "six"
-    with bench.asked(label) as asked:
+    """Open loop at a multiple of the peak, for a minute unless quick; the ratio is of goodput to the peak.
+
+    One worker has a core of its own; several share all cores with their callers.
+    """
+    label = bench.product or ("four" if bench.quick else "six")
+    cores = (CORES.server, CORES.callers) if bench.workers == 1 else (CORES.all, CORES.all)
+    with bench.asked(label, workers=bench.workers, cores=cores[0], callers_on=cores[1]) as asked:
         peak = asked.cuvee(callers=64)
         seconds, bench.seconds = bench.seconds, bench.seconds if bench.quick else 60.0
         try:
-            for times in TIMES:
+            for times in bench.times:
                 _storm(bench, asked, peak, times)
         finally:
             bench.seconds = seconds
 
 
-def _storm(bench: Bench, asked: Asked, peak: Run, times: int) -> None:
-    """One row."""
+def _resident(asked: Asked) -> int:
+    """Bytes of all processes that answer; pages that they share count once for each."""
     pid = asked.server.process.pid
-    before = memory_of(pid).rss
+    return sum(memory_of(one).rss for one in workers(asked.server) or [pid])
+
+
+def _storm(bench: Bench, asked: Asked, peak: Run, times: float) -> None:
+    """One row."""
+    before = _resident(asked)
     with _health(asked.server.address) as took:
         run = asked.cuvee(rate=times * peak.rate)
     recovery = _recovery(asked)
-    grown = memory_of(pid).rss - before
+    grown = _resident(asked) - before
     health = float(np.percentile(took, 99)) * 1e3 if took else float("nan")
-    statuses = ", ".join(f"{n} x {status}" for status, n in sorted(run.statuses.items()))
+    named = {code.value[0]: code.name for code in grpc.StatusCode}
+    statuses = ", ".join(f"{n} {named.get(status, status)}" for status, n in sorted(run.statuses.items()))
     note = (
-        f"refusals p99 {run.refused_p99:.1f} ms, health p99 {health:.1f} ms, RSS {grown / MB:+.0f} MB, "
-        f"well after {recovery:.1f} s; {statuses}; callers {run.busy:.0%} busy"
+        f"refusals p50 {run.refused_p50:.1f}, p99 {run.refused_p99:.1f} ms, health p99 {health:.1f} ms, "
+        f"RSS {grown / MB:+.0f} MB, well after {recovery:.1f} s; {statuses}; callers {run.busy:.0%} busy"
     )
     figures = {
-        "goodput": run.rate, "peak": peak.rate, "refused_p99_ms": run.refused_p99, "health_p99_ms": health,
+        "goodput": run.rate, "peak": peak.rate, "refused_p50_ms": run.refused_p50, "refused_p99_ms": run.refused_p99,
+        "health_p99_ms": health,
         "rss_bytes": grown, "recovery_s": recovery, "statuses": run.statuses, "times": times, "busy": run.busy,
     }  # fmt: skip
     ratio = run.rate / peak.rate
-    bench.told(Row("overload", f"{times} x the peak", in_words(peak), in_words(run), ratio, note, figures))
+    bench.told(
+        Row(
+            "overload",
+            f"{asked.product.label}, {bench.workers} worker(s), {times:g} x the peak",
+            in_words(peak),
+            in_words(run),
+            ratio,
+            note,
+            figures,
+        )
+    )
 
 
 @contextmanager

@@ -70,11 +70,11 @@ class Speaks(Protocol):
         """The calls that were given up."""
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload
 
 
-def _text(value: str) -> bytes:
+def text(value: str) -> bytes:
     """A string literal shorter than 127 bytes, not Huffman-coded."""
     data = value.encode()
     if len(data) > 126:
@@ -95,15 +95,15 @@ class Connection:
         self._deadline = deadline
         self._headers = (
             b"\x83\x86"  # :method POST, :scheme http
-            + (b"\x04" + _text(path))
-            + (b"\x01" + _text(address))
-            + (b"\x00" + _text("te") + _text("trailers"))
-            + (b"\x0f\x10" + _text("application/grpc"))
-            + (b"\x00" + _text("grpc-timeout") + _text(f"{round(deadline * 1000)}m"))
+            + (b"\x04" + text(path))
+            + (b"\x01" + text(address))
+            + (b"\x00" + text("te") + text("trailers"))
+            + (b"\x0f\x10" + text("application/grpc"))
+            + (b"\x00" + text("grpc-timeout") + text(f"{round(deadline * 1000)}m"))
         )
         self._out = bytearray(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        self._out += _frame(SETTINGS, 0, 0, struct.pack(">HIHIHI", 1, 0, 2, 0, 4, WIDE_OPEN))
-        self._out += _frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WIDE_OPEN - FIRST_WINDOW))
+        self._out += frame(SETTINGS, 0, 0, struct.pack(">HIHIHI", 1, 0, 2, 0, 4, WIDE_OPEN))
+        self._out += frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WIDE_OPEN - FIRST_WINDOW))
         self._received_since_update = 0
         self._window = FIRST_WINDOW
         """Bytes of messages that the server takes now."""
@@ -143,11 +143,11 @@ class Connection:
         self._stream += 2
         self._window -= len(body) + 5
         self._calls[self._stream] = call
-        self._out += _frame(HEADERS, END_HEADERS, self._stream, self._headers)
+        self._out += frame(HEADERS, END_HEADERS, self._stream, self._headers)
         message = b"\0" + struct.pack(">I", len(body)) + body
         for at in range(0, len(message), LARGEST_FRAME):
             last = at + LARGEST_FRAME >= len(message)
-            self._out += _frame(DATA, END_STREAM * last, self._stream, message[at : at + LARGEST_FRAME])
+            self._out += frame(DATA, END_STREAM * last, self._stream, message[at : at + LARGEST_FRAME])
 
     def flush(self) -> None:
         """Send what there is, as far as the socket takes it."""
@@ -168,7 +168,7 @@ class Connection:
         for stream, call in list(self._calls.items()):
             if now - call.began <= self._deadline:
                 break  # in the order in which they were begun
-            self._out += _frame(RST_STREAM, 0, stream, struct.pack(">I", 8))
+            self._out += frame(RST_STREAM, 0, stream, struct.pack(">I", 8))
             del self._calls[stream]
             found.append(self._ended(call, DEADLINE_EXCEEDED, now))
         while self._waiting and now - self._waiting[0][1].began > self._deadline:
@@ -214,15 +214,15 @@ class Connection:
                 self._control(kind, flags, stream, payload)
         self._in = buffer[at:]
         if self._received_since_update > 2**29:
-            self._out += _frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", self._received_since_update))
+            self._out += frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", self._received_since_update))
             self._received_since_update = 0
         return found
 
     def _control(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if kind == SETTINGS and not flags & ACK:
-            self._out += _frame(SETTINGS, ACK, 0, b"")
+            self._out += frame(SETTINGS, ACK, 0, b"")
         elif kind == PING and not flags & ACK:
-            self._out += _frame(PING, ACK, 0, payload)
+            self._out += frame(PING, ACK, 0, payload)
         elif kind == GOAWAY:
             self.lost = True
         elif kind == WINDOW_UPDATE and stream == 0:

@@ -7,14 +7,22 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cuvee.client
 import grpc
 from cuvee.client import Client
+from cuvee.testing.server import RunningServer
 from cuvee.v1 import recommendation_pb2 as pb
 
-__all__ = ["Call", "Callers", "Summary", "apart"]
+__all__ = ["Call", "Callers", "Summary", "apart", "workers"]
+
+
+def workers(server: RunningServer) -> list[int]:
+    """The pids of those that run, the oldest first."""
+    pid = server.process.pid
+    return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def apart() -> None:

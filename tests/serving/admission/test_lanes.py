@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from pathlib import Path
 
 import pytest
-from cuvee.config.limits import LaneLimits, Lanes
+from cuvee.config.limits import Connections, LaneLimits, Lanes, Limits
 from cuvee.errors import Overloaded
 from cuvee.serving.admission.lanes import LANES, Lane
 from cuvee.v1 import admin_pb2, catalog_pb2, events_pb2, recommendation_pb2
@@ -125,3 +127,30 @@ async def test_whoever_gives_up_leaves_nothing_behind():
     tasks[-1].cancel()
     await asyncio.gather(tasks[-1], return_exceptions=True)
     assert (one.in_flight, one.waiting) == (0, 0)
+
+
+async def test_pressure_is_how_near_it_is_to_refusing():
+    one = lane(waiting=4)
+    assert one.pressure == 0
+    assert one.enter()
+    assert one.pressure == 0, "all places are taken, and nobody waits"
+    tasks = []
+    for n in range(1, 5):
+        tasks.append(await waiting(one, f"client {n}"))
+        assert one.pressure == n / 4
+    slow = lane(waiting=1000, patience="1s")
+    for _ in range(200):
+        assert slow.enter()
+        slow.leave(0.5)
+    assert slow.enter()
+    tasks += [await waiting(slow, "a"), await waiting(slow, "b")]
+    assert slow.pressure == pytest.approx(1.0, abs=0.01), "two wait half a second each, and that is the lane's patience"
+    for task in tasks:
+        task.cancel()
+
+
+def test_every_limit_is_in_the_handbook():
+    text = (Path(__file__).parents[3] / "docs" / "limits.md").read_text()
+    named = {word for part in re.findall(r"`([^`]+)`", text) for word in re.findall(r"\w+", part)}
+    for table in (Limits, Lanes, LaneLimits, Connections):
+        assert set(table.model_fields) <= named, table

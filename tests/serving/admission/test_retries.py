@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent import futures
@@ -29,9 +31,12 @@ class Refusing(rpc.RecommendationServiceServicer, events_pb2_grpc.EventServiceSe
 
     def __init__(self) -> None:
         self.attempts: Counter[str] = Counter()
+        self.hold = threading.Event()
+        self.hold.set()
 
     def _answer(self, rpc_name: str, context: grpc.ServicerContext) -> None:
         self.attempts[rpc_name] += 1
+        self.hold.wait(20)
         if self.code is not None and self.attempts[rpc_name] <= self.fails:
             if self.pushback:
                 context.set_trailing_metadata((("grpc-retry-pushback-ms", self.pushback),))
@@ -73,7 +78,7 @@ def outcomes(client: Client, calls: int) -> Counter[str]:
         return Counter(pool.map(one, range(calls)))
 
 
-@pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED"])
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"])
 def test_a_server_that_refuses_everything_is_not_asked_much_more_often(refusing: tuple[Refusing, Client], code: str):
     servicer, client = refusing
     servicer.code = grpc.StatusCode[code]
@@ -81,7 +86,7 @@ def test_a_server_that_refuses_everything_is_not_asked_much_more_often(refusing:
     assert CALLS < servicer.attempts["Recommend"] <= 1.2 * CALLS
 
 
-@pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED"])
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"])
 def test_a_refusal_that_passes_is_not_seen(refusing: tuple[Refusing, Client], code: str):
     servicer, client = refusing
     servicer.code, servicer.fails, servicer.pushback = grpc.StatusCode[code], 2, "20"
@@ -114,3 +119,20 @@ def test_the_clients_of_both_languages_have_one_policy():
     for key, value in policy.items():
         if key != "retryableStatusCodes":
             assert re.search(rf"{key}: {re.escape(json.dumps(value))}", text), key
+    for config in SERVICE_CONFIG["methodConfig"]:
+        codes = ", ".join(map(json.dumps, config["retryPolicy"]["retryableStatusCodes"]))
+        assert f"retryPolicy({codes})" in text
+
+
+def test_a_call_that_its_caller_gives_up_is_not_asked_again(refusing: tuple[Refusing, Client]):
+    servicer, client = refusing
+    servicer.code = None
+    hold = threading.Event()
+    servicer.hold = hold
+    call = client._stub.Recommend.future(pb.RecommendRequest(product="toy"), timeout=20)
+    while not servicer.attempts["Recommend"]:
+        time.sleep(0.01)
+    call.cancel()
+    time.sleep(0.3)  # longer than the pause before a second attempt
+    hold.set()
+    assert servicer.attempts["Recommend"] == 1

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import cuvee.client
 import pytest
 from cuvee.testing.server import RunningServer, run_server
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
 from reliability.asking import World
 from reliability.callers import apart
 from reliability.place import ENVIRONMENT, RULED, fitted

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from cuvee.testing.server import RunningServer, run_server
-from reliability.callers import Callers
+from reliability.callers import Callers, workers
 from reliability.place import ENVIRONMENT
 
 SECONDS = 4.0
@@ -22,11 +22,6 @@ SECONDS = 4.0
 def two(ruled: Path) -> Iterator[RunningServer]:
     with run_server(ruled, environment=ENVIRONMENT, options=["--workers", "2"], wait_until="workers ready") as running:
         yield running
-
-
-def workers(server: RunningServer) -> list[int]:
-    pid = server.process.pid
-    return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])

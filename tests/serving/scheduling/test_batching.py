@@ -141,14 +141,15 @@ async def test_what_cannot_be_answered_in_time_is_refused_at_once():
     for i in range(40):  # the mean time of a row is learnt
         await batcher.ask(i, "a", soon())
     gate = held(core)
-    waiting = [asyncio.ensure_future(batcher.ask(i, "a", soon())) for i in range(60)]
+    # on a busy machine a row takes several times as long, and that is learnt, too
+    waiting = [asyncio.ensure_future(batcher.ask(i, "a", soon(600))) for i in range(60)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded) as refused:
         await batcher.ask(1000, "a", soon(0.5))
     assert refused.value.retry_after > 0.5
     gate.set()
     await asyncio.gather(*waiting)
-    assert await batcher.ask(1, "a", soon(0.5)) == 10
+    assert await batcher.ask(1, "a", soon(600)) == 10
 
 
 async def test_a_batch_of_the_callers_own_is_a_run_of_its_own():

@@ -9,17 +9,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import cuvee.client
-import grpc
 import pytest
 from cuvee.client import Client
 from cuvee.testing import RunningServer, run_server
 from grpc_health.v1 import health_pb2
+from reliability.callers import Callers, apart, workers
 
 from ..conftest import ENVIRONMENT, PRODUCTS, fitted
 
@@ -28,9 +27,8 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 
 @pytest.fixture(autouse=True)
 def each_client_has_a_connection_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """gRPC shares connections between the channels of one process unless it is told not to."""
-    own = ("grpc.use_local_subchannel_pool", 1)
-    monkeypatch.setattr(cuvee.client, "_OPTIONS", [*cuvee.client._OPTIONS, own])
+    monkeypatch.setattr(cuvee.client, "_OPTIONS", [*cuvee.client._OPTIONS])
+    apart()
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +52,6 @@ def fresh(few: Path) -> Iterator[RunningServer]:
 
 def pair(config: Path, *options: str) -> AbstractContextManager[RunningServer]:
     return run_server(config, environment=ENVIRONMENT, options=["--workers", "2", *options], wait_until="workers ready")
-
-
-def workers(server: RunningServer) -> list[int]:
-    """The pids of those that run, by number."""
-    pid = server.process.pid
-    return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def connections(pid: int, address: str) -> int:
@@ -105,52 +97,24 @@ def test_all_of_them_answer(two: RunningServer):
     assert {line["address"] for line in ready} == {two.address}
 
 
-class Load:
-    """Callers that send requests all the time, each on its own connection, with the client's retries."""
-
-    def __init__(self, address: str, callers: int = 8) -> None:
-        self.results: Counter[str] = Counter()
-        self.wrong: list[str] = []
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(address, n)) for n in range(callers)]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, address: str, n: int) -> None:
-        with Client(address) as client:
-            user = n
-            while not self._over.is_set():
-                user += 1
-                try:
-                    answer = client.recommend("toy", f"viewer-{user % 90:03d}", timeout=5)
-                except grpc.RpcError as error:
-                    self.results[error.code().name] += 1
-                    self.wrong.append(f"{error.code().name}: {error.details()}")
-                    if self._over.is_set() or error.code() is not grpc.StatusCode.UNAVAILABLE:
-                        return
-                else:
-                    self.results["OK" if len(answer.items) == 5 else "SHORT"] += 1
-
-
 def test_a_killed_worker_costs_no_more_than_what_was_in_flight(two: RunningServer):
     ready, ended = len(two.events("worker ready")), len(two.events("worker ended, and is replaced"))
-    with Load(two.address) as load:
-        until(lambda: load.results["OK"] > 50)
+    viewers = [f"viewer-{n:03d}" for n in range(90)]
+    with Callers(two.address, ["toy"], viewers, callers=8, timeout=5.0) as callers:
+
+        def answered() -> int:
+            return sum(call.code == "OK" for call in list(callers.calls))
+
+        until(lambda: answered() > 50)
         for more in (1, 2):
             os.kill(workers(two)[0], signal.SIGKILL)
             until(lambda more=more: len(two.events("worker ready")) == ready + more)
-            before = load.results["OK"]
-            until(lambda before=before: load.results["OK"] > before + 50)
-    assert set(load.results) <= {"OK", "UNAVAILABLE"}, load.wrong
-    assert load.results["UNAVAILABLE"] <= 2 * 8, load.wrong
+            before = answered()
+            until(lambda before=before: answered() > before + 50)
+    found = callers.summary()
+    assert set(found.codes) <= {"OK", "UNAVAILABLE"}, found
+    assert found.codes["UNAVAILABLE"] <= 2 * 8, found
+    assert all(call.items == 5 for call in callers.calls if call.code == "OK")
     assert [line["how"] for line in two.events("worker ended, and is replaced")[ended:]] == ["SIGKILL"] * 2
     assert len(workers(two)) == 2
 

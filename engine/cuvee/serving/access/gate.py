@@ -81,20 +81,23 @@ class Door:
             )
         return caller
 
-    @property
-    def audited(self) -> bool:
-        """Whether each call is to be noted."""
-        return self._audit is not None
+    def asking(self, context: Context) -> tuple[Caller | None, str] | None:
+        """Who calls, if he is known, and from where; None where calls are not noted.
 
-    def note(self, request: Any, context: Context, outcome: str, asked: Asked) -> None:
-        """Write the call into the audit log. ``outcome``: the name of the gRPC code that it ended with."""
+        To be asked as a call begins: gRPC crashes the process when it is asked for the peer of one that has ended.
+        """
         if self._audit is None:
-            return
+            return None
         try:
-            caller = self._who(context)
+            return self._who(context), context.peer()
         except Unauthenticated:
-            caller = None
-        self._audit.note(caller, self._name, request, outcome, asked, context.peer())
+            return None, context.peer()
+
+    def note(self, asking: tuple[Caller | None, str], request: Any, outcome: str, asked: Asked) -> None:
+        """Write the call into the audit log. ``outcome``: the name of the gRPC code that it ended with."""
+        if self._audit is not None:
+            caller, peer = asking
+            self._audit.note(caller, self._name, request, outcome, asked, peer)
 
     def check(self, caller: Caller, request: Any) -> None:
         """Compare what a request is about with the caller's products.

@@ -16,6 +16,7 @@ from cuvee.serving.access.caller import Caller, Kind
 from cuvee.serving.access.rules import EVERY_PRODUCT, RULES
 from cuvee.serving.admission.lanes import LANES, Lane
 from cuvee.serving.admission.rates import Buckets
+from cuvee.serving.admission.restraint import Restraint
 from cuvee.serving.telemetry.figures import Figures, Readings
 from cuvee.v1.recommendation_pb2 import BatchRecommendRequest
 
@@ -33,6 +34,7 @@ class Desk:
         }
         self._figures = figures
         figures.watch("cuvee_lane_calls", self._calls)
+        self._restraint = Restraint(limits.refusals)
         self._client = Buckets(limits.client_rate) if limits.client_rate else None
         self._clients = {name: Buckets(rate) for name, rate in limits.clients.items()}
         self._products = {name: Buckets(one.rate) for name, one in products.items() if one.rate}
@@ -51,8 +53,9 @@ class Desk:
         return found
 
     def refused(self, lane: str, problem: Overloaded) -> None:
-        """Count a refusal."""
+        """Count a refusal, and pause where there are too many."""
         self._figures.count("cuvee_shed_total", lane, problem.reason)
+        self._restraint.refused()
 
     def window(self, method: str) -> Window:
         """The checks of ``/package.Service/Method``."""

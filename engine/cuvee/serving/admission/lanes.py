@@ -98,6 +98,14 @@ class Lane:
         """Mean seconds between two calls that leave, while others wait; 0 when none has waited yet."""
         self._counting_since = self._counted = 0.0
 
+    @property
+    def pressure(self) -> float:
+        """How near it is to refusing calls: 0 while none waits, 1 where a client's next call would be refused."""
+        if not self.waiting:
+            return 0.0
+        wait = self.waiting * (self._pause or self._took / self._most)
+        return min(max(self.waiting / max(self._most_waiting, 1), wait / self._patience), 1.0)
+
     def enter(self) -> bool:
         """Let a call in at once, if there is room and nobody waits. Else it has to :meth:`wait`."""
         if self.in_flight >= self._most or self.waiting:

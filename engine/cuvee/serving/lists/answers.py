@@ -32,6 +32,8 @@ _STATUS = {
     Status.DEGRADED: pb.SourceStatus.STATUS_DEGRADED,
 }
 _SCORE = struct.Struct("<Bf").pack
+_NARROWED = b"\x78\x01"
+"""``narrowed``, true, with its tag."""
 _POSITIONS = [b"", *(b"\x18" + bytes([at]) for at in range(1, 128))]
 """``RecommendedItem.position``, encoded with its tag."""
 
@@ -48,12 +50,15 @@ class Made:
     """A RecommendResponse; or one of the others, which have the same fields in so far as they have them."""
 
 
-def answers_of(rows: Sequence[Row], answer: Answer, reasons: Sequence[Sequence[str]]) -> list[Made]:
+def answers_of(
+    rows: Sequence[Row], answer: Answer, reasons: Sequence[Sequence[str]], *, narrowed: bool = False
+) -> list[Made]:
     """The messages for the rows of a batch.
 
-    ``reasons`` has B rows, one reason for each item of the blend and then of those that fill it up.
+    ``reasons`` has B rows, one reason for each item of the blend and then of those that fill it up. ``narrowed``:
+    sources proposed fewer candidates than the product says.
     """
-    batch = _Batch(rows, answer, reasons)
+    batch = _Batch(rows, answer, reasons, _NARROWED if narrowed else b"")
     return [batch.made(b) for b in range(len(rows))]
 
 
@@ -134,7 +139,8 @@ def _stamp(row: Row) -> bytes:
 class _Batch:
     """The parts of a batch's messages, each encoded once."""
 
-    def __init__(self, rows: Sequence[Row], answer: Answer, reasons: Sequence[Sequence[str]]) -> None:
+    def __init__(self, rows: Sequence[Row], answer: Answer, reasons: Sequence[Sequence[str]], narrowed: bytes) -> None:
+        self._narrowed = narrowed
         self._rows, self._answer, self._reasons = rows, answer, reasons
         self._served = rows[0].served
         self._plan = plan = self._served.snapshot.plan
@@ -180,6 +186,7 @@ class _Batch:
                 _text(0x22, recommendation_id),
                 _text(0x4A, self._segment(b)),
                 _stamp(row),
+                self._narrowed,
             )
         )
         return Made(row, self._answer, b, recommendation_id, message)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import structlog
 
@@ -48,7 +49,16 @@ class Runs:
     that they cannot keep the core from single ones.
     """
 
-    def __init__(self, product: str, limits: Limits, hooks: Hooks, edge: Edge, core: Core, figures: Figures) -> None:
+    def __init__(
+        self,
+        product: str,
+        limits: Limits,
+        hooks: Hooks,
+        edge: Edge,
+        core: Core,
+        figures: Figures,
+        pressure: Callable[[], float],
+    ) -> None:
         self.budget = Budget(product, core, limits.threads, patience=limits.deadline / 4)
         self._shown = Shown(figures, product)
         figures.watch("cuvee_circuit_open", lambda: {(product, name): up for name, up in self.budget.open().items()})
@@ -57,9 +67,12 @@ class Runs:
         self._edge = edge
         self._core = core
         self._limit = limits.deadline
+        self._pressure, self._narrowest = pressure, limits.narrowest
+        self._product, self._figures = product, figures
         self._bulk = asyncio.Semaphore(max(1, limits.threads // 4))
         waited = figures.histogram("cuvee_queue_wait_seconds", product).add
         self._rows: Batcher[Row, Made] = Batcher(core, self._begin, _abandon, waited)
+        self._whole: Batcher[Row, Made] = Batcher(core, self._begin_whole, _abandon)
         self._drafts: Batcher[Draft, Made] = Batcher(core, self._begin_drafts, _abandon, waited)
 
     @property
@@ -86,10 +99,20 @@ class Runs:
         async with self._bulk:
             if left_until(deadline) <= 0:
                 raise DeadlineExceeded("no time was left for this part of the batch; ask for less at once")
-            return await self._rows.ask_many(rows, min(deadline, time.monotonic() + BULK_PATIENCE * self._limit))
+            return await self._whole.ask_many(rows, min(deadline, time.monotonic() + BULK_PATIENCE * self._limit))
 
     def _begin(self, rows: Sequence[Row], deadline: float, loop: asyncio.AbstractEventLoop) -> _Run:
+        width = self._width()
+        if width < 1 and rows[0].listed is None:
+            self._figures.count("cuvee_narrowed_total", self._product, by=len(rows))
+        return _Run(self.budget, self._hooks, self._shown, rows, deadline, loop, width)
+
+    def _begin_whole(self, rows: Sequence[Row], deadline: float, loop: asyncio.AbstractEventLoop) -> _Run:
         return _Run(self.budget, self._hooks, self._shown, rows, deadline, loop)
+
+    def _width(self) -> float:
+        """The share of their candidates that sources propose now; the least from half of what has calls refused."""
+        return 1 - (1 - self._narrowest) * min(2 * self._pressure(), 1.0)
 
     def _begin_drafts(self, drafts: Sequence[Draft], deadline: float, loop: asyncio.AbstractEventLoop) -> _DraftsRun:
         return _DraftsRun(self._edge, self._core, self._begin, drafts, deadline, loop)
@@ -172,10 +195,12 @@ class _Run:
         rows: Sequence[Row],
         deadline: float,
         loop: asyncio.AbstractEventLoop,
+        width: float = 1.0,
     ) -> None:
+        """``width``: the share of their candidates that sources propose."""
         self._budget, self._hooks, self._deadline, self._loop = budget, hooks, deadline, loop
-        self._shown = shown
-        self._parts = [_Part(rows, budget.ask(deadline, loop))]
+        self._shown, self._width = shown, width
+        self._parts = [self._part(rows)]
         self._made: list[Made | Exception] = []
 
     def __call__(self, hold: Hold, again: Offer) -> Sequence[Made | Exception]:
@@ -191,13 +216,15 @@ class _Run:
                     found: Sequence[Made | Exception] = self._lists(part, hold, again)
             except Exception as problem:  # noqa: BLE001 - it is handed on, to be told or hidden where all errors are
                 if len(part.rows) > 1:
-                    alone = [_Part([row], self._budget.ask(self._deadline, self._loop)) for row in part.rows]
-                    self._parts = [*alone, *self._parts[1:]]
+                    self._parts[:1] = [self._part([row]) for row in part.rows]
                     continue
                 found = [problem]
             self._made.extend(found)
             self._parts.pop(0)
         return self._made
+
+    def _part(self, rows: Sequence[Row]) -> _Part:
+        return _Part(rows, self._width, self._budget.ask(self._deadline, self._loop))
 
     def abandon(self) -> None:
         """Nobody waits for the lists any more."""
@@ -232,8 +259,9 @@ class _Run:
         troubled = [row.history_failed or row.store_failed is not None for row in part.rows]
         shows, usual = question.listed is None, question.segment is None
         self._shown.note(part.rows[0].served.snapshot, answer, troubled, shows=shows, usual=usual)
+        narrowed = question.width < 1 and question.listed is None
         with span("answer"):
-            return answers_of(part.rows, answer, reasons)
+            return answers_of(part.rows, answer, reasons, narrowed=narrowed)
 
 
 def _span(calls: Sequence[Asked], name: str) -> AbstractContextManager[Trace | None]:
@@ -257,9 +285,10 @@ def _abandon(run: Run[Made]) -> None:
 class _Part:
     """Rows that go through the pipeline together."""
 
-    def __init__(self, rows: Sequence[Row], ask: BudgetedAsk) -> None:
+    def __init__(self, rows: Sequence[Row], width: float, ask: BudgetedAsk) -> None:
         self.rows = rows
-        self.question = assemble(rows)
+        question = assemble(rows)
+        self.question = question if width >= 1 else replace(question, width=width)
         self.ask = ask
 
 

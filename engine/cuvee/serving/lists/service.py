@@ -60,10 +60,12 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         growth: Growth | None = None,
         marks: Marks | None = None,
         figures: Figures | None = None,
+        pressure: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Without ``stored`` and ``growth`` users and items are as they were imported.
 
         Without ``exposures`` nothing that is shown is kept. ``marks`` are those of a worker with a supervisor.
+        ``pressure`` says how near the server is to refusing lists, from 0 to 1.
         """
         limits = settings.server.limits
         self._products = products
@@ -73,7 +75,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         self._edge = Edge(self._hooks, limits.threads, stored, growth)
         self._core = Core(marks)
         seen = figures or Figures()
-        self._runs = _ByProduct(lambda name: Runs(name, limits, self._hooks, self._edge, self._core, seen))
+        self._runs = _ByProduct(lambda name: Runs(name, limits, self._hooks, self._edge, self._core, seen, pressure))
         for name in products.served:
             _ = self._runs[name]
 

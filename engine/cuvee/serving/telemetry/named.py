@@ -52,6 +52,7 @@ NAMED: Mapping[str, Named] = {
     "cuvee_queue_rows": _gauge("Requests that wait for their run.", "product"),
     "cuvee_queue_wait_seconds": _histogram("Seconds that the first of a run's requests waited.", SECONDS, "product"),
     "cuvee_lane_calls": _gauge("Calls by lane, in flight or waiting.", "lane", "state"),
+    "cuvee_narrowed_total": _counter("Lists made of fewer candidates, since many waited.", "product"),
     "cuvee_shed_total": _counter("Requests that were refused for lack of room, by lane and reason.", "lane", "reason"),
     # lists
     "cuvee_lists_total": _counter("Lists that were made.", "product"),
