@@ -6,6 +6,7 @@
     ├── RequestError                the caller must change the request
     │   ├── InvalidArgument         a field is malformed; names the field
     │   ├── NotFound                the named product, item list or snapshot does not exist
+    │   ├── PageGone                what a page token pins was replaced; start from the first page
     │   ├── Unauthenticated         no credentials, or none that this server accepts
     │   ├── PermissionDenied        the credentials do not allow this call on this product
     │   └── EtagMismatch            what the caller wants to replace has changed since he read it
@@ -46,6 +47,7 @@ __all__ = [
     "NotReady",
     "OperatorError",
     "Overloaded",
+    "PageGone",
     "PermissionDenied",
     "PluginError",
     "RateLimited",
@@ -110,6 +112,12 @@ class EtagMismatch(RequestError):
     """What the caller wants to replace has changed since he read it: read it again, and decide anew."""
 
     reason = "ETAG_MISMATCH"
+
+
+class PageGone(RequestError):
+    """The snapshot or configuration that a page token pins is not served any more; start from the first page."""
+
+    reason = "PAGE_GONE"
 
 
 class OperatorError(CuveeError):

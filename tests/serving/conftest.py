@@ -197,6 +197,15 @@ PRODUCTS = {
 }
 
 
+PAGE_KEY = "0123456789abcdef0123456789abcdef"
+SERVER = f"""
+[server]
+reflection = true
+limits = {{ deadline = "2s" }}
+pages = {{ key = "{PAGE_KEY}" }}
+"""
+
+
 def fitted(folder: Path, products: dict[str, str], server: str = "") -> Path:
     """A configuration over the toy, fitted by the command; gives its ``cuvee.toml``."""
     toy = two_tribes()
@@ -227,9 +236,7 @@ def toy() -> Toy:
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fitted(
-        tmp_path_factory.mktemp("served"), PRODUCTS, '[server]\nreflection = true\nlimits = { deadline = "2s" }\n'
-    )
+    return fitted(tmp_path_factory.mktemp("served"), PRODUCTS, SERVER)
 
 
 @pytest.fixture(scope="session")

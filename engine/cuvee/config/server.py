@@ -8,6 +8,7 @@ from pydantic import ValidationInfo, field_validator
 
 from cuvee.config.access import AdminConfig, AuditConfig, AuthConfig
 from cuvee.config.limits import Limits
+from cuvee.config.pages import Pages
 from cuvee.config.telemetry import Metrics, Traces
 from cuvee.product import Duration, Table
 
@@ -39,6 +40,7 @@ class ServerConfig(Table):
     limits: Limits = Limits()
     shutdown_grace: Duration = 10.0
     metrics: Metrics = Metrics()
+    pages: Pages = Pages()
     traces: Traces = Traces()
 
     @field_validator("auth")

@@ -16,7 +16,7 @@ from cuvee.v1 import recommendation_pb2 as pb
 
 __all__ = [
     "LONGEST_ID", "LONGEST_TEXT", "MOST_ANCHORS", "MOST_ATTRIBUTES", "MOST_CONTEXT", "MOST_EXCLUDED", "MOST_INTERESTS",
-    "MOST_LISTED", "MOST_REQUESTS", "attribute_of", "check_filter", "check_first_page", "check_fits", "check_id",
+    "MOST_LISTED", "MOST_REQUESTS", "attribute_of", "check_filter", "check_fits", "check_id",
     "check_ids", "check_texts", "declared", "length_of",
 ]  # fmt: skip
 
@@ -59,12 +59,6 @@ def length_of(page_size: int, sizes: PageSize) -> int:
     if page_size < 0:
         raise InvalidArgument("page_size", f"is {page_size}; 0 takes the default ({sizes.default}), or give 1 and more")
     return min(page_size, sizes.max) if page_size else sizes.default
-
-
-def check_first_page(page_token: str) -> None:
-    """This server does not page, so it never issued a token."""
-    if page_token:
-        raise InvalidArgument("page_token", "was not issued by this server; leave it empty for the first page")
 
 
 def check_filter(sql: str) -> str:

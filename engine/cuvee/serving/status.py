@@ -28,6 +28,7 @@ CODES: Mapping[type[errors.CuveeError], tuple[int, str]] = {
     errors.Unauthenticated: (code_pb2.UNAUTHENTICATED, "UNAUTHENTICATED"),
     errors.PermissionDenied: (code_pb2.PERMISSION_DENIED, "PERMISSION_DENIED"),
     errors.EtagMismatch: (code_pb2.ABORTED, "ETAG_MISMATCH"),
+    errors.PageGone: (code_pb2.ABORTED, "PAGE_GONE"),
     errors.OperatorError: (code_pb2.FAILED_PRECONDITION, "FAILED_PRECONDITION"),
     errors.ConfigError: (code_pb2.FAILED_PRECONDITION, "CONFIG_INVALID"),
     errors.PluginError: (code_pb2.FAILED_PRECONDITION, "PLUGIN_INVALID"),

@@ -187,6 +187,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABORTED: what the call would replace has changed since the caller read it. Read
     it again, and decide anew.
     """
+    ERROR_REASON_PAGE_GONE: _ErrorReason.ValueType  # 17
+    """ABORTED: the models or the configuration that a page token was issued under
+    have been replaced. Start again from the first page.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons in `google.rpc.ErrorInfo.reason` and `Problem.reason`, there
@@ -246,6 +250,10 @@ ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 16
 """ABORTED: what the call would replace has changed since the caller read it. Read
 it again, and decide anew.
 """
+ERROR_REASON_PAGE_GONE: ErrorReason.ValueType  # 17
+"""ABORTED: the models or the configuration that a page token was issued under
+have been replaced. Start again from the first page.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -283,10 +291,14 @@ class RecommendRequest(_message.Message):
     """
     page_token: _builtins.str
     """The `next_page_token` of an earlier answer, to continue where it stopped.
-    Empty asks for the first page. All other fields of the request, except
-    `page_size`, must be the same as for the first page. A token that this
-    server did not issue, or that is out of date, is INVALID_ARGUMENT: start
-    again from the first page.
+    Empty asks for the first page. All other fields of the request must be the
+    same as for the first page, except `page_size`, `view`, `count_removed` and
+    `validate_only`. No item comes twice over the pages of a list, and none is
+    left out, whatever is written meanwhile. A token that was not issued for this
+    request by a server with this one's key, or that has expired, is
+    INVALID_ARGUMENT; one whose snapshot or configuration has been replaced is
+    ABORTED with the reason PAGE_GONE. In both cases start again from the first
+    page. The server keeps nothing, so a page may be asked for again.
     """
     filter: _builtins.str
     """A SQL boolean expression over the product's catalogue columns that every
@@ -385,8 +397,9 @@ class RecommendResponse(_message.Message):
     that has the same.
     """
     next_page_token: _builtins.str
-    """Asks for the next page when put into `page_token`. Empty when there is none,
-    or when this server does not page recommendations.
+    """Asks for the next page when put into `page_token`. Empty when the list ends
+    here, or has reached 1,000 items over its pages (unless configured). The last
+    page may be empty. Only servers that have its key can read it.
     """
     variant: _builtins.str
     """The variant of the running experiment that the user was assigned to. Empty
@@ -1064,9 +1077,7 @@ class SimilarItemsResponse(_message.Message):
     config_revision: _builtins.str
     """The revision of the configuration that answered."""
     next_page_token: _builtins.str
-    """Asks for the next page. Empty when there is none, or when this server does
-    not page recommendations.
-    """
+    """As `RecommendResponse.next_page_token`."""
     variant: _builtins.str
     """The experiment variant that answered. Empty when the product runs none."""
     segment: _builtins.str

@@ -90,8 +90,8 @@ class RecommendationServiceServicer:
         The user is `user_id`, a session in `context_item_ids`, a declared
         `profile`, or any mixture of them; with none of the three the call is
         INVALID_ARGUMENT on `user_id`.
-        Errors: those of the service. A filter that does not compile is
-        INVALID_ARGUMENT on `filter`; the violation's description says what is wrong
+        Errors: those of the service; ABORTED with the reason PAGE_GONE
+        [page_token]. A filter that does not compile is INVALID_ARGUMENT on `filter`; the violation's description says what is wrong
         and, where that is known, at which character.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -105,7 +105,7 @@ class RecommendationServiceServicer:
         The anchors themselves are never in the answer. When the catalogue knows
         none of the anchors, the answer comes from the fallback chain, and from the
         last resort behind it (see `Fallback`).
-        Errors: those of the service.
+        Errors: those of the service; ABORTED with the reason PAGE_GONE [page_token].
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

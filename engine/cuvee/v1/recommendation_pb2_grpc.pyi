@@ -74,8 +74,8 @@ class RecommendationServiceStub:
     The user is `user_id`, a session in `context_item_ids`, a declared
     `profile`, or any mixture of them; with none of the three the call is
     INVALID_ARGUMENT on `user_id`.
-    Errors: those of the service. A filter that does not compile is
-    INVALID_ARGUMENT on `filter`; the violation's description says what is wrong
+    Errors: those of the service; ABORTED with the reason PAGE_GONE
+    [page_token]. A filter that does not compile is INVALID_ARGUMENT on `filter`; the violation's description says what is wrong
     and, where that is known, at which character.
     """
     SimilarItems: _grpc.UnaryUnaryMultiCallable[_recommendation_pb2.SimilarItemsRequest, _recommendation_pb2.SimilarItemsResponse]
@@ -85,7 +85,7 @@ class RecommendationServiceStub:
     The anchors themselves are never in the answer. When the catalogue knows
     none of the anchors, the answer comes from the fallback chain, and from the
     last resort behind it (see `Fallback`).
-    Errors: those of the service.
+    Errors: those of the service; ABORTED with the reason PAGE_GONE [page_token].
     """
     Rank: _grpc.UnaryUnaryMultiCallable[_recommendation_pb2.RankRequest, _recommendation_pb2.RankResponse]
     """Orders the caller's own list of items for one user.
@@ -132,8 +132,8 @@ class RecommendationServiceAsyncStub(RecommendationServiceStub):
     The user is `user_id`, a session in `context_item_ids`, a declared
     `profile`, or any mixture of them; with none of the three the call is
     INVALID_ARGUMENT on `user_id`.
-    Errors: those of the service. A filter that does not compile is
-    INVALID_ARGUMENT on `filter`; the violation's description says what is wrong
+    Errors: those of the service; ABORTED with the reason PAGE_GONE
+    [page_token]. A filter that does not compile is INVALID_ARGUMENT on `filter`; the violation's description says what is wrong
     and, where that is known, at which character.
     """
     SimilarItems: _aio.UnaryUnaryMultiCallable[_recommendation_pb2.SimilarItemsRequest, _recommendation_pb2.SimilarItemsResponse]  # type: ignore[assignment]
@@ -143,7 +143,7 @@ class RecommendationServiceAsyncStub(RecommendationServiceStub):
     The anchors themselves are never in the answer. When the catalogue knows
     none of the anchors, the answer comes from the fallback chain, and from the
     last resort behind it (see `Fallback`).
-    Errors: those of the service.
+    Errors: those of the service; ABORTED with the reason PAGE_GONE [page_token].
     """
     Rank: _aio.UnaryUnaryMultiCallable[_recommendation_pb2.RankRequest, _recommendation_pb2.RankResponse]  # type: ignore[assignment]
     """Orders the caller's own list of items for one user.
@@ -193,8 +193,8 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
         The user is `user_id`, a session in `context_item_ids`, a declared
         `profile`, or any mixture of them; with none of the three the call is
         INVALID_ARGUMENT on `user_id`.
-        Errors: those of the service. A filter that does not compile is
-        INVALID_ARGUMENT on `filter`; the violation's description says what is wrong
+        Errors: those of the service; ABORTED with the reason PAGE_GONE
+        [page_token]. A filter that does not compile is INVALID_ARGUMENT on `filter`; the violation's description says what is wrong
         and, where that is known, at which character.
         """
 
@@ -210,7 +210,7 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
         The anchors themselves are never in the answer. When the catalogue knows
         none of the anchors, the answer comes from the fallback chain, and from the
         last resort behind it (see `Fallback`).
-        Errors: those of the service.
+        Errors: those of the service; ABORTED with the reason PAGE_GONE [page_token].
         """
 
     @_abc_1.abstractmethod

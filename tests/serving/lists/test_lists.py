@@ -48,7 +48,7 @@ def test_a_known_user_gets_a_blended_list_with_all_that_it_says_of_itself(client
     assert answer.user_known
     assert answer.snapshot_version
     assert len(answer.config_revision) == 12
-    assert not answer.next_page_token
+    assert answer.next_page_token, "there is more to show"
     assert not answer.unknown_item_ids
     assert all(item.title.startswith("The ") for item in answer.items)
     assert all(s.model_version == answer.snapshot_version for s in answer.sources)

@@ -184,6 +184,7 @@ class _Batch:
                 *(counts_of(self._plan, self._answer, b) if row.counts else ()),
                 *self._sources(b),
                 _text(0x22, recommendation_id),
+                self._next(b),
                 _text(0x4A, self._segment(b)),
                 _stamp(row),
                 self._narrowed,
@@ -203,6 +204,17 @@ class _Batch:
         places = sorted(range(len(listed)), key=listed.__getitem__)
         pieces = [*self._blended(b, places), *(self._fillers(b, places) if others else ())]
         return [pieces[at] for at in listed]
+
+    def _next(self, b: int) -> bytes:
+        """The token for the next page, where this one is full."""
+        row, answer = self._rows[b], self._answer
+        n, others = self._lengths[b], self._filled[b] if self._filled else 0
+        if row.next_token is None or n + others < row.k or not row.k:
+            return b""
+        items = answer.blended.items[b, :n].tolist()
+        if others:
+            items = [item for item in answer.items()[b].tolist() if item >= 0]
+        return _text(0x3A, row.next_token(items))
 
     def _blended(self, b: int, places: Sequence[int]) -> Iterator[bytes]:
         """The items of the blend. Position, score and attributions differ from answer to answer, the rest rarely."""

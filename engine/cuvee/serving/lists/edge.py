@@ -10,16 +10,14 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from cuvee.data.store.rows import UserRow
 from cuvee.errors import DeadlineExceeded, DegradedReason, InvalidArgument, UnavailableError
-from cuvee.ranking.plan import SIMILAR, Question
-from cuvee.ranking.rows import padded
-from cuvee.recommender import Bools, Histories, History, Ints, Profile, Queries, Ragged
-from cuvee.rules import Seen
+from cuvee.ranking.plan import SIMILAR
+from cuvee.recommender import Bools, History, Ints, Profile
 from cuvee.serving.deadline import left_until
 from cuvee.serving.fields import (
     MOST_ANCHORS,
@@ -27,15 +25,15 @@ from cuvee.serving.fields import (
     MOST_EXCLUDED,
     MOST_LISTED,
     check_filter,
-    check_first_page,
     check_id,
     check_ids,
     declared,
     length_of,
 )
-from cuvee.serving.lists.histories import NOTHING, Events, from_plugin, seen_of, stored
+from cuvee.serving.lists.histories import NOTHING, Events, from_plugin, stored
 from cuvee.serving.lists.hooks import HistoryFailed, Hooks
 from cuvee.serving.lists.misspelt import unknown_keys, unknown_values
+from cuvee.serving.lists.pages import Page, Pages
 from cuvee.serving.lists.users import NOBODY, SHARE, Known, StoredUsers, StoreFailed
 from cuvee.serving.live.growth import Growth
 from cuvee.serving.live.products import Served
@@ -44,7 +42,7 @@ from cuvee.serving.telemetry.calls import Asked, current
 from cuvee.serving.threads import AllTaken, Threads
 from cuvee.v1 import recommendation_pb2 as pb
 
-__all__ = ["Beside", "Draft", "Edge", "Row", "assemble"]
+__all__ = ["Beside", "Draft", "Edge", "Row"]
 
 NOWHERE: Ints = np.empty(0, np.int32)
 NO_PROFILE = Profile()
@@ -81,14 +79,23 @@ class Row:
     """The caller wants no attributions."""
     counts: bool = False
     """The caller wants to know how many items each rule took away."""
-    before: int = 0
-    """How many items the pages before this one have."""
+    shown: Ints = field(default_factory=lambda: NOWHERE)
+    """What the pages before this one showed, in its order."""
+    next_token: Callable[[Sequence[int]], str] | None = None
+    """The token for the next page, by what this one shows; None: there are no pages."""
     asked: Asked = NO_CALL
+
+    @property
+    def before(self) -> int:
+        """How many items the pages before this one have."""
+        return len(self.shown)
 
     @property
     def kind(self) -> tuple[object, ...]:
         """Rows of one kind can be asked as one batch."""
-        return (id(self.served), self.listed is None, self.k, self.filter, self.segment, self.only_fallback)
+        return (
+            id(self.served), self.listed is None, self.k, self.filter, self.segment, self.only_fallback, self.before,
+        )  # fmt: skip
 
 
 class Beside(Exception):
@@ -136,6 +143,9 @@ class Draft:
         return row
 
 
+_Paged: TypeAlias = pb.RecommendRequest | pb.SimilarItemsRequest
+
+
 class _Asking:
     """The part of a request that says who is asking, checked."""
 
@@ -177,46 +187,22 @@ class _Asking:
         )
 
 
-def assemble(rows: Sequence[Row]) -> Question:
-    """Rows of one kind as one question, asked now; recommenders get the product's newest events alone."""
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum([len(r.events.items) for r in rows], out=offsets[1:])
-    events = Histories(
-        offsets,
-        np.concatenate([r.events.items for r in rows]),
-        np.concatenate([r.events.weights for r in rows]),
-        np.concatenate([r.events.times for r in rows]),
-    )
-    first = rows[0]
-    plan = first.served.snapshot.plan
-    queries = Queries.build(
-        events.last(first.served.snapshot.product.history),
-        users=[r.user for r in rows],
-        profiles=[r.profile for r in rows],
-        now=time.time(),
-        excluded=Ragged.of([r.excluded for r in rows]),
-        eligible=first.eligible,
-    )
-    listed = None
-    if first.listed is not None:
-        listed = padded(Ragged.of([r.listed for r in rows if r.listed is not None]))
-    typed = any(rule.reads_events for rule in plan.rules) if plan.rules else False
-    seen = seen_of([r.events for r in rows], events) if typed else Seen(events.offsets, events.items)
-    return Question(
-        queries, seen, first.k, first.segment, listed, first.only_fallback, counts=any(r.counts for r in rows)
-    )  # fmt: skip
-
-
 class Edge:
     """Makes rows of requests: a draft at once, and a row when it is known what the store says."""
 
     def __init__(
-        self, hooks: Hooks, slots: int, stored: StoredUsers | None = None, growth: Growth | None = None
+        self,
+        hooks: Hooks,
+        slots: int,
+        stored: StoredUsers | None = None,
+        growth: Growth | None = None,
+        pages: Pages | None = None,
     ) -> None:
         """Without ``stored`` and ``growth``, what was imported is all that is known of users and items."""
         self._hooks = hooks
         self._stored = stored
         self._growth = growth
+        self._pages = pages
         self._compiling = Threads("filters", slots)
 
     def recommend(self, request: pb.RecommendRequest, served: Served) -> Draft:
@@ -227,7 +213,7 @@ class Edge:
         """
         k = length_of(request.page_size, served.snapshot.product.page_size)
         sql, excluded = request.filter, request.exclude_item_ids
-        check_first_page(request.page_token)
+        page = self._page(request, served)
         check_filter(sql)
         check_ids("exclude_item_ids", excluded, MOST_EXCLUDED)
         asking = _Asking(request, served)
@@ -238,10 +224,13 @@ class Edge:
             row = asking.row(found, k)
             row.excluded, unknown = _placed(found.served, excluded)
             row.filter, row.eligible, row.counts = sql, found.eligible, request.count_removed
+            self._turn(row, request, page)
             row.unknown_ids = _each_once(row.unknown_ids, unknown)
             return row
 
-        return Draft(served, asking.user_id, sql, ("recommend", id(served), k, sql), make, told=asking.told)
+        return Draft(
+            served, asking.user_id, sql, ("recommend", id(served), k, sql, _before(page)), make, told=asking.told
+        )
 
     def rank(self, request: pb.RankRequest, served: Served) -> Draft:
         """A draft that asks for the caller's own list in order; errors as in :meth:`recommend`."""
@@ -260,7 +249,7 @@ class Edge:
         """A draft that asks for what goes with the anchors; errors as in :meth:`recommend`."""
         k = length_of(request.page_size, served.snapshot.product.page_size)
         sql = request.filter
-        check_first_page(request.page_token)
+        page = self._page(request, served)
         check_filter(sql)
         check_ids("item_ids", request.item_ids, MOST_ANCHORS, least=1)
         check_ids("exclude_item_ids", request.exclude_item_ids, MOST_EXCLUDED)
@@ -268,7 +257,7 @@ class Edge:
         def make(found: Found) -> Row:
             anchors, unknown = _placed(found.served, list(dict.fromkeys(request.item_ids)))
             excluded, more_unknown = _placed(found.served, request.exclude_item_ids)
-            return Row(
+            row = Row(
                 found.served,
                 length_of(request.page_size, found.served.snapshot.product.page_size),
                 NOTHING.then(anchors, time.time()),
@@ -282,8 +271,32 @@ class Edge:
                 basic=_basic(request.view),
                 counts=request.count_removed,
             )
+            self._turn(row, request, page)
+            return row
 
-        return Draft(served, "", sql, ("similar", id(served), k, sql), make, personal=False)
+        return Draft(served, "", sql, ("similar", id(served), k, sql, _before(page)), make, personal=False)
+
+    def _page(self, request: _Paged, served: Served) -> Page | None:
+        """Where a request stands that has a token; None is the first page."""
+        if not request.page_token:
+            return None
+        if self._pages is None:
+            raise InvalidArgument("page_token", "was not issued by this server; leave it empty for the first page")
+        page = self._pages.page(request)
+        page.check(served)
+        return page
+
+    def _turn(self, row: Row, request: _Paged, page: Page | None) -> None:
+        """Let a row begin behind what was shown, and know how to go on."""
+        pages = self._pages
+        if pages is None:
+            return
+        if page is not None:
+            page.check(row.served)
+            row.shown = page.shown
+        row.k = min(row.k, pages.most - row.before)
+        if row.before + row.k < pages.most:
+            row.next_token = lambda items: pages.token(page or pages.page(request), row.served, items)
 
     def quick(self, draft: Draft) -> bool:
         """Whether a run may make the row itself: nothing needs to be waited for but a store that answers at once."""
@@ -381,6 +394,10 @@ class Edge:
     def close(self) -> None:
         """Let idle threads go."""
         self._compiling.close()
+
+
+def _before(page: Page | None) -> int:
+    return 0 if page is None else len(page.shown)
 
 
 def _stored_profile(row: UserRow) -> Profile:

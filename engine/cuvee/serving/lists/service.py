@@ -19,6 +19,7 @@ from cuvee.serving.lists.answers import Made, only_checked
 from cuvee.serving.lists.edge import Edge, Row
 from cuvee.serving.lists.exposures import Exposures
 from cuvee.serving.lists.hooks import Hooks
+from cuvee.serving.lists.pages import Pages
 from cuvee.serving.lists.runs import Runs
 from cuvee.serving.lists.users import StoredUsers
 from cuvee.serving.live.growth import Growth
@@ -72,7 +73,9 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         self._longest = limits.deadline
         self._exposures = exposures
         self._hooks = Hooks(registry, limits.threads)
-        self._edge = Edge(self._hooks, limits.threads, stored, growth)
+        table = settings.server.pages
+        pages = Pages(table.secret(settings.root), table.expire, table.most)
+        self._edge = Edge(self._hooks, limits.threads, stored, growth, pages)
         self._core = Core(marks)
         seen = figures or Figures()
         self._runs = _ByProduct(lambda name: Runs(name, limits, self._hooks, self._edge, self._core, seen, pressure))
