@@ -76,7 +76,7 @@ class Pages:
         Raises:
             InvalidArgument: its token is none that this server issued for this request, or too old.
         """
-        plain: Any = copy.copy(request)
+        plain: Any = copy.deepcopy(request)
         for name in ("page_token", "page_size", "view", "count_removed", "validate_only"):
             if name in plain.DESCRIPTOR.fields_by_name:
                 plain.ClearField(name)
