@@ -93,8 +93,8 @@ class Limits(Table):
     """While lists wait, sources propose fewer candidates, the fewer the more wait: at the least this share of what
     their products say, before any call is refused. 1 never narrows. BatchRecommend always has all."""
     refusals: int = Field(200, ge=1, le=100_000)
-    """Calls a second that are refused with a reason. Beyond, the process takes in calls more slowly, and gRPC ends
-    those that are too many (``connections.unseen``)."""
+    """Calls a second that are refused for lack of room, with a reason. Beyond, the process takes in calls more slowly,
+    and gRPC ends those that are too many (``connections.unseen``)."""
     client_rate: Rate | None = None
     """How often one client may ask; by default, as often as there is room. A client is who shows the same
     credentials; without credentials, a connection."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+from cuvee.config.limits import Limits
+from cuvee.errors import Overloaded, RateLimited
+from cuvee.serving.admission import desk
 from cuvee.serving.admission.restraint import AT_ONCE, LONGEST, Restraint
+from cuvee.serving.telemetry.figures import Figures
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,3 +50,18 @@ def test_after_a_quiet_time_there_is_no_pause():
     for _ in range(AT_ONCE):
         restraint.refused()
     assert len(loop.pauses) == before
+
+
+def test_who_asks_more_often_than_he_may_makes_nobody_else_wait(monkeypatch: pytest.MonkeyPatch):
+    counted: list[int] = []
+
+    class Counting(Restraint):
+        def refused(self) -> None:
+            counted.append(1)
+
+    monkeypatch.setattr(desk, "Restraint", Counting)
+    found = desk.Desk(Limits(), {}, Figures())
+    found.refused("reads", RateLimited("too often", 1.0))
+    assert not counted
+    found.refused("reads", Overloaded("too many", 1.0))
+    assert len(counted) == 1

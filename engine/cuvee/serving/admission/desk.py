@@ -53,9 +53,13 @@ class Desk:
         return found
 
     def refused(self, lane: str, problem: Overloaded) -> None:
-        """Count a refusal, and pause where there are too many."""
+        """Count a refusal, and pause where there are too many for lack of room.
+
+        One client who asks more often than he may is no reason to pause for all.
+        """
         self._figures.count("cuvee_shed_total", lane, problem.reason)
-        self._restraint.refused()
+        if not isinstance(problem, RateLimited):
+            self._restraint.refused()
 
     def window(self, method: str) -> Window:
         """The checks of ``/package.Service/Method``."""
