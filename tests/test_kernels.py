@@ -205,6 +205,29 @@ def test_a_history_counts_each_item_by_its_newest_event(two: Any, half_life: Any
     sparse.csr_array((found.data, found.indices, found.indptr), shape=found.shape).check_format()
 
 
+SHAPES = {
+    "drawn": lambda rng, n: rng.permutation(5 * n)[:n],
+    "rising": lambda rng, n: np.arange(n),
+    "falling": lambda rng, n: np.arange(n)[::-1],
+    "two halves": lambda rng, n: np.concatenate([np.arange(0, n, 2), np.arange(1, n, 2)]),
+    "an organ pipe": lambda rng, n: np.concatenate([np.arange(0, n, 2), np.arange(1, n, 2)[::-1]]),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("n", [16, 17, 18, 33, 500, 4096])
+def test_long_histories_and_unions_are_in_order_of_position(shape: str, n: int) -> None:
+    items = SHAPES[shape](np.random.default_rng(n), n).astype(np.int32)
+    offsets, size = np.array([0, n], np.int64), 100 * n
+    history = kernels.in_history(offsets, items, np.arange(1, n + 1, dtype=np.float32), size)
+    order = np.argsort(items)
+    assert (history.indices == items[order]).all()
+    assert (history.data == 1 + order).all()
+    everybody, nothing = np.ones((1, 1), np.bool_), excluded([[]])
+    found, _ = kernels.union([items[None]], everybody, nothing, None, size, n)
+    assert (found[0] == items[order]).all()
+
+
 def test_events_too_old_to_count_are_left_out() -> None:
     histories = Histories.build([list(range(300))])
     assert histories.matrix(300, 5.0).nnz == 5 * kernels.OLDEST + 1
