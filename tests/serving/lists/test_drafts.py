@@ -61,7 +61,7 @@ async def where(runs: Runs, seconds: float = 60.0) -> str:
 
 def made() -> tuple[Stub, Runs]:
     stub: Any = Stub()
-    return stub, Runs("shop", Limits(), stub, stub, Core(), Figures())
+    return stub, Runs("shop", Limits(), stub, stub, Core(), Figures(), lambda: 0.0)
 
 
 async def test_drafts_that_come_together_are_made_together() -> None:
