@@ -54,7 +54,7 @@ def test_what_was_published_is_read_back(root: ArtifactRoot) -> None:
     manifest = publish(root)
     assert root.versions("shop") == [manifest.version]
     assert root.manifest("shop") == manifest
-    arrays = load_arrays(root.fetch(manifest, "ease"), "weights")
+    arrays = load_arrays(root.fetch(manifest, "ease"), {"weights": "float32[n, 3]"})
     np.testing.assert_array_equal(arrays["weights"], [[0, 1, 2], [3, 4, 5]])
     assert not arrays["weights"].flags.writeable
 
@@ -101,4 +101,4 @@ def test_arrays_of_objects_are_refused_both_ways(tmp_path: Path) -> None:
         save_arrays(tmp_path, {"bad": np.array([{}], object)})
     np.save(tmp_path / "evil.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(ArtifactError, match="evil"):
-        load_arrays(tmp_path, "evil")
+        load_arrays(tmp_path, {"evil": "float32[n]"})

@@ -17,6 +17,7 @@ import argparse
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -207,6 +208,7 @@ def main() -> None:
     parser.add_argument("sections", nargs="+", choices=SECTIONS)
     parser.add_argument("--count", type=int, help="how many, instead of the section's own number")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--guided", type=int, metavar="SECONDS", help="with fuzz: so long by atheris, too")
     given = parser.parse_args()
     fine = True
     for name in given.sections:
@@ -219,6 +221,9 @@ def main() -> None:
                 config, environment=ENVIRONMENT, options=section.options, wait_until=section.until
             ) as server:
                 kept = section.run(server, given.count or section.count, given.seed)
+        if given.guided and section.run is fuzz:
+            command = [sys.executable, "-m", "reliability.guided", str(given.guided)]
+            kept &= subprocess.run(command, cwd=Path(__file__).parent, check=False).returncode == 0
         fine &= kept
         print(f"{'kept' if kept else 'BROKEN'}; {time.monotonic() - began:.0f} s\n")
     sys.exit(not fine)

@@ -46,7 +46,7 @@ class Together(Recommender[Settings]):
 
     @classmethod
     def load(cls, directory: Path, config: Settings, catalog: Catalog) -> Self:
-        return cls(load_arrays(directory, "pairs")["pairs"])
+        return cls(load_arrays(directory, {"pairs": "float32[n, n] finite"})["pairs"])
 
     def all_scores(self, queries: Queries) -> Floats:
         history = queries.histories.matrix(len(self.pairs))

@@ -29,6 +29,7 @@ class _Toy(cuvee.Recommender[ToyConfig]):
     """Float32[N] or float32[N, N], and scores made of it."""
 
     Config = ToyConfig
+    stored: ClassVar[str] = "float32[n] finite"
 
     def __init__(self, counts: Floats) -> None:
         self.counts = counts
@@ -38,7 +39,7 @@ class _Toy(cuvee.Recommender[ToyConfig]):
 
     @classmethod
     def load(cls, directory: Path, config: ToyConfig, catalog: cuvee.Catalog) -> Self:
-        return cls(cuvee.load_arrays(directory, "counts")["counts"])
+        return cls(cuvee.load_arrays(directory, {"counts": cls.stored})["counts"])
 
     def _dense(self, queries: cuvee.Queries) -> Floats:
         """Float32[B, N]; NaN rows where there is no opinion."""
@@ -75,6 +76,7 @@ class ToyPopular(_Toy):
 class ToyPairs(_Toy):
     """How many users liked an item along with those of the history."""
 
+    stored: ClassVar[str] = "float32[n, n] finite"
     serves: ClassVar = cuvee.Serves.SESSION  # type: ignore[misc]
 
     @classmethod

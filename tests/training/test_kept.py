@@ -65,7 +65,7 @@ class Counting(cuvee.Recommender[CountingConfig]):
 
     @classmethod
     def load(cls, directory, config, catalog):
-        return cls(cuvee.load_arrays(directory, "counts")["counts"], config)
+        return cls(cuvee.load_arrays(directory, {"counts": "float32[n] finite"})["counts"], config)
 
     def candidates(self, queries, k):
         return cuvee.Candidates.top(np.tile(self.counts, (len(queries), 1)), k, queries)

@@ -257,7 +257,8 @@ def _loaded(
             models[name] = _load_model(folder, settings, registry, name, data.catalog)
             folders[name] = folder
         except Exception as problem:  # noqa: BLE001 - a plugin's load may raise anything; the others go on
-            said = str(problem) if isinstance(problem, CuveeError) else f"{type(problem).__name__}: {problem}"
+            what = f"{root.folder(manifest, name)} cannot be loaded: {type(problem).__name__}: {problem}"
+            said = str(problem) if isinstance(problem, CuveeError) else what
             log.warning("model not loaded", product=product, recommender=name, problem=said)
             problems.append(f"{name}: {said}")
             models[name], whole = None, False

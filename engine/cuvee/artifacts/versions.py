@@ -291,6 +291,10 @@ class ArtifactRoot:
         """
         return self._fetch(manifest, model, manifest.models[model].files)
 
+    def folder(self, manifest: Manifest, model: str) -> str:
+        """Where a model's files lie, to be named in messages."""
+        return self._join(manifest.product, manifest.version, model)
+
     def fetch_catalog(self, manifest: Manifest, *, checked: bool = True) -> Path:
         """The local folder of the catalogue that a version was fitted on, optionally checked like a model's.
 

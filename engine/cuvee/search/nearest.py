@@ -195,7 +195,13 @@ class Cells:
     @classmethod
     def load(cls, directory: Path, name: str) -> Self:
         """Map what :meth:`save` wrote."""
-        parts = load_arrays(directory, *(f"{name}.{part}" for part in ("centres", "offsets", "items", "measured")))
+        wanted = {
+            "centres": "float32[cells, d] finite",
+            "offsets": "int64[cells + 1] to n",
+            "items": "int32[n]",
+            "measured": "float64[2] finite",
+        }
+        parts = load_arrays(directory, {f"{name}.{part}": said for part, said in wanted.items()})
         centres, offsets, items, measured = parts.values()
         return cls(centres, offsets, items, int(measured[0]), float(measured[1]))
 
@@ -244,7 +250,9 @@ class Nearest:
     @classmethod
     def load(cls, directory: Path, name: str) -> Self:
         """Map what :meth:`save` wrote."""
-        return cls(Cells.load(directory, name), load_arrays(directory, f"{name}.vectors")[f"{name}.vectors"])
+        cells, file = Cells.load(directory, name), f"{name}.vectors"
+        wanted = {file: "float32[n, d] finite"}
+        return cls(cells, load_arrays(directory, wanted, n=len(cells), d=cells.centres.shape[1])[file])
 
 
 def _nearest_centres(vectors: Floats, centres: Floats) -> Offsets:

@@ -213,9 +213,15 @@ class Postings:
     @classmethod
     def load(cls, directory: Path, name: str, rows: Matrix) -> Self:
         """Map what :meth:`save` wrote, beside the vectors that it was fitted on."""
-        parts = load_arrays(
-            directory, *(f"{name}.{part}" for part in ("offsets", "items", "impacts", "means", "measured"))
-        )
+        wanted = {
+            "offsets": "int64[F + 1] to entries",
+            "items": "int32[entries] in n",
+            "impacts": "float32[entries] finite",
+            "means": "float32[F] finite",
+            "measured": "float64[3] finite",
+        }
+        n, width = rows.shape
+        parts = load_arrays(directory, {f"{name}.{part}": said for part, said in wanted.items()}, n=n, F=width)
         offsets, items, impacts, means, measured = parts.values()
         return cls(offsets, items, impacts, means, rows, int(measured[0]), int(measured[1]), float(measured[2]))
 

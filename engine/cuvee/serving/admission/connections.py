@@ -38,4 +38,5 @@ def channel_options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", ms(of.ping_interval)),
         ("grpc.http2.max_ping_strikes", STRIKES),
         ("grpc.server_handshake_timeout_ms", ms(of.handshake)),
+        ("grpc.http.tarpit", 0),  # it holds back what gRPC itself refuses for 0.1 to 1 s, and its streams with it
     ]

@@ -48,6 +48,7 @@ class Labels:
     """Categories: multi-hot, each label by its inverse document frequency (Spärck Jones 1972)."""
 
     kind: ClassVar[str] = "labels"
+    stored: ClassVar[Mapping[str, str]] = {"idf": "float32[n] finite"}
     labels: tuple[str, ...]
     idf: Floats
     dense: ClassVar[bool] = False
@@ -103,6 +104,7 @@ class Words:
     """Text: TF-IDF with sublinear counts, optionally reduced by a truncated SVD (Deerwester 1990)."""
 
     kind: ClassVar[str] = "words"
+    stored: ClassVar[Mapping[str, str]] = {"idf": "float[n] finite", "components": "float32[rows, d] finite"}
     terms: tuple[str, ...]
     idf: Floats
     settings: Mapping[str, Any]
@@ -202,6 +204,7 @@ class Numbers:
     """
 
     kind: ClassVar[str] = "numbers"
+    stored: ClassVar[Mapping[str, str]] = {"knots": "float64[n] finite"}
     knots: npt.NDArray[np.float64]
     """float64[width], rising."""
     dense: ClassVar[bool] = False
@@ -275,6 +278,7 @@ class ReadyVectors:
     """Embeddings that came with the items, of any modality, as they are."""
 
     kind: ClassVar[str] = "vectors"
+    stored: ClassVar[Mapping[str, str]] = {}
     width: int = field(default=0)
     dense: ClassVar[bool] = True
 

@@ -20,7 +20,7 @@ from cuvee.search.nearest import Scan
 from scipy.sparse import csr_array
 from sklearn.utils.extmath import randomized_svd
 
-from cuvee_content.vectors import Vectors
+from cuvee_content.vectors import ROWS, Vectors
 
 __all__ = ["Index", "fit_index", "load_index"]
 
@@ -154,8 +154,9 @@ class InCells:
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Map what :meth:`save` wrote."""
-        names = ("directions", "data", "indices", "indptr", "dense")
-        directions, data, indices, indptr, dense = load_arrays(directory, *(f"index.{n}" for n in names)).values()
+        wanted = {"directions": "float32[width, axes] finite", **ROWS}
+        arrays = load_arrays(directory, {f"index.{name}": said for name, said in wanted.items()})
+        directions, data, indices, indptr, dense = arrays.values()
         rows = csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(directions)))
         return cls(Cells.load(directory, "index"), directions, Vectors(rows, dense))
 

@@ -25,7 +25,7 @@ from cuvee_content.config import ContentConfig
 from cuvee_content.index import Index, fit_index, load_index
 from cuvee_content.reasons import best_reasons
 from cuvee_content.space import Space
-from cuvee_content.vectors import Vectors
+from cuvee_content.vectors import ROWS, Vectors
 
 __all__ = ["Content"]
 
@@ -102,8 +102,9 @@ class Content(Recommender[ContentConfig]):
         Where there are any, all vectors are copied into memory; otherwise the mapped ones are used.
         """
         space = Space.load(directory)
-        arrays = load_arrays(directory, "data", "indices", "indptr", "dense")
-        shape = (len(arrays["indptr"]) - 1, space.size[0])
+        width, thick = space.size
+        arrays = load_arrays(directory, ROWS, width=width, thick=thick)
+        shape = (len(arrays["indptr"]) - 1, width)
         rows = sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
         fitted = Vectors(rows, arrays["dense"])
         vectors = fitted.append(space.items(catalog.items, len(fitted)))

@@ -84,6 +84,7 @@ class Sentences:
     """Text as one vector each. A missing or empty text is a zero row."""
 
     kind: ClassVar[str] = "sentences"
+    stored: ClassVar[Mapping[str, str]] = {}
     dense: ClassVar[bool] = True
     width: ClassVar[int] = WIDTH
     kept: Kept | None = None

@@ -119,7 +119,6 @@ class Space:
                     "name": name,
                     "weight": self.weights[name],
                     "kind": column.kind,
-                    "arrays": sorted(arrays),
                     **column.to_json(),
                 }
             )
@@ -131,10 +130,10 @@ class Space:
         plain = json.loads((directory / "space.json").read_text(encoding="utf-8"))
         columns: dict[str, Column] = {}
         for at, column in enumerate(plain):
-            arrays = {
-                key: load_arrays(directory, f"column-{at}-{key}")[f"column-{at}-{key}"] for key in column["arrays"]
-            }
-            columns[column["name"]] = KINDS[column["kind"]].of(column, arrays)
+            kind = KINDS[column["kind"]]
+            arrays = load_arrays(directory, {f"column-{at}-{key}": said for key, said in kind.stored.items()})
+            named = dict(zip(kind.stored, arrays.values(), strict=True))
+            columns[column["name"]] = kind.of(column, named)
         return cls(columns, {column["name"]: column["weight"] for column in plain})
 
 

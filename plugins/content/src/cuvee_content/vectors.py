@@ -14,10 +14,19 @@ import numpy.typing as npt
 from scipy.sparse import csr_array, hstack, vstack
 from sklearn.utils.extmath import randomized_svd
 
-__all__ = ["Vectors", "narrow", "side_by_side", "unit_rows"]
+__all__ = ["ROWS", "Vectors", "narrow", "side_by_side", "unit_rows"]
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[Any]
+
+
+ROWS = {
+    "data": "float32[entries] finite",
+    "indices": "int[entries] in width",
+    "indptr": "int[n + 1] to entries",
+    "dense": "float32[n, thick] finite",
+}
+"""The arrays of n vectors on disk."""
 
 
 def narrow(rows: Any) -> csr_array:

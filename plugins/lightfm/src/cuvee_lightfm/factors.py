@@ -27,7 +27,12 @@ Matrix: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 
 BLOCK = 16_384
 """Items whose vectors are made at a time (4 MB of them)."""
-ARRAYS = ("table", "fitted", "average", "embeddings")
+ARRAYS = {
+    "table": "float32[n, d] known",
+    "fitted": "bool[n]",
+    "average": "float32[d] finite",
+    "embeddings": "float32[F, d] finite",
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Half:
     @classmethod
     def load(cls, directory: Path, name: str) -> Self:
         """Map what :meth:`save` wrote."""
-        arrays = load_arrays(directory, *(f"{name}_{array}" for array in ARRAYS))
+        arrays = load_arrays(directory, {f"{name}_{array}": said for array, said in ARRAYS.items()})
         features = Features.from_json(json.loads((directory / f"{name}_features.json").read_text()))
         table, fitted, average, embeddings = arrays.values()
         return cls(table, fitted, average, embeddings, features)
@@ -119,4 +124,5 @@ class Factors:
     def load(cls, directory: Path, catalog: Catalog) -> Self:
         """Map what :meth:`save` wrote."""
         users, items = Half.load(directory, "users"), Half.load(directory, "items")
-        return cls.of(users, items, load_arrays(directory, "last_seen")["last_seen"], catalog)
+        seen = load_arrays(directory, {"last_seen": "float64[n]"}, n=len(users.table))
+        return cls.of(users, items, seen["last_seen"], catalog)

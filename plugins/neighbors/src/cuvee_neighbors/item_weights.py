@@ -65,8 +65,9 @@ class ItemWeights:
     def load(cls, directory: Path, name: str) -> Self:
         """Map what :meth:`save` wrote under this name."""
         if (directory / f"{name}.npy").exists():
-            return cls(load_arrays(directory, name)[name])
-        names = [f"{name}.{part}" for part in ("data", "indices", "indptr")]
-        data, indices, indptr = load_arrays(directory, *names).values()
+            return cls(load_arrays(directory, {name: "float32[n, n] finite"})[name])
+        wanted = {"data": "float32[pairs] finite", "indices": "int[pairs] in n", "indptr": "int[n + 1] to pairs"}
+        arrays = load_arrays(directory, {f"{name}.{part}": said for part, said in wanted.items()})
+        data, indices, indptr = arrays.values()
         n = len(indptr) - 1
         return cls(sparse.csr_array((data, indices, indptr), shape=(n, n)))

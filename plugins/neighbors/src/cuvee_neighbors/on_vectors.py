@@ -102,5 +102,7 @@ class VectorUsers(UserNeighbours):
     def load_on(cls, directory: Path, name: str, neighbours: int) -> Self:
         """Map what :meth:`save` wrote under this name."""
         likes = UserNeighbours.load(directory, name, neighbours, "cosine", 0.0)
-        arrays = load_arrays(directory, f"{name}.vectors", f"{name}.people")
+        people, items = likes.liked.shape
+        wanted = {f"{name}.vectors": "float32[items, d] finite", f"{name}.people": "float32[people, d] finite"}
+        arrays = load_arrays(directory, wanted, people=people, items=items)
         return cls(likes.liked, likes.liked_by, neighbours, "cosine", 0.0, *arrays.values())

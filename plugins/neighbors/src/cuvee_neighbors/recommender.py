@@ -120,7 +120,7 @@ class Neighbors(Recommender[NeighborsConfig]):
             model = UserNeighbours.load(directory, config.model, *settings)
         else:
             model = ItemWeights.load(directory, config.model)
-        return cls(config, model, load_arrays(directory, "known")["known"], catalog.items)
+        return cls(config, model, load_arrays(directory, {"known": "bool[n]"}, n=model.n_items)["known"], catalog.items)
 
     def candidates(self, queries: Queries, k: int) -> Candidates:
         """The k items with the highest scores, only those to which the history contributes."""

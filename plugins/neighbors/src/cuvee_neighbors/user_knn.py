@@ -136,8 +136,15 @@ class UserNeighbours:
     @classmethod
     def load(cls, directory: Path, name: str, neighbours: int, similarity: str, shrink: float) -> Self:
         """Map what :meth:`save` wrote under this name."""
-        names = [f"{name}.{way}.{part}" for way in ("liked", "liked_by") for part in ("indices", "indptr")]
-        weights, items, by_user, users, by_item = load_arrays(directory, f"{name}.liked.data", *names).values()
+        wanted = {
+            "liked.data": "float32[likes] finite",
+            "liked.indices": "int[likes] in items",
+            "liked.indptr": "int[users + 1] to likes",
+            "liked_by.indices": "int[likers] in users",
+            "liked_by.indptr": "int[items + 1] to likers",
+        }
+        arrays = load_arrays(directory, {f"{name}.{part}": said for part, said in wanted.items()})
+        weights, items, by_user, users, by_item = arrays.values()
         shape = (len(by_user) - 1, len(by_item) - 1)
         return cls(
             sparse.csr_array((weights, items, by_user), shape=shape),

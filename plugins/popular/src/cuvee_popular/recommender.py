@@ -39,6 +39,23 @@ WALK = 4_096
 NOTABLE = np.log(1.1)
 """The lift from which a segment or a trend is named as the reason."""
 
+ARRAYS = {
+    "share": "float32[n] known",
+    "trend": "float32[t]",
+    "lifts": "float32[S, n]",
+    "items": "int32[known] in n",
+    "scores": "float32[known] finite",
+    "most": "float32[S] finite",
+    "now": "float64[1]",
+    "plain": "float64[n] finite",
+    "recent": "float64[n] finite",
+    "segments": "float32[S, n] finite",
+    "late_items": "int32[late] in n",
+    "late_weights": "float32[late] finite",
+    "late_times": "float64[late] finite",
+}
+"""What ``save`` writes: the tables, the order, and the counts."""
+
 
 @dataclass(frozen=True)
 class Popular(Recommender[PopularConfig]):
@@ -80,11 +97,11 @@ class Popular(Recommender[PopularConfig]):
     def load(cls, directory: Path, config: PopularConfig, catalog: Catalog) -> Self:
         """Read what :meth:`save` wrote; weights and segments are those of the fit."""
         del catalog  # items newer than the model have no events in the counts
-        tables = load_arrays(directory, "share", "trend", "lifts")
-        order = Order.from_arrays(load_arrays(directory, *(field.name for field in fields(Order))))
         segments = Segments.from_json(json.loads((directory / "segments.json").read_text()))
-        fitted = Counts.from_arrays(load_arrays(directory, *(field.name for field in fields(Counts))))
-        return cls(config, segments, fitted, tables["share"], tables["trend"], tables["lifts"], order)
+        arrays = load_arrays(directory, ARRAYS, S=len(segments))
+        order = Order.from_arrays({field.name: arrays[field.name] for field in fields(Order)})
+        fitted = Counts.from_arrays({field.name: arrays[field.name] for field in fields(Counts)})
+        return cls(config, segments, fitted, arrays["share"], arrays["trend"], arrays["lifts"], order)
 
     def updated(self, activity: Activity) -> Self:
         """The result of a fit on all events: the present is the last event, and new items have shares, too."""

@@ -14,8 +14,9 @@ import numpy as np
 from cuvee import Entities
 from cuvee.recommender import DegradedReason, Floats, SourceFailure
 
+from cuvee_tfserving import checksums
 from cuvee_tfserving.client import Asked, ModelClient
-from cuvee_tfserving.fitting.artefact import Artefact, beside
+from cuvee_tfserving.fitting.artefact import EXTRA, FILES, Artefact, beside
 
 __all__ = ["Versions"]
 
@@ -89,6 +90,9 @@ class Versions:
         missing = f"the model server answers with version {version}, whose item vectors are not at hand"
         try:
             folder = beside(self._root, self._asked.name, version)
+            there = [f"{EXTRA}/{name}" for name in FILES if (folder / name).exists()]
+            if there:
+                checksums.check(folder.parent, *there)
             found = Artefact.read(folder, version, self._fitted.n_items)
         except Exception as problem:
             raise SourceFailure(DegradedReason.ERROR, missing) from problem

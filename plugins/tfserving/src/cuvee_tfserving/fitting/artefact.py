@@ -54,7 +54,9 @@ class Artefact:
             OSError: the folder cannot be read.
             cuvee.errors.ArtifactError: the vectors are damaged.
         """
-        vectors = load_arrays(folder, VECTORS)[VECTORS] if (folder / f"{VECTORS}.npy").exists() else None
+        vectors = None
+        if (folder / f"{VECTORS}.npy").exists():
+            vectors = load_arrays(folder, {VECTORS: "float32[n, d] finite"})[VECTORS]
         features = folder / FEATURES
         tower = vectors is not None and features.exists()
         meta = json.loads((folder / META).read_text()) if (folder / META).exists() else {}

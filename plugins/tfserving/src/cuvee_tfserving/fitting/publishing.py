@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from cuvee_tfserving import checksums
 from cuvee_tfserving.fitting.artefact import EXTRA, FILES
 from cuvee_tfserving.fitting.trainer import SAVED_MODEL
 
@@ -54,6 +55,7 @@ def publish(trained: Path, root: Path, model: str) -> int:
         for name in FILES:
             if (trained / name).exists():
                 shutil.copyfile(trained / name, aside / EXTRA / name)
+        checksums.write(aside)
         aside.chmod(0o755)  # mkdtemp's folders are private, but the server may run as another user
         _to_disk(aside)
         while True:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from cuvee_tfserving import checksums
 from cuvee_tfserving.model_server.batching import Arrays
 from cuvee_tfserving.model_server.refusals import Refused, failed_precondition, invalid
 from cuvee_tfserving.protos import DataType, PredictionLog
@@ -43,9 +44,11 @@ class Servable:
         """Load a version's folder and run its warm-up requests.
 
         Raises:
+            ValueError: a file is not the one that was published; names it.
             Exception: whatever TensorFlow says of a folder that is not a SavedModel, or of a
                 warm-up request that fails.
         """
+        checksums.check(path)
         definitions = _definitions(path)
         graph = tf.Graph()
         session = tf.compat.v1.Session(graph=graph)
