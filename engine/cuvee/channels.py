@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 import grpc.aio
 
-__all__ = ["Tls", "TlsFiles", "channel", "channel_aio"]
+__all__ = ["Tls", "TlsFiles", "channel", "channel_aio", "credentials_of"]
 
 Options: TypeAlias = Sequence[tuple[str, Any]]
 A = TypeVar("A")
@@ -37,7 +37,7 @@ def channel(target: str, options: Options, token: str | None, tls: Tls | None) -
     Raises:
         OSError: a PEM file cannot be read.
     """
-    credentials = _credentials(tls)
+    credentials = credentials_of(tls)
     made = grpc.secure_channel(target, credentials, options) if credentials else grpc.insecure_channel(target, options)
     return grpc.intercept_channel(made, _WithToken(token)) if token else made
 
@@ -48,14 +48,19 @@ def channel_aio(target: str, options: Options, token: str | None, tls: Tls | Non
     Raises:
         OSError: a PEM file cannot be read.
     """
-    credentials = _credentials(tls)
+    credentials = credentials_of(tls)
     with_token: Any = [kind(token) for kind in _AIO] if token else None
     if credentials:
         return grpc.aio.secure_channel(target, credentials, options, interceptors=with_token)
     return grpc.aio.insecure_channel(target, options, interceptors=with_token)
 
 
-def _credentials(tls: Tls | None) -> grpc.ChannelCredentials | None:
+def credentials_of(tls: Tls | None) -> grpc.ChannelCredentials | None:
+    """GRPC's credentials; None where nothing is to be encrypted.
+
+    Raises:
+        OSError: a PEM file cannot be read.
+    """
     if tls is None or tls is False:
         return None
     if isinstance(tls, grpc.ChannelCredentials):

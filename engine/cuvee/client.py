@@ -35,11 +35,21 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cuvee.channels import Tls, TlsFiles, channel, channel_aio
+from cuvee.errors import InvalidArgument
 from cuvee.v1 import admin_pb2_grpc, catalog_pb2, catalog_pb2_grpc, events_pb2, events_pb2_grpc
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
 
-__all__ = ["SERVICE_CONFIG", "AsyncClient", "Client", "Failure", "TlsFiles", "failure_of", "profile"]
+__all__ = [
+    "SERVICE_CONFIG",
+    "AsyncClient",
+    "Client",
+    "Failure",
+    "TlsFiles",
+    "failure_of",
+    "profile",
+    "profile_in_texts",
+]
 
 Attribute: TypeAlias = str | float | bool | Sequence[str] | None
 
@@ -160,6 +170,42 @@ def profile(
         attributes={name: _value(value) for name, value in (attributes or {}).items()},
         interests={name: pb.StringList(values=liked) for name, liked in (interests or {}).items()},
     )
+
+
+def profile_in_texts(attributes: Sequence[str], interests: Sequence[str]) -> pb.UserProfile | None:
+    """A profile as people type it: ``["age=24"]`` and ``["genres=Film-Noir,Crime"]``. None where both are empty.
+
+    An attribute's value is a number, ``true``, ``false``, or text; in double quotes it is always text.
+
+    Raises:
+        InvalidArgument: one is not column=value; names ``profile.attributes`` or ``profile.interests``.
+    """
+    if not attributes and not interests:
+        return None
+    known = dict(_pair(given, "profile.attributes") for given in attributes)
+    liked: dict[str, list[str]] = {}
+    for given in interests:
+        column, values = _pair(given, "profile.interests")
+        liked.setdefault(column, []).extend(part.strip() for part in values.split(",") if part.strip())
+    return profile({column: _read(text) for column, text in known.items()}, liked)
+
+
+def _pair(given: str, field: str) -> tuple[str, str]:
+    column, equals, value = (part.strip() for part in given.partition("="))
+    if not (column and equals and value):
+        raise InvalidArgument(field, f"{given!r} is not column=value")
+    return column, value
+
+
+def _read(text: str) -> str | float | bool:
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return text[1:-1]
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 R1 = TypeVar("R1")

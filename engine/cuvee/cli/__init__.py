@@ -17,6 +17,7 @@ from cuvee.cli import (
     ask,
     check,
     config,
+    console,
     diff,
     evaluate,
     fit,
@@ -41,7 +42,7 @@ __all__ = ["main", "program"]
 
 COMMANDS = (
     init, importing, check, diff, schema, plugins, fit, evaluate, tune, snapshots, store, token, serve, config, ask,
-    report,
+    console, report,
 )  # fmt: skip
 """In the order of ``cuvee --help``, which is the order in which they are usually needed."""
 

@@ -32,11 +32,27 @@ LOOK = 0.5
 """Seconds between two looks at which products no source answers for."""
 
 
+class _Servicer(health.aio.HealthServicer):  # type: ignore[misc] # the library has no annotations
+    """gRPC's own, and ``List``, which its ``async`` form does not have."""
+
+    async def List(  # noqa: N802 - the rpc's name
+        self, request: health_pb2.HealthListRequest, context: object
+    ) -> health_pb2.HealthListResponse:
+        """Every service and product; one that is no longer there is left out."""
+        return health_pb2.HealthListResponse(
+            statuses={
+                name: health_pb2.HealthCheckResponse(status=status)
+                for name, status in self._server_status.items()
+                if status != health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+            }
+        )
+
+
 class Health:
     """NOT_SERVING until told otherwise, which gRPC's own servicer is not; and why."""
 
     def __init__(self, products: Iterable[str], figures: Figures) -> None:
-        self._servicer = health.aio.HealthServicer()
+        self._servicer = _Servicer()
         self._reasons: dict[str, str] = dict.fromkeys(("", SERVICE, *products), LOADING)
         """By name; empty for what is SERVING."""
         figures.watch("cuvee_serving", lambda: {(name or WHOLE,): not why for name, why in self._reasons.items()})

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import grpc
 
-from cuvee.client import Client, TlsFiles, failure_of
+from cuvee.channels import credentials_of
+from cuvee.client import AsyncClient, Client, TlsFiles, failure_of
 from cuvee.errors import CuveeError, OperatorError, RequestError, UnavailableError
 
 __all__ = ["Server", "ask"]
@@ -41,19 +43,41 @@ class Server:
     tls: bool = False
 
     def client(self) -> Client:
-        """A client of it. Without ``token_file`` the token is that of the environment's CUVEE_TOKEN, if any.
+        """A client of it.
 
         Raises:
             OperatorError: a file cannot be read.
         """
+        with _credentials_read():
+            tls, token = self._credentials()
+            return Client(self.address, tls, token=token)
+
+    def connect(self) -> Callable[[], AsyncClient]:
+        """What makes an ``async`` client on the running loop; the files are read now.
+
+        Raises:
+            OperatorError: a file cannot be read.
+        """
+        with _credentials_read():
+            tls, token = self._credentials()
+            credentials = credentials_of(tls)
+        return lambda: AsyncClient(self.address, credentials, token=token)
+
+    def _credentials(self) -> tuple[TlsFiles | None, str | None]:
+        """Without ``token_file`` the token is that of the environment's CUVEE_TOKEN, if any."""
         encrypted = self.tls or self.ca is not None or self.certificate is not None
-        try:
-            token = self.token_file.read_text(encoding="utf-8") if self.token_file else os.environ.get("CUVEE_TOKEN")
-            tls = TlsFiles(self.ca, self.certificate, self.key) if encrypted else None
-            return Client(self.address, tls, token=(token or "").strip() or None)
-        except (OSError, UnicodeDecodeError) as problem:
-            said = problem.strerror if isinstance(problem, OSError) else "is no text"
-            raise OperatorError(f"a file with credentials cannot be read: {said}") from None
+        token = self.token_file.read_text(encoding="utf-8") if self.token_file else os.environ.get("CUVEE_TOKEN")
+        tls = TlsFiles(self.ca, self.certificate, self.key) if encrypted else None
+        return tls, (token or "").strip() or None
+
+
+@contextmanager
+def _credentials_read() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, UnicodeDecodeError) as problem:
+        said = problem.strerror if isinstance(problem, OSError) else "is no text"
+        raise OperatorError(f"a file with credentials cannot be read: {said}") from None
 
 
 def ask(server: Server, call: Callable[[Client], A]) -> A:

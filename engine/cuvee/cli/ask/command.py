@@ -194,35 +194,21 @@ def rank(
 
 def profile_of(attributes: Sequence[str], interests: Sequence[str]) -> pb.UserProfile | None:
     """What ``--attribute`` and ``--interest`` declare; None if nothing."""
-    from cuvee.client import profile
+    from cuvee.client import profile_in_texts
+    from cuvee.errors import InvalidArgument
 
-    if not attributes and not interests:
-        return None
-    known = dict(_pair(given, "--attribute", "age=24") for given in attributes)
-    liked: dict[str, list[str]] = {}
-    for given in interests:
-        column, values = _pair(given, "--interest", "genres=Film-Noir,Crime")
-        liked.setdefault(column, []).extend(part.strip() for part in values.split(",") if part.strip())
-    return profile({column: _value(text) for column, text in known.items()}, liked)
-
-
-def _pair(given: str, option: str, example: str) -> tuple[str, str]:
-    column, equals, value = (part.strip() for part in given.partition("="))
-    if not (column and equals and value):
-        raise typer.BadParameter(f"{given!r} is not column=value, as in {option} {example}", param_hint=option)
-    return column, value
-
-
-def _value(text: str) -> str | float | bool:
-    """A number, a yes or no, or text; text in double quotes is always text."""
-    if text.lower() in {"true", "false"}:
-        return text.lower() == "true"
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        return text[1:-1]
     try:
-        return float(text)
-    except ValueError:
-        return text
+        return profile_in_texts(attributes, interests)
+    except InvalidArgument as problem:
+        option, example = _TYPED[problem.field]
+        raise typer.BadParameter(f"{problem.description}, as in {option} {example}", param_hint=option) from None
+
+
+_TYPED = {
+    "profile.attributes": ("--attribute", "age=24"),
+    "profile.interests": ("--interest", "genres=Film-Noir,Crime"),
+}
+"""Fields of the request: the option that fills each, and an example."""
 
 
 def _view(explain: bool) -> pb.AttributionView.ValueType:

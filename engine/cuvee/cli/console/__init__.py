@@ -1,0 +1,5 @@
+"""``cuvee console``: web pages over a running server."""
+
+from cuvee.cli.console.command import register
+
+__all__ = ["register"]
