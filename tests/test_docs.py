@@ -15,11 +15,13 @@ from cuvee.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+PAGES = sorted(ROOT.glob("docs/*.md"))
 HOOKS = [name for name in vars(hookspecs) if name.startswith(("register_", "load_", "on_"))]
 
 
-def test_the_readme_lists_every_hook_in_the_order_in_which_they_fire() -> None:
-    assert re.findall(r"^\| `([a-z_]+)` \| [^|]+ \|$", README, re.M)[-len(HOOKS) :] == HOOKS
+def test_the_page_on_plugins_lists_every_hook_in_the_order_in_which_they_fire() -> None:
+    page = (ROOT / "docs/extend.md").read_text()
+    assert re.findall(r"^\| `([a-z_]+)` \| [^|]+ \|$", page, re.M)[-len(HOOKS) :] == HOOKS
 
 
 @pytest.mark.parametrize("name", HOOKS)
@@ -39,9 +41,13 @@ def test_the_capability_table_is_what_installed_plugins_declare() -> None:
             assert said == ["yes" if flag in serves else "no" for flag in Serves], name
 
 
-def test_every_command_in_the_readme_exists() -> None:
+def test_every_command_in_the_documents_exists() -> None:
     commands = typer.main.get_command(program()).commands  # type: ignore[attr-defined]
-    used = set(re.findall(r"^cuvee ([a-z-]+)", README, re.M))
+    used = {
+        name
+        for text in (README, *(page.read_text() for page in PAGES))
+        for name in re.findall(r"^cuvee ([a-z-]+)", text, re.M)
+    }
     installed = {d.name for d in distributions()}
     plugins = [tomllib.loads(file.read_text())["project"] for file in ROOT.glob("plugins/*/pyproject.toml")]
     absent = [p.get("entry-points", {}).get("cuvee.commands", {}) for p in plugins if p["name"] not in installed]
@@ -50,9 +56,15 @@ def test_every_command_in_the_readme_exists() -> None:
 
 
 def test_every_link_in_the_documents_leads_somewhere() -> None:
-    for document in ("README.md", "DESIGN.md"):
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / document).read_text()):
-            assert (ROOT / target).exists(), f"{document}: {target}"
+    for document in (*ROOT.glob("*.md"), *PAGES):
+        for target in re.findall(r"\]\((?!http|#)([^)#]+)(?:#[^)]*)?\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_readme_names_every_page() -> None:
+    for language in ("README.md", "README.zh.md"):
+        text = (ROOT / language).read_text()
+        assert [page.name for page in PAGES if f"](docs/{page.name})" not in text] == [], language
 
 
 def test_all_public_names_are_there() -> None:
