@@ -103,6 +103,7 @@ def draw(browser: Any, url: str, product: str, user: str, folder: Path) -> None:
             listed(page, product, user)
             if name == "try-side-by-side":
                 page.check("#beside")
+                page.evaluate("scrollTo(0, 0)")
             if width < 500:
                 page.locator("#weights").scroll_into_view_if_needed()
         else:

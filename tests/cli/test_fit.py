@@ -57,3 +57,24 @@ def test_a_fit_that_fails_publishes_nothing(run: Run, place: Path, monkeypatch: 
     assert done.code == 2
     assert "pairs (toy_pairs) cannot be fitted: RuntimeError('out of pairs')" in done.err
     assert sorted(p.name for p in (place / "artifacts" / "toys").iterdir()) == before
+
+
+def test_older_versions_are_deleted_but_those_in_use(run: Run, place: Path) -> None:
+    """The newest stay, the one that answers, and the one that a roll-back would go to."""
+    config = place / "cuvee.toml"
+    config.write_text("keep_snapshots = 2\n" + config.read_text())
+
+    def there() -> list[str]:
+        folders = (place / "artifacts" / "toys").iterdir()
+        return sorted(one.name for one in folders if one.is_dir())
+
+    for _ in range(3):
+        assert run("fit", "--config", config).code == 0
+    kept = there()
+    assert len(kept) == 2
+    assert run("snapshots", "activate", "toys", kept[0], "--config", config).code == 0
+    for _ in range(3):
+        done = run("fit", "--config", config)
+    assert kept[0] in there()
+    assert len(there()) <= 4
+    assert "deleted, as keep_snapshots says: " in done.out

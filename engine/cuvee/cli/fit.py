@@ -41,8 +41,11 @@ def fit(
 
     A product is only published when all of its recommenders could be fitted;
     the other products are fitted in any case. Running servers take the new
-    version up by themselves; `cuvee snapshots rollback` takes it back.
+    version up by themselves; `cuvee snapshots rollback` takes it back. Of
+    older versions the newest `keep_snapshots` (10) stay, and those in use.
     """
+    from cuvee.artifacts.pruning import prune
+    from cuvee.artifacts.versions import ArtifactRoot
     from cuvee.cli.terminal.progress import Bars
     from cuvee.data.imported import imported_data, time_warnings
     from cuvee.errors import CuveeError, OperatorError
@@ -62,8 +65,9 @@ def fit(
             failed[name] = problem
             continue
         manifests.append(manifest)
+        gone = prune(ArtifactRoot(settings.artifact_url), name, settings.keep_snapshots)
         if not as_json:
-            _show(manifest)
+            _show(manifest, gone)
     if as_json:
         print_json([summary(m) for m in manifests])
     if len(failed) == 1 == len(names):
@@ -83,8 +87,8 @@ def summary(manifest: Manifest) -> dict[str, object]:
     return plain
 
 
-def _show(manifest: Manifest) -> None:
-    """What was fitted, the time and memory it took, and the published version."""
+def _show(manifest: Manifest, gone: list[str]) -> None:
+    """What was fitted, the time and memory it took, the published version, and which older ones are gone."""
     console = Console(highlight=False)
     numbers = ("time", "memory", "on disk")
     table = plain_table("recommender", "plugin", "from", *numbers, right=numbers)
@@ -98,3 +102,5 @@ def _show(manifest: Manifest) -> None:
     learnt_from = f"{manifest.n_users:,} users, {manifest.n_items:,} items, {manifest.n_events:,} events"
     published = Text.assemble((manifest.product, "bold"), ": published version ", (manifest.version, "bold green"))
     say(console, published.append(f", fitted on {learnt_from}"))
+    if gone:
+        say(console, Text(f"deleted, as keep_snapshots says: {', '.join(gone)}", "dim"))

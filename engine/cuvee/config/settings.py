@@ -50,6 +50,8 @@ class Settings(Table):
     data: Path = Path("var/data")
     artifacts: str = "var/artifacts"
     """A folder, or any fsspec URL."""
+    keep_snapshots: int = Field(10, ge=1, le=1_000)
+    """How many of the newest versions of a product ``cuvee fit`` leaves there; those in use stay beside them."""
     server: ServerConfig = ServerConfig()
     store: StoreConfig = StoreConfig()
     privacy: PrivacyConfig = PrivacyConfig()
