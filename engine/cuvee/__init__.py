@@ -42,7 +42,7 @@ from cuvee.search.nearest import Cells, Nearest
 from cuvee.search.postings import Postings
 from cuvee.tracing import trace_headers
 
-__version__ = "0.1.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "Arrangement",

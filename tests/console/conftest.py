@@ -130,8 +130,9 @@ def url(server: RunningServer) -> Iterator[str]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
+    """A Chromium for the tests of one module: while Playwright runs, its event loop keeps others from running."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:

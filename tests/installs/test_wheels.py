@@ -8,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import cuvee
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +33,7 @@ def metadata(wheel: zipfile.ZipFile) -> email.message.Message:
 
 def test_each_distribution_has_one_and_all_have_the_same_version(wheels: dict[str, zipfile.ZipFile]) -> None:
     assert len(wheels) == len(PROJECTS)
-    assert len({metadata(wheel)["Version"] for wheel in wheels.values()}) == 1
+    assert {metadata(wheel)["Version"] for wheel in wheels.values()} == {cuvee.__version__}
     for name, wheel in wheels.items():
         needed = [one.replace(" ", "") for one in metadata(wheel).get_all("Requires-Dist") or []]
         bound = [one for one in needed if one.startswith(("cuvee<", "cuvee>"))]

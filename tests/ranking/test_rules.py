@@ -93,6 +93,13 @@ def keeps(world: dict[str, Any], listed: list[int]) -> bool:
     return True
 
 
+def stuck(world: dict[str, Any], listed: list[int], allowed: set[int], standing: dict[int, int]) -> bool:
+    """Whether no item but the pins, which stand at some places, may stand behind a list."""
+    ahead = [standing.get(place, -1) for place in range(len(listed) + 2, 40)]
+    others = allowed - set(listed) - set(standing.values())
+    return not any(keeps(world, [*listed, other, *ahead]) for other in others)
+
+
 quotas = st.tuples(st.sampled_from(["brand", "genres"]), st.integers(1, 3), st.integers(2, 6)).filter(
     lambda q: q[1] < q[2]
 )
@@ -158,12 +165,8 @@ def test_rules_hold_together_on_every_item(world: dict[str, Any]) -> None:
         for place, item in standing.items():
             if len(listed) < place or listed[place - 1] == item:
                 continue
-            # unless nothing else was left for a place before: then it came forward
-            at = listed.index(item)
-            assert at < place - 1
-            ahead = [standing.get(p, -1) for p in range(at + 2, 40)]
-            others = allowed - set(listed[:at]) - set(standing.values())
-            assert not any(keeps(world, [*listed[:at], other, *ahead]) for other in others)
+            # unless nothing was left for a place before: then it came forward, or gave up its place
+            assert any(stuck(world, listed[:at], allowed, standing) for at in range(place - 1))
         # it ends where nothing is left that keeps the quotas
         if len(listed) < world["k"]:
             for item in allowed - set(listed):

@@ -56,8 +56,8 @@ def arrange(
     """Fill the places of B lists one after another, each with the best column that keeps all limits there.
 
     A place for exploration takes the first drawn column that does; a pinned column stands in its place unless it
-    would break a limit. Where nothing is left for a place the next pin may come forward; where none does, the list
-    ends.
+    would break a limit. Where nothing is left for a place the next pin may come forward; where none does, pins give up
+    their places and come in where they may; where that does not help either, the list ends.
 
     Args:
         items: int32[B, M], positions, -1 pads.

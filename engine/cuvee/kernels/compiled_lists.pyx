@@ -92,7 +92,8 @@ def arrange(const int[:, ::1] items, const float[:, ::1] values, const int[:, ::
     cdef int k = columns.shape[1], before = prefix.shape[1], horizon = pinned.shape[1], end = before + horizon
     cdef int n_rails = len(limits), r, place, chosen, column, broken, used, best_able, looked, w
     cdef int n_vectors = vectors.shape[0], width = vectors.shape[1], i
-    cdef bint spreads = strength > 0 and n_vectors > 0
+    cdef bint spreads = strength > 0 and n_vectors > 0, released
+    cdef int ahead
     cdef float worth, best_worth, near, one
     cdef const offset_t[::1] offsets
     cdef const int[::1] groups
@@ -157,58 +158,73 @@ def arrange(const int[:, ::1] items, const float[:, ::1] values, const int[:, ::
                 if at[place] >= 0:
                     chosen = pinned[b, j]
                 else:
-                    if turns[b, j] and used < best_able:
-                        for c in range(drawn.shape[1]):
-                            column = drawn[b, c]
-                            if column < 0:
-                                break
-                            if not taken[column] and _first_broken(rails, n_rails, at, place, end, items[b, column]) < 0:
-                                chosen = column
-                                explored[b, j] = 1
-                                break
-                    if chosen < 0:
-                        looked = 0
-                        best_worth = 0
-                        for c in range(order.shape[1]):
-                            column = order[b, c]
-                            if column < 0:
-                                break
-                            if taken[column] or not able[b, column]:
-                                continue
-                            worth = values[b, column]
-                            if spreads and worth == worth:
-                                looked += 1
-                                if looked > among and chosen >= 0:
+                    while True:
+                        if turns[b, j] and used < best_able:
+                            for c in range(drawn.shape[1]):
+                                column = drawn[b, c]
+                                if column < 0:
                                     break
-                                near = 0
-                                for w in range(spread_window):
-                                    one = likeness[column * spread_window + w]
-                                    near = one if one > near else near
-                                worth -= strength * near
-                                if chosen >= 0 and not worth > best_worth:
+                                if not taken[column] and _first_broken(rails, n_rails, at, place, end, items[b, column]) < 0:
+                                    chosen = column
+                                    explored[b, j] = 1
+                                    break
+                        if chosen < 0:
+                            looked = 0
+                            best_worth = 0
+                            for c in range(order.shape[1]):
+                                column = order[b, c]
+                                if column < 0:
+                                    break
+                                if taken[column] or not able[b, column]:
                                     continue
-                            elif chosen >= 0:
-                                break  # those that fill up come behind all others
-                            broken = _first_broken(rails, n_rails, at, place, end, items[b, column])
-                            if broken >= 0:
-                                if cause[b, column] < 0:
-                                    cause[b, column] = broken
-                                continue
-                            chosen = column
-                            best_worth = worth
-                            penalty[b, j] = values[b, column] - worth if worth == worth else 0
-                            if not spreads:
-                                break
-                    if chosen < 0 and forward[b]:
+                                worth = values[b, column]
+                                if spreads and worth == worth:
+                                    looked += 1
+                                    if looked > among and chosen >= 0:
+                                        break
+                                    near = 0
+                                    for w in range(spread_window):
+                                        one = likeness[column * spread_window + w]
+                                        near = one if one > near else near
+                                    worth -= strength * near
+                                    if chosen >= 0 and not worth > best_worth:
+                                        continue
+                                elif chosen >= 0:
+                                    break  # those that fill up come behind all others
+                                broken = _first_broken(rails, n_rails, at, place, end, items[b, column])
+                                if broken >= 0:
+                                    if cause[b, column] < 0:
+                                        cause[b, column] = broken
+                                    continue
+                                chosen = column
+                                best_worth = worth
+                                penalty[b, j] = values[b, column] - worth if worth == worth else 0
+                                if not spreads:
+                                    break
+                        if chosen >= 0 or not forward[b]:
+                            break
                         # nothing is left for the places before the next pin: it comes forward
-                        for i in range(<int> j + 1, horizon):
-                            if at[before + i] >= 0:
-                                column = pinned[b, i]
-                                at[before + i] = -1
+                        for i in range(horizon):
+                            column = pinned[b, i]
+                            if column >= 0 and taken[column] == 2:
+                                ahead = at[before + i] if i > <int> j else -1
+                                if ahead >= 0:
+                                    at[before + i] = -1
                                 if _first_broken(rails, n_rails, at, place, end, items[b, column]) < 0:
                                     chosen = column
                                     break
-                                at[before + i] = items[b, column]
+                                if ahead >= 0:
+                                    at[before + i] = ahead
+                        if chosen >= 0:
+                            break
+                        # no pin may: they no longer keep their places, so that they do not end the list
+                        released = False
+                        for i in range(<int> j + 1, horizon):
+                            if at[before + i] >= 0:
+                                at[before + i] = -1
+                                released = True
+                        if not released:
+                            break
                     if chosen < 0:
                         for i in range(<int> j, k):
                             columns[b, i] = -1

@@ -110,9 +110,14 @@ def arranged(
     def place(
         rows: Offsets, items: Ints, values: Floats, order: Ints, able: npt.NDArray[np.uint8], last: Bools
     ) -> Placed:
+        usable = None if drawn is None else drawn[rows]
+        if usable is not None and items.shape[1] > found.items.shape[1]:
+            # a drawn item that found no place and comes by the fallback comes by that alone
+            more = np.take_along_axis(items, np.maximum(usable, 0), axis=1)
+            usable = _left(np.where(_among(more, items[:, found.items.shape[1] :]), -1, usable), wishes.removed[rows])
         return arrange(
             items, values, order, able, k, pinned=pinned[rows],
-            turns=None if turns is None else turns[rows], drawn=None if drawn is None else drawn[rows],
+            turns=None if turns is None else turns[rows], drawn=usable,
             prefix=shown[rows], forward=last,
             limits=[(w.offsets, w.groups, w.at_most, w.window) for _, w in wishes.limits],
             nearness=nearness,

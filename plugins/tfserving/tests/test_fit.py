@@ -90,7 +90,11 @@ def test_publishes_the_next_number_whole(trained, tmp_path):
     assert publish(trained, root, "deep") == 13
     assert sorted(f.name for f in (root / "deep").iterdir()) == ["1", "12", "13", "2", "3", "notes"]
     found = root / "deep" / "1"
-    assert sorted(f.name for f in (found / "assets.extra").iterdir()) == ["item_vectors.npy", "meta.json"]
+    assert sorted(f.name for f in (found / "assets.extra").iterdir()) == [
+        "item_vectors.npy",
+        "meta.json",
+        "sha256.json",
+    ]
     assert found.stat().st_mode & 0o777 == 0o755
     assert newest(root, "deep") == 13
     assert (trained / "saved_model" / "saved_model.pb").exists()
