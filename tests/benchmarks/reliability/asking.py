@@ -186,7 +186,7 @@ def broken(asked: Asked, answer: Any) -> list[str]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two answers are equal, apart from their ids and latencies."""
+    """Whether two answers are equal, apart from their ids, page tokens and latencies."""
     return _plain(one) == _plain(other)
 
 
@@ -194,6 +194,8 @@ def _plain(answer: Any) -> bytes:
     copy = type(answer)()
     copy.CopyFrom(answer)
     copy.recommendation_id = ""
+    if "next_page_token" in copy.DESCRIPTOR.fields_by_name:
+        copy.ClearField("next_page_token")  # sealed anew, with the time
     for source in copy.sources:
         source.ClearField("latency")
         # a circuit that opened between two calls, and what a source says of how long it took

@@ -82,6 +82,13 @@ def test_any_message_is_answered_or_refused(send: Sender, facts: Facts, name: st
         assert found.seconds < LONGEST
 
 
+UNDRAWABLE = {
+    "ActivateSnapshot", "ApplyConfig", "CancelOperation", "GetOperation", "RollbackConfig", "RollbackSnapshot",
+    "StartFit", "StartTune",
+}  # fmt: skip
+"""Of AdminService: they need a whole file, an earlier version, an imported data set, or an operation that was begun."""
+
+
 def test_what_is_drawn_goes_deep_enough(send: Sender, facts: Facts):
     """Each rpc that is built is answered with OK now and then, so that more than its checks is met."""
     rng, codes = random.Random(3), Counter()
@@ -91,7 +98,8 @@ def test_what_is_drawn_goes_deep_enough(send: Sender, facts: Facts):
         for _ in range(30):
             data = random_message(rng, method.input_type, facts).SerializeToString()
             codes[name] += send(method, data).code == "OK"
-    assert all(codes[name] for name in built), codes
+    never = {name.partition(".")[2] for name in built if not codes[name]}
+    assert never <= UNDRAWABLE, never
 
 
 def test_noise_on_the_port_costs_nobody_anything(server: RunningServer):

@@ -46,7 +46,7 @@ class Counts(cuvee.Recommender[Config]):
 
     @classmethod
     def load(cls, directory: Path, config: Config, catalog: cuvee.Catalog) -> Self:
-        return cls(cuvee.load_arrays(directory, {"counts": "float32[n] finite"})["counts"], config, True)
+        return cls(cuvee.load_arrays(directory, {"counts": "float32[n]"})["counts"], config, True)
 
     def _top(self, queries: cuvee.Queries, k: int) -> cuvee.Candidates:
         return cuvee.Candidates.top(np.tile(self.counts, (len(queries), 1)), k, queries)
