@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from cuvee.data.catalog import Role
 from cuvee.data.files.cleaning import clean
+from cuvee.data.files.raw import LINE, Part, Rows
 from cuvee.data.files.readers import gather
 from cuvee.errors import DataError
 
@@ -148,3 +149,14 @@ def test_a_broken_part_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "items" / "part-9.parquet").write_bytes(content)
     with pytest.raises(DataError, match=r"part-9\.parquet cannot be read as Parquet"):
         gather(items=tmp_path / "items")
+
+
+def test_bad_cells_of_a_later_part_alone_are_told() -> None:
+    """Polars 2 panics in pl.format where the first chunk of a column is empty."""
+    empty, bad = ({"price": pl.Series(values, dtype=pl.String)} for values in ([], ["", "dear"]))
+    frame = pl.concat([pl.DataFrame(empty), pl.DataFrame(bad)], rechunk=False).with_columns(
+        pl.Series(LINE, [1, 2], dtype=pl.UInt32)
+    )
+    assert frame["price"].n_chunks() == 2
+    told = Rows.of(Part.ITEMS, "items", frame).numbers("price").malformed
+    assert told["reason"].to_list() == ["price '' is not a number", "price 'dear' is not a number"]

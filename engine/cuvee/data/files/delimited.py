@@ -272,7 +272,7 @@ def read_delimited(
         lines = _evened(lines, header)
     fields = pl.col(TEXT).str.count_matches(header.separator, literal=True) + 1
     rows = rows.complain(
-        lines.filter(fields != header.width), pl.format(f"{{}} fields, expected {header.width}", fields)
+        lines.filter(fields != header.width), fields.cast(pl.String) + f" fields, expected {header.width}"
     )
     lines = lines.filter(fields == header.width)
     if header.width == 1:

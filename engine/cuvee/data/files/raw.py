@@ -152,7 +152,8 @@ class Rows:
         held = replace(self, frame=self.frame.with_columns(value.alias(became)))
         held = held.reject(
             pl.col(became).is_null() & pl.col(name).is_not_null(),
-            pl.format(f"{name} '{{}}' is not {kind}", pl.col(name).cast(pl.String, strict=False).str.slice(0, 40)),
+            # not pl.format: it panics where a column begins with an empty chunk (polars 2)
+            pl.lit(f"{name} '") + pl.col(name).cast(pl.String, strict=False).str.slice(0, 40) + f"' is not {kind}",
         )
         return replace(held, frame=held.frame.with_columns(pl.col(became).alias(name)).drop(became))
 

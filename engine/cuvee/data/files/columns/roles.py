@@ -265,7 +265,7 @@ def _as_vector(rows: Rows, name: str, options: ReadOptions) -> Rows:
         pl.when(~empty).then(pl.col(name)).alias(name),
         numbers.zip_with(finite & (lengths == length), pl.Series([None], dtype=pl.List(pl.Float32))).alias("\0vector"),
     )
-    shown = pl.format("'{}' ", pl.col(name).str.slice(0, 40)) if kind == pl.String else pl.lit("")
+    shown = pl.lit("'") + pl.col(name).str.slice(0, 40) + "' " if kind == pl.String else pl.lit("")
     held = replace(rows, frame=frame).reject(
         pl.col("\0vector").is_null() & pl.col(name).is_not_null(),
         pl.concat_str(pl.lit(f"{name} "), shown, pl.lit(f"is not a vector of {length} numbers")),
