@@ -153,10 +153,8 @@ def test_a_broken_part_is_named(content: bytes, tmp_path: Path) -> None:
 
 def test_bad_cells_of_a_later_part_alone_are_told() -> None:
     """Polars 2 panics in pl.format where the first chunk of a column is empty."""
-    empty, bad = ({"price": pl.Series(values, dtype=pl.String)} for values in ([], ["", "dear"]))
-    frame = pl.concat([pl.DataFrame(empty), pl.DataFrame(bad)], rechunk=False).with_columns(
-        pl.Series(LINE, [1, 2], dtype=pl.UInt32)
-    )
+    parts = [pl.DataFrame({"price": values}) for values in (["1", "2"], ["", "dear"])]
+    frame = pl.concat(parts, rechunk=False).with_columns(pl.Series(LINE, [1, 2, 3, 4], dtype=pl.UInt32))
     assert frame["price"].n_chunks() == 2
     told = Rows.of(Part.ITEMS, "items", frame).numbers("price").malformed
     assert told["reason"].to_list() == ["price '' is not a number", "price 'dear' is not a number"]
