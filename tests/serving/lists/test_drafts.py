@@ -12,7 +12,7 @@ import pytest
 from cuvee.config import Limits
 from cuvee.config.telemetry import Traces as TracesConfig
 from cuvee.errors import InvalidArgument
-from cuvee.serving.lists.edge import Beside, Draft, Row
+from cuvee.serving.lists.drafts import Beside, Draft, Row
 from cuvee.serving.lists.runs import Runs
 from cuvee.serving.scheduling.core import Core
 from cuvee.serving.telemetry.calls import asked_in

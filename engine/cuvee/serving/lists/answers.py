@@ -20,7 +20,7 @@ from cuvee.errors import DegradedReason
 from cuvee.product import CATALOGUE, HISTORY_HOOK, STORE
 from cuvee.ranking.ask import Report, Status
 from cuvee.ranking.pipeline import Answer
-from cuvee.serving.lists.edge import Row
+from cuvee.serving.lists.drafts import Row
 from cuvee.serving.lists.rule_effects import counts_of, effects_of
 from cuvee.v1 import recommendation_pb2 as pb
 

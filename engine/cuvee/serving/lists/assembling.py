@@ -12,7 +12,7 @@ from cuvee.ranking.plan import Question
 from cuvee.ranking.rows import padded
 from cuvee.recommender import Histories, Queries, Ragged
 from cuvee.rules import Seen
-from cuvee.serving.lists.edge import Row
+from cuvee.serving.lists.drafts import Row
 from cuvee.serving.lists.histories import seen_of
 
 __all__ = ["assemble"]

@@ -18,7 +18,8 @@ from cuvee.ranking.pipeline import make_lists, score_listed
 from cuvee.serving.deadline import BULK_PATIENCE, left_until
 from cuvee.serving.lists.answers import Made, answers_of
 from cuvee.serving.lists.assembling import assemble
-from cuvee.serving.lists.edge import Beside, Draft, Edge, Row
+from cuvee.serving.lists.drafts import Beside, Draft, Row
+from cuvee.serving.lists.edge import Edge
 from cuvee.serving.lists.hooks import Hooks
 from cuvee.serving.lists.reasons import explain
 from cuvee.serving.lists.users import SHARE

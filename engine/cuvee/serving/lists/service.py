@@ -16,7 +16,8 @@ from cuvee.serving.deadline import BULK_PATIENCE
 from cuvee.serving.fields import MOST_REQUESTS, check_id
 from cuvee.serving.guard import Context, deadline_of, incident_of
 from cuvee.serving.lists.answers import Made, only_checked
-from cuvee.serving.lists.edge import Edge, Row
+from cuvee.serving.lists.drafts import Row
+from cuvee.serving.lists.edge import Edge
 from cuvee.serving.lists.exposures import Exposures
 from cuvee.serving.lists.hooks import Hooks
 from cuvee.serving.lists.pages import Pages
