@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,20 +18,26 @@ SEED = 7
 
 
 @pytest.fixture(scope="session")
-def ruled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A configuration of products under rules, whose lists come in every way that there is."""
+def as_fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that no server runs in: of products under rules, whose lists come in every way that there is."""
     folder = tmp_path_factory.mktemp("faults") / "ruled"
-    return fitted(folder, RULED, head='[server]\nlimits = { deadline = "2s" }')
+    return fitted(folder, RULED, head='[server]\nlimits = { deadline = "2s" }').parent
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def ruled(as_fitted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ``cuvee.toml`` of a module's own copy, whose store the other modules' servers do not write to."""
+    return shutil.copytree(as_fitted, tmp_path_factory.mktemp("faults") / "ruled") / "cuvee.toml"
+
+
+@pytest.fixture(scope="module")
 def ruled_server(ruled: Path) -> Iterator[RunningServer]:
     """One server of them, for tests that leave its data as it is."""
     with run_server(ruled, environment=ENVIRONMENT) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(ruled_server: RunningServer) -> World:
     """What is true of that server's products, after a few events and changes of items."""
     found = World.of_toy()
