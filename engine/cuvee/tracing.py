@@ -1,7 +1,7 @@
 """Spans of the request that is answered in this thread or task, where somebody traces it.
 
 The engine's rooms say what they do by :func:`span`; where nothing is traced, that costs a tenth of a microsecond. Who
-records spans, and how, is known to the server alone (:mod:`cuvee.serving.telemetry.traces`).
+records spans, and how, is known to the server alone (:mod:`cuvee.serving.tracing.traces`).
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ from cuvee.serving.live.configured import Configured
 from cuvee.serving.live.products import Products, Served
 from cuvee.serving.live.retiring import Retiring
 from cuvee.serving.telemetry.figures import Figures
-from cuvee.serving.telemetry.traces import Traces
+from cuvee.serving.tracing.traces import Traces
 from cuvee.serving.with_store import StoreServices
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc

@@ -13,12 +13,12 @@ from cuvee.config.telemetry import Traces as TracesConfig
 from cuvee.ranking.ask import Report, Status
 from cuvee.ranking.fallback import Filled
 from cuvee.ranking.pipeline import Answer, Scored
-from cuvee.serving.telemetry.calls import asked_in
 from cuvee.serving.telemetry.exposition import packed
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.rpcs import Rpc
 from cuvee.serving.telemetry.shown import Shown
-from cuvee.serving.telemetry.traces import Traces
+from cuvee.serving.tracing.calls import asked_in
+from cuvee.serving.tracing.traces import Traces
 
 SOURCES, CANDIDATES, K = 6, 500, 10
 METHOD = "/cuvee.v1.RecommendationService/Recommend"

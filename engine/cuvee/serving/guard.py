@@ -33,10 +33,10 @@ from cuvee.serving.broken_text import mended
 from cuvee.serving.clocks import Clocks
 from cuvee.serving.pseudonymised import pseudonymise
 from cuvee.serving.status import code_of, status_of
-from cuvee.serving.telemetry.calls import asked_in, current
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.rpcs import Rpc
-from cuvee.serving.telemetry.traces import Traces
+from cuvee.serving.tracing.calls import asked_in, current
+from cuvee.serving.tracing.traces import Traces
 
 __all__ = ["Guard", "Malformed", "deadline_of", "incident_of", "outcome_of"]
 

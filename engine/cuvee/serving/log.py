@@ -7,9 +7,9 @@ import sys
 
 import structlog
 
-from cuvee.serving.telemetry.calls import marked
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.repeats import STRETCH, Repeats
+from cuvee.serving.tracing.calls import marked
 
 __all__ = ["configure", "watch"]
 

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from cuvee.errors import UnavailableError
 from cuvee.serving.telemetry.figures import Figures
-from cuvee.serving.telemetry.store import StoreTimes
 from cuvee.serving.threads import AllTaken, Threads
+from cuvee.serving.tracing.store import StoreTimes
 
 __all__ = ["StoreCalls"]
 

@@ -44,7 +44,7 @@ from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.models import watch_products
 from cuvee.serving.telemetry.process import watch_process
 from cuvee.serving.telemetry.publishing import publish
-from cuvee.serving.telemetry.traces import Traces
+from cuvee.serving.tracing.traces import Traces
 from cuvee.serving.with_store import StoreServices
 from cuvee.serving.workers.worker import Worker
 from cuvee.v1 import admin_pb2_grpc

@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["cuvee.serving", "cuvee.data", "cuvee.e
     from cuvee.serving.broken_text import mended
     from cuvee.serving.catalogue.from_wire import Columns, check_mask, item_upsert, user_upsert
     from cuvee.serving.events.from_wire import checked
-    from cuvee.serving.telemetry.traces import PARENT
+    from cuvee.serving.tracing.traces import PARENT
 
 from cuvee.testing import two_tribes
 from cuvee.v1 import catalog_pb2, events_pb2

@@ -15,9 +15,9 @@ from cuvee.errors import InvalidArgument
 from cuvee.serving.lists.drafts import Beside, Draft, Row
 from cuvee.serving.lists.runs import Runs
 from cuvee.serving.scheduling.core import Core
-from cuvee.serving.telemetry.calls import asked_in
 from cuvee.serving.telemetry.figures import Figures
-from cuvee.serving.telemetry.traces import Traces
+from cuvee.serving.tracing.calls import asked_in
+from cuvee.serving.tracing.traces import Traces
 
 
 class Stub:

@@ -17,7 +17,7 @@ import structlog
 from cuvee.errors import ConfigError, Mistake
 from cuvee.pseudonyms import Pseudonyms
 from cuvee.serving.access.caller import Caller
-from cuvee.serving.telemetry.calls import Asked
+from cuvee.serving.tracing.calls import Asked
 
 __all__ = ["Audit"]
 

@@ -14,7 +14,7 @@ from cuvee.errors import PermissionDenied, Unauthenticated
 from cuvee.serving.access.audit import Audit
 from cuvee.serving.access.caller import ANYBODY, Caller
 from cuvee.serving.access.rules import EVERY_PRODUCT, RULES
-from cuvee.serving.telemetry.calls import Asked
+from cuvee.serving.tracing.calls import Asked
 
 __all__ = ["Door", "Gate", "Who"]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from cuvee.data.store import Store
 from cuvee.data.store.rows import EventRow
 from cuvee.errors import UnavailableError
-from cuvee.serving.telemetry.calls import Asked, current
 from cuvee.serving.telemetry.figures import Figures
-from cuvee.serving.telemetry.store import StoreTimes
 from cuvee.serving.threads import Threads
+from cuvee.serving.tracing.calls import Asked, current
+from cuvee.serving.tracing.store import StoreTimes
 
 __all__ = ["EventWriter", "Waiting"]
 

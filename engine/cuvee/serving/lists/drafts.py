@@ -16,8 +16,8 @@ from cuvee.recommender import Bools, History, Ints, Profile
 from cuvee.serving.lists.histories import Events
 from cuvee.serving.lists.users import Known, StoreFailed
 from cuvee.serving.live.products import Served
-from cuvee.serving.telemetry.calls import NOBODY as NO_CALL
-from cuvee.serving.telemetry.calls import Asked, current
+from cuvee.serving.tracing.calls import NOBODY as NO_CALL
+from cuvee.serving.tracing.calls import Asked, current
 
 __all__ = ["NOWHERE", "NO_PROFILE", "Beside", "Draft", "Found", "Row"]
 

@@ -12,8 +12,8 @@ from cuvee.data.store import Store
 from cuvee.data.store.rows import ExposureRow, now
 from cuvee.serving.lists.answers import Made
 from cuvee.serving.telemetry.figures import Figures
-from cuvee.serving.telemetry.store import StoreTimes
 from cuvee.serving.threads import Threads
+from cuvee.serving.tracing.store import StoreTimes
 from cuvee.v1 import recommendation_pb2 as pb
 
 __all__ = ["Exposures"]

@@ -27,10 +27,10 @@ from cuvee.serving.scheduling.batching import Batcher, Run
 from cuvee.serving.scheduling.budgets import Budget, BudgetedAsk
 from cuvee.serving.scheduling.callee import PATIENCE
 from cuvee.serving.scheduling.core import Core, Hold, Lost, Offer
-from cuvee.serving.telemetry.calls import Asked
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.telemetry.shown import Shown
-from cuvee.serving.telemetry.traces import shared
+from cuvee.serving.tracing.calls import Asked
+from cuvee.serving.tracing.traces import shared
 from cuvee.tracing import Trace, span
 
 __all__ = ["Runs"]

@@ -22,10 +22,10 @@ from cuvee.data.store.rows import History, UserRow, UserState
 from cuvee.errors import DegradedReason, UnavailableError
 from cuvee.serving.deadline import left_until
 from cuvee.serving.scheduling.breaker import Breaker
-from cuvee.serving.telemetry.calls import Asked, current
 from cuvee.serving.telemetry.figures import Figures
-from cuvee.serving.telemetry.store import StoreTimes
 from cuvee.serving.threads import AllTaken, Threads
+from cuvee.serving.tracing.calls import Asked, current
+from cuvee.serving.tracing.store import StoreTimes
 
 if TYPE_CHECKING:
     from cuvee.data.dataset import Dataset

@@ -1,1 +1,1 @@
-"""How is it? Figures for Prometheus, whose call a line is about, and a log whose volume no caller decides."""
+"""How is it? Figures for Prometheus, and a log whose volume no caller decides."""

@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 
 from cuvee import tracing
-from cuvee.serving.telemetry.calls import Asked
 from cuvee.serving.telemetry.figures import Figures
-from cuvee.serving.telemetry.traces import shared
+from cuvee.serving.tracing.calls import Asked
+from cuvee.serving.tracing.traces import shared
 from cuvee.tracing import Trace
 
 __all__ = ["StoreTimes"]

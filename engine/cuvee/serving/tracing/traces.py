@@ -17,7 +17,7 @@ from cuvee.serving.telemetry.figures import Figures
 from cuvee.tracing import Trace, Value
 
 if TYPE_CHECKING:
-    from cuvee.serving.telemetry.spans import CallSpan, Spans
+    from cuvee.serving.tracing.spans import CallSpan, Spans
 
 __all__ = ["PARENT", "Traces", "shared"]
 
@@ -40,7 +40,7 @@ class Traces:
         self._follow = config.follow_caller
         self._spans: Spans | None = None
         if config.endpoint:
-            from cuvee.serving.telemetry.spans import Spans  # noqa: PLC0415 - it needs the extra
+            from cuvee.serving.tracing.spans import Spans  # noqa: PLC0415 - it needs the extra
 
             self._spans = Spans(config, figures, version)
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from cuvee import tracing
-from cuvee.serving.telemetry.traces import PARENT, Traces
+from cuvee.serving.tracing.traces import PARENT, Traces
 
 if TYPE_CHECKING:
-    from cuvee.serving.telemetry.spans import CallSpan
+    from cuvee.serving.tracing.spans import CallSpan
 
 __all__ = ["NOBODY", "REQUEST_ID", "Asked", "asked_in", "current", "marked"]
 
