@@ -27,7 +27,8 @@ serve: .venv/.installed ## the demo, then leave the server running
 
 # these measure time or fill the machine by themselves; all others run two at a time. What fails is tried
 # once more, and said to have been ("R"): a machine of two shared cores stands still for a second now and then
-ALONE := tests/serving tests/benchmarks tests/deploy plugins/tfserving/tests/test_faults.py tests/installs
+ALONE := $(addprefix tests/serving/,admission faults scheduling telemetry workers test_lifecycle.py) \
+  tests/benchmarks tests/deploy plugins/tfserving/tests/test_faults.py tests/installs
 test: .venv/.installed ## all tests
 	@failed=0; \
 	$(BIN)/python -m pytest -q --reruns 1 -n 2 --dist loadfile $(ALONE:%=--ignore=%) || failed=1; \

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-__all__ = ["Vitals", "settled"]
+__all__ = ["Vitals", "settled", "steady"]
 
 
 @dataclass(frozen=True)
@@ -46,3 +46,15 @@ def settled(pid: int, descriptors: int, threads: int, seconds: float = 20.0) -> 
         if (found.descriptors <= descriptors and found.threads <= threads) or time.monotonic() > until:
             return found
         time.sleep(0.1)
+
+
+def steady(pid: int, seconds: float = 30.0) -> Vitals:
+    """Wait until a process's memory stays as it is for a second: what its calls began has ended; its vitals then."""
+    until = time.monotonic() + seconds
+    found = [Vitals.of(pid)]
+    while time.monotonic() < until:
+        time.sleep(0.2)
+        found = [*found[-5:], Vitals.of(pid)]
+        if len(found) > 5 and max(one.rss for one in found) - min(one.rss for one in found) < 5:
+            break
+    return found[-1]
