@@ -15,7 +15,7 @@ JSON, and draws latency against rate. Sections, all by default:
     workers     one worker and two
     memory      of a worker beyond mapped files; of a second one
     start       from the command to SERVING
-    fit         time and peak memory of each recommender at 1M items and 3M events
+    fit         time and peak memory of each recommender, at 1M, 3M and 10M events and up to 1M items
     offline     lists of 100 for all users of MovieLens 1M (CUVEE_DATA names its folder; else of 100k)
     peers       what one would write instead, asked in the same way
 
@@ -62,13 +62,15 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, default=KEPT / "latency.png", help="the plot of open-loop (PNG or SVG)")
     parser.add_argument("--times", type=float, nargs="+", default=[3, 10], help="overload: multiples of the peak")
     parser.add_argument("--workers", type=int, default=1, help="overload: how many answer")
-    parser.add_argument("--product", default="", help="overload: six, four, 20k, ...")
+    parser.add_argument("--product", default="", help="overload, fit: six, four, 20k, ...")
+    parser.add_argument("--members", nargs="+", default=[], help="fit: ease, item_knn, ...; all by default")
     given = parser.parse_args()
     unknown = [name for name in given.sections if name not in SECTIONS]
     if unknown:
         parser.error(f"there is no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
     bench = Bench(given.quick, given.seconds or (2.0 if given.quick else 5.0), given.plot)
     bench.times, bench.workers, bench.product = given.times, given.workers, given.product
+    bench.members = given.members
     loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
     console.print(
         f"server on core {_named(CORES.server)}, callers and model server on {_named(CORES.callers)}; "

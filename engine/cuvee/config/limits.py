@@ -60,8 +60,9 @@ class Connections(Table):
     """Calls of one connection at a time; a client keeps further ones back until others end, and what it sends all
     the same is UNAVAILABLE. Fewer than ``unseen``, so that one connection does not take all of that."""
     unseen: int = Field(450, ge=3, le=1_000_000)
-    """Calls that have arrived and that the server has not come to yet. From two thirds of it on gRPC ends some by
-    chance, above it all, without a message (CANCELLED): this takes a sixth of the time of a refusal with a reason."""
+    """Calls that have arrived and that the server has not come to yet: lists of each kind, and all others together.
+    From two thirds of it on gRPC ends some by chance, above it all, without a message (CANCELLED): this takes a
+    sixth of the time of a refusal with a reason. While many lists wait, the next are left there."""
     idle: Duration = 900.0
     """A connection without calls is closed after this time; the client opens another when it needs one."""
     age: Duration = 3600.0

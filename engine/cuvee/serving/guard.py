@@ -29,6 +29,7 @@ from cuvee.pseudonyms import Pseudonyms
 from cuvee.serving.access.caller import Caller
 from cuvee.serving.access.gate import Door, Gate
 from cuvee.serving.admission.desk import Desk, Window
+from cuvee.serving.admission.lanes import LANES
 from cuvee.serving.broken_text import mended
 from cuvee.serving.clocks import Clocks
 from cuvee.serving.pseudonymised import pseudonymise
@@ -352,11 +353,15 @@ class _Guarded:
     ) -> None:
         """Add a service's handlers, each behind the guard.
 
-        Not as registered methods: gRPC's loop waits for a call of each of these anew whenever a call arrives.
-        Health has methods of its own, so its calls never queue behind these.
+        Those for lists as registered methods, which have a queue each in gRPC's core: the others' calls share one and
+        never wait behind them. Not all are, since gRPC's loop waits for a call of each of these anew whenever a call
+        arrives. Health has methods of its own, too.
         """
         wrapped = {name: self._guard.wrapped(one, f"/{service}/{name}") for name, one in handlers.items()}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
+        lists = {name: one for name, one in wrapped.items() if LANES.get(f"/{service}/{name}") == "reads"}
+        others = {name: one for name, one in wrapped.items() if name not in lists}
+        self._server.add_registered_method_handlers(service, lists)
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, others),))
 
 
 def _late() -> DeadlineExceeded:

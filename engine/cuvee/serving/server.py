@@ -28,6 +28,8 @@ from cuvee.serving.admin.service import AdminServicer
 from cuvee.serving.admin.to_wire import SourceFigures
 from cuvee.serving.admission.connections import channel_options
 from cuvee.serving.admission.desk import Desk
+from cuvee.serving.admission.intake import server_that_waits
+from cuvee.serving.admission.lanes import LANES
 from cuvee.serving.guard import Guard
 from cuvee.serving.health import ADMIN_SERVICE, CERTIFICATE, CONFIGURATION, SERVICE, Health
 from cuvee.serving.lists.probe import Probed, probe
@@ -179,14 +181,16 @@ async def _assembled(
     desk = Desk(config.limits, settings.products, figures)
     traces = _traces(settings, figures)
     guard = Guard(config.limits, settings.privacy.pseudonyms, figures, desk, access.gate, traces)
-    server = grpc.aio.server(options=_options(config, reuse_port=reuse_port))
+    reads = desk.lanes["reads"]
+    lists_of = [method for method, lane in LANES.items() if lane == reads.name]
+    server = server_that_waits(_options(config, reuse_port=reuse_port), lists_of, lambda: reads.crowded)
     admin = grpc.aio.server(options=_options(config, reuse_port=reuse_port)) if config.admin is not None else None
     once = worker is None or worker.first
     stored = StoreServices(configured, registry, products, guard.leaving, figures, retiring=retiring, prunes=once)
     marks = worker.marks if worker else None
     lists = RecommendationServicer(
         settings, registry, products, stored.users, stored.exposures, stored.growth, marks, figures,
-        lambda: desk.lanes["reads"].pressure,
+        lambda: reads.pressure,
     )  # fmt: skip
     guarded = guard.around(server)
     stored.attach(guarded)

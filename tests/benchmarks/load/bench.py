@@ -35,7 +35,9 @@ class Bench:
     workers: int = 1
     """For overload."""
     product: str = ""
-    """For overload; six, or four with ``quick``, where none is named."""
+    """For overload (six, or four with ``quick``, where none is named) and for fit."""
+    members: Sequence[str] = ()
+    """For fit; all where none is named."""
     rows: list[Row] = field(default_factory=list)
 
     def told(self, row: Row) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from load.bench import Bench
 from load.processes import CORES, environment, memory_of, pinned, serving
-from load.products import ROOT, configured, fitted, ml_100k, run_cuvee, shop
+from load.products import ROOT, configured, fitted, made, ml_100k, run_cuvee, shop
 from load.report import Row
 
 __all__ = ["fit", "memory", "offline", "start"]
@@ -28,14 +28,24 @@ LEARNERS: dict[str, dict[str, object]] = {
     "lightfm": {"plugin": "lightfm", "components": 64},
     "item_knn": {"plugin": "neighbors", "model": "item_knn"},
     "transitions": {"plugin": "neighbors", "model": "transitions"},
+    "user_knn": {"plugin": "neighbors", "model": "user_knn"},
+    "ease": {"plugin": "neighbors", "model": "ease"},
 }
 
 
 def fit(bench: Bench) -> None:
-    """Each recommender alone at a million items and three million events, by the command: time and peak memory."""
-    label = "20k" if bench.quick else "1M"
-    data = fitted(label).folder / "data"
+    """Each recommender alone, by the command: time and peak memory, at 1M, 3M and 10M events."""
+    labels = [bench.product] if bench.product else ["20k"] if bench.quick else ["100k", "1M", "10M"]
+    for label in labels:
+        _fits(bench, label)
+
+
+def _fits(bench: Bench, label: str) -> None:
+    """The rows of one made-up shop."""
+    data = made(label)
     for name, table in LEARNERS.items():
+        if bench.members and name not in bench.members:
+            continue
         product = shop(label, {name: table}, folder=f"fit-{label}-{name}")
         text = product.config.read_text().replace('data = "data"', f'data = "{data}"')
         product.config.write_text(text)

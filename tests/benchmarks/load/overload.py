@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import grpc
 import numpy as np
@@ -15,8 +16,8 @@ from cuvee.v1 import recommendation_pb2_grpc as rpc
 from reliability.callers import workers
 
 from load.bench import Asked, Bench
-from load.driving import Run
-from load.processes import CORES, memory_of
+from load.driving import Run, drive
+from load.processes import CORES, echo, memory_of
 from load.report import Row, in_words
 
 __all__ = ["overload"]
@@ -30,7 +31,8 @@ PATIENCE = 20.0
 def overload(bench: Bench) -> None:
     """Open loop at a multiple of the peak, for a minute unless quick; the ratio is of goodput to the peak.
 
-    One worker has a core of its own; several share all cores with their callers.
+    Beside it, how soon a server refuses that does nothing else, on the same core at the same rate. One worker has a
+    core of its own; several share all cores with their callers.
     """
     label = bench.product or ("four" if bench.quick else "six")
     cores = (CORES.server, CORES.callers) if bench.workers == 1 else (CORES.all, CORES.all)
@@ -39,7 +41,7 @@ def overload(bench: Bench) -> None:
         seconds, bench.seconds = bench.seconds, bench.seconds if bench.quick else 60.0
         try:
             for times in bench.times:
-                _storm(bench, asked, peak, times)
+                _storm(bench, asked, peak, times, cores[0])
         finally:
             bench.seconds = seconds
 
@@ -50,23 +52,29 @@ def _resident(asked: Asked) -> int:
     return sum(memory_of(one).rss for one in workers(asked.server) or [pid])
 
 
-def _storm(bench: Bench, asked: Asked, peak: Run, times: float) -> None:
+def _storm(bench: Bench, asked: Asked, peak: Run, times: float, cores: frozenset[int]) -> None:
     """One row."""
     before = _resident(asked)
     with _health(asked.server.address) as took:
         run = asked.cuvee(rate=times * peak.rate)
     recovery = _recovery(asked)
+    with echo(0, "refusing", cores) as address:
+        floor = drive(
+            replace(asked.empty, address=address),
+            rate=times * peak.rate, seconds=2.0, processes=asked.processes, cores=asked.callers_on,
+        )  # fmt: skip
     grown = _resident(asked) - before
     health = float(np.percentile(took, 99)) * 1e3 if took else float("nan")
     named = {code.value[0]: code.name for code in grpc.StatusCode}
     statuses = ", ".join(f"{n} {named.get(status, status)}" for status, n in sorted(run.statuses.items()))
     note = (
-        f"refusals p50 {run.refused_p50:.1f}, p99 {run.refused_p99:.1f} ms, health p99 {health:.1f} ms, "
+        f"refusals p50 {run.refused_p50:.1f}, p99 {run.refused_p99:.1f} ms (of a server that only refuses "
+        f"{floor.refused_p50:.1f}, {floor.refused_p99:.1f}), health p99 {health:.1f} ms, "
         f"RSS {grown / MB:+.0f} MB, well after {recovery:.1f} s; {statuses}; callers {run.busy:.0%} busy"
     )
     figures = {
         "goodput": run.rate, "peak": peak.rate, "refused_p50_ms": run.refused_p50, "refused_p99_ms": run.refused_p99,
-        "health_p99_ms": health,
+        "floor_p50_ms": floor.refused_p50, "floor_p99_ms": floor.refused_p99, "health_p99_ms": health,
         "rss_bytes": grown, "recovery_s": recovery, "statuses": run.statuses, "times": times, "busy": run.busy,
     }  # fmt: skip
     ratio = run.rate / peak.rate

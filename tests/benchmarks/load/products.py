@@ -24,7 +24,7 @@ import tomlkit
 
 from load.synthetic import Shape, save
 
-__all__ = ["KEPT", "NAMES", "ROOT", "SHAPES", "Fitted", "configured", "fitted", "ml_100k", "run_cuvee", "shop"]
+__all__ = ["KEPT", "NAMES", "ROOT", "SHAPES", "Fitted", "configured", "fitted", "made", "ml_100k", "run_cuvee", "shop"]
 
 ROOT = Path(__file__).resolve().parents[3]
 KEPT = ROOT / "var" / "bench" / "serving"
@@ -35,8 +35,10 @@ SHAPES = {
     "20k": Shape(items=20_000, users=20_000, events=400_000),
     "100k": Shape(items=100_000, users=50_000, events=1_000_000),
     "1M": Shape(items=1_000_000, users=100_000, events=3_000_000),
+    "10M": Shape(items=100_000, users=200_000, events=10_000_000),
 }
-NAMES = ("six", "four", *SHAPES)
+"""By what they are called; the last one, after its events, is for fits alone."""
+NAMES = ("six", "four", "20k", "100k", "1M")
 SHOP = """
 data = "data"
 artifacts = "artifacts"
@@ -146,21 +148,33 @@ def _import_ml_100k(data: Path) -> None:
     run_cuvee("import", ml_100k(), "--dataset", "movies", "--data-dir", data, "--replace")
 
 
+def made(label: str) -> Path:
+    """The folder of a made-up shop's data, which is made now if it was not; nothing is fitted."""
+    product = shop(label, THREE)
+    _make(product, lambda: save(SHAPES[label], product.data))
+    return product.data.parent
+
+
 def _fit(product: Fitted, make_data: Callable[[Fitted], None]) -> Fitted:
     """Make data and models, unless they are there as they would be made."""
     team = product.config.parent / "products" / f"{product.name}.toml"
-    data_digest = _digest([ROOT / "tests/benchmarks/load/synthetic.py"]) + str(SHAPES.get(product.label))
-    digest = _digest([product.config, team, *_code()]) + data_digest
+    digest = _digest([product.config, team, *_code()]) + _make(product, lambda: make_data(product))
     kept = product.folder / "fitted"
-    if not product.data.exists() or _text(product.folder / "made") != data_digest:
-        product.data.parent.mkdir(parents=True, exist_ok=True)
-        make_data(product)
-        (product.folder / "made").write_text(data_digest)
-        kept.unlink(missing_ok=True)
     if _text(kept) != digest:
         run_cuvee("fit", product.name, "--config", product.config, "--json", settings=product.settings)
         kept.write_text(digest)
     return product
+
+
+def _make(product: Fitted, make_data: Callable[[], None]) -> str:
+    """Make data, unless they are there as they would be made; returns a digest of how they are."""
+    digest = _digest([ROOT / "tests/benchmarks/load/synthetic.py"]) + str(SHAPES.get(product.label))
+    if not product.data.exists() or _text(product.folder / "made") != digest:
+        product.data.parent.mkdir(parents=True, exist_ok=True)
+        make_data()
+        (product.folder / "made").write_text(digest)
+        (product.folder / "fitted").unlink(missing_ok=True)
+    return digest
 
 
 def _code() -> Iterable[Path]:

@@ -16,7 +16,7 @@ import grpc.aio
 import pytest
 from cuvee.client import Client
 from cuvee.testing import RunningServer, run_server
-from cuvee.v1 import events_pb2
+from cuvee.v1 import events_pb2, events_pb2_grpc
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
 from google.rpc import error_details_pb2
@@ -175,7 +175,9 @@ async def test_a_polite_client_is_served_beside_300_callers_and_health_beside_bo
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
     async with grpc.aio.insecure_channel(server.address, options) as channel:
         stub, health = rpc.RecommendationServiceStub(channel), health_pb2_grpc.HealthStub(channel)
-        for _ in range(9):
+        events = events_pb2_grpc.EventServiceStub(channel)
+        for number in range(9):
+            await events.WriteEvents(events_pb2.WriteEventsRequest(events=[event("beside", number)]), timeout=5)
             began = time.monotonic()
             await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
             took.append(time.monotonic() - began)
@@ -195,11 +197,12 @@ async def test_a_polite_client_is_served_beside_300_callers_and_health_beside_bo
     assert len(answer.items) == 5, "all is well again"
 
 
-def test_a_user_has_so_many_events_and_others_have_theirs(server: RunningServer):
-    def event(user: str, number: int, **more) -> events_pb2.Event:
-        return events_pb2.Event(product="toy", user_id=user, item_id="film-001", type=events_pb2.EVENT_TYPE_VIEW,
-                                event_id=f"{user}-{number}", **more)  # fmt: skip
+def event(user: str, number: int, **more) -> events_pb2.Event:
+    return events_pb2.Event(product="toy", user_id=user, item_id="film-001", type=events_pb2.EVENT_TYPE_VIEW,
+                            event_id=f"{user}-{number}", **more)  # fmt: skip
 
+
+def test_a_user_has_so_many_events_and_others_have_theirs(server: RunningServer):
     def written(events: list[events_pb2.Event], **more) -> list[events_pb2.EventResult]:
         request = events_pb2.WriteEventsRequest(events=events, **more)
         return list(server.client.events.WriteEvents(request, timeout=10).results)

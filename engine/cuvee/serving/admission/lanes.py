@@ -23,6 +23,8 @@ MEMORY = 0.05
 """Weight of the newest measurement in a mean."""
 STRETCH, RECENT = 0.1, 0.3
 """Seconds over which it is measured how fast calls leave; and the weight of the newest stretch."""
+CROWDED = 0.5
+"""Of the pressure with which calls are refused: with less, whoever is taken in still has a place."""
 LONGEST_PAUSE = 10.0
 """Seconds: the longest time to wait that a refused caller is told."""
 
@@ -105,6 +107,11 @@ class Lane:
             return 0.0
         wait = self.waiting * (self._pause or self._took / self._most)
         return min(max(self.waiting / max(self._most_waiting, 1), wait / self._patience), 1.0)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many wait that the next calls had better wait where they are."""
+        return self.pressure > CROWDED
 
     def enter(self) -> bool:
         """Let a call in at once, if there is room and nobody waits. Else it has to :meth:`wait`."""
