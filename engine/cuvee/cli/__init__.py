@@ -15,6 +15,7 @@ import typer
 from cuvee import __version__
 from cuvee.cli import (
     ask,
+    batch,
     check,
     config,
     console,
@@ -42,7 +43,7 @@ __all__ = ["main", "program"]
 
 COMMANDS = (
     init, importing, check, diff, schema, plugins, fit, evaluate, tune, snapshots, store, token, serve, config, ask,
-    console, report,
+    batch, console, report,
 )  # fmt: skip
 """In the order of ``cuvee --help``, which is the order in which they are usually needed."""
 

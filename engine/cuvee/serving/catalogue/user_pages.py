@@ -14,7 +14,7 @@ from cuvee.data.store.rows import ItemRow, UserRow
 from cuvee.serving.catalogue.to_wire import imported_user
 from cuvee.serving.live.products import Served
 
-__all__ = ["UserPages"]
+__all__ = ["UserPages", "matching"]
 
 CHUNK = 1000
 """How many users are read at a time."""
@@ -61,7 +61,7 @@ class UserPages:
                 row = _joined(served, stored.get(user_id), own)
                 if row is not None:
                     rows.append(row)
-            for row in _matching(rows, sql, _users(served)):
+            for row in matching(rows, sql, _users(served)):
                 if len(found) == size:
                     return found, found[-1].user_id
                 found.append(row)
@@ -98,7 +98,7 @@ def _joined(served: Served, stored: UserRow | None, imported: UserRow | None) ->
     return replace(base, event_count=stored.event_count + count)
 
 
-def _matching(rows: Sequence[UserRow], sql: str, users: Entities) -> list[UserRow]:
+def matching(rows: Sequence[UserRow], sql: str, users: Entities) -> list[UserRow]:
     """The users for whom a filter is true."""
     if not sql or not rows:
         return list(rows)
