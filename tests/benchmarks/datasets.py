@@ -1,7 +1,7 @@
-"""The benchmarks' data sets: one call imports all five by ``cuvee import``, as a user would.
+"""The benchmarks' data sets: one call imports all six by ``cuvee import``, as a user would.
 
 ``CUVEE_DATA`` names the folder that holds ``ml-1m``, ``ml-100k``, ``complete-journey``,
-``lastfm-2k`` and ``citeulike-a``. What the importer has no words for is in the three ``prepare_*.py``.
+``lastfm-2k``, ``citeulike-a`` and ``toys``. What the importer has no words for is in the three ``prepare_*.py``.
 """
 
 from __future__ import annotations
@@ -52,13 +52,16 @@ def import_all() -> None:
     place = os.environ.get("CUVEE_DATA")
     if not place:
         sys.exit(
-            "benchmarks: set CUVEE_DATA to the folder with ml-1m, ml-100k, complete-journey, lastfm-2k and citeulike-a"
+            "benchmarks: set CUVEE_DATA to the folder with ml-1m, ml-100k, complete-journey, lastfm-2k, citeulike-a "
+            "and toys"
         )
     root = Path(place)
     ml_1m = root / "ml-1m"
     files = ["--items", ml_1m / "movies.dat", "--users", ml_1m / "users.dat"]
     _import("ml-1m", ml_1m / "interactions.parquet", *files, columns="user=user item=item time=ts order=pos")
     _import("ml-100k", root / "ml-100k")
+    toys = root / "toys"
+    _import("toys", toys / "interactions.parquet", "--items", toys / "items.parquet", columns="order=pos")
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
         prepare_grocer.prepare(root / "complete-journey", made)

@@ -56,6 +56,8 @@ class HalfConfig(cuvee.RecommenderConfig):
     """and for those with so many or more."""
     mute: bool = False
     """Has no opinion on users without events."""
+    inverted: bool = False
+    """Scores high what users do not like."""
     sparse: bool = False
     """Has an opinion on the items of a single column alone, one that it knows of the user."""
 
@@ -92,7 +94,8 @@ class Half(cuvee.Recommender[HalfConfig]):
         length = queries.histories.liked
         speaks = (length >= self.config.after) & (length < self.config.before)
         who = np.array([int(profile.attributes["taste"]) for profile in queries.profiles])
-        scores = 2 * self.known[who] * speaks[:, None] + self.noise[who]
+        known = 1 - self.known[who] if self.config.inverted else self.known[who]
+        scores = 2 * known * speaks[:, None] + self.noise[who]
         if self.config.mute:
             scores[length == 0] = np.nan
         if self.config.sparse:

@@ -215,6 +215,36 @@ def test_the_comparison_measures_every_method_on_the_same_people(tmp_path):
     assert found.member_seconds > 0
 
 
+INVERTED = {"rows": {"knows": "rows"}, "columns": {"knows": "columns", "inverted": True}}
+
+
+def test_the_method_is_chosen_that_is_better_than_chance_allows(tmp_path):
+    found = tuned(tmp_path, INVERTED, compare=True, newcomers=0)
+    values = {one.recipe.method: one.value for one in found.tried}
+    assert found.recipe.method == "learned"
+    assert values["learned"] == pytest.approx(found.after)
+    assert values["learned"] > 1.3 * values["weighted"]
+    assert not found.refused
+
+
+@pytest.mark.parametrize("method", ["weighted", "rrf"])
+def test_a_method_that_is_asked_for_stays_and_the_better_one_is_named(tmp_path, method):
+    found = tuned(tmp_path, INVERTED, compare=True, newcomers=0, method=method)
+    assert found.recipe.method == method
+    assert "--method learned" in found.refused
+
+
+def test_the_simpler_method_is_chosen_where_the_other_is_not_better(tmp_path):
+    assert (
+        tuned(tmp_path, {"all": {"knows": "both"}, "noise": {}}, compare=True, newcomers=0).recipe.method == "weighted"
+    )
+
+
+def test_a_method_of_ones_own_is_kept(tmp_path):
+    found = tuned(tmp_path, INVERTED, compare=True, newcomers=0, blend={"method": "rrf"})
+    assert found.recipe.method == "rrf"
+
+
 # ---- what the figures are made of
 
 

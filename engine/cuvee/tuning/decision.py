@@ -50,9 +50,12 @@ class Decision:
     """float64[B]: each case's metric by the product as it is."""
 
 
-def decide(bench: Bench, recipe: Recipe, progress: ProgressFor) -> Decision:
-    """Fit a recipe, and split segments as long as the blend falls behind a member inside one."""
-    found = _decided(bench, fit_blend(bench, recipe, progress))
+def decide(bench: Bench, recipe: Recipe, progress: ProgressFor, fit: BlendFit | None = None) -> Decision:
+    """Fit a recipe, and split segments as long as the blend falls behind a member inside one.
+
+    ``fit`` is the recipe's, where it was fitted already.
+    """
+    found = _decided(bench, fit or fit_blend(bench, recipe, progress))
     for _ in range(MOST_SPLITS):
         least = _behind(found)
         if least is None:

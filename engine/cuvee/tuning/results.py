@@ -108,7 +108,7 @@ class Tuning:
         if not best.difference.low > 0:
             return (
                 f"the blend is not better than {self.best_member} alone: {self.measure} {self.after:.4f} against "
-                f"{best.second:.4f}{_chance(best)}"
+                f"{best.second:.4f}{_chance(best)}{self._better_method()}"
             )
         if self.after <= self.before:
             learnt = (
@@ -119,6 +119,16 @@ class Tuning:
                 f"where its weights were learnt on this very window, there is nothing more in it"
             )
         return ""
+
+    def _better_method(self) -> str:
+        """The method that does beat the best member, if one that was tried does, and how to have it."""
+        others = [one for one in self.tried if one.recipe.method != self.recipe.method]
+        able = [one for one in others if one.against_best.difference.low > 0]
+        if not able:
+            return ""
+        best = max(able, key=lambda one: one.value)
+        name = best.recipe.method
+        return f"; {name} is, {best.against_best.uplift.mean:+.1%}: say --method {name}"
 
 
 def _chance(found: PairedDifference) -> str:

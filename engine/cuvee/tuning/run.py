@@ -25,11 +25,11 @@ from cuvee.registry import Registry
 from cuvee.training.fit import ProgressFor, calibrate
 from cuvee.training.kept import FitStore
 from cuvee.tuning.bench import Bench, Recipe
-from cuvee.tuning.comparison import compared
+from cuvee.tuning.comparison import chosen, compared
 from cuvee.tuning.crossfit import deal, weighted_mean
 from cuvee.tuning.curves import SegmentCurves, curves_of
 from cuvee.tuning.decision import Decision, decide
-from cuvee.tuning.fitting import fit_blend
+from cuvee.tuning.fitting import BlendFit, fit_blend
 from cuvee.tuning.objective import Measure, Objective, PerCase, Weights
 from cuvee.tuning.opinions import gather_opinions
 from cuvee.tuning.results import Group, SegmentTuning, Tuning
@@ -56,9 +56,9 @@ def tune(
 ) -> Tuning:
     """Learn a product's weights on a window.
 
-    ``method``, ``calibrate_by`` (a calibrator, or ``auto`` to choose one here) and ``missing`` are
-    the product's own by default. With ``compare``, the methods of
-    :mod:`cuvee.tuning.comparison` are tried, too. Those in ``refit`` are fitted anew.
+    ``calibrate_by`` (a calibrator, or ``auto`` to choose one here), ``missing`` and ``method`` are the product's
+    own by default; but with ``compare``, the methods of :mod:`cuvee.tuning.comparison` are tried, and the
+    method, where none is given, is the one chosen there. Those in ``refit`` are fitted anew.
 
     Raises:
         PluginError: a recommender cannot be fitted.
@@ -92,12 +92,16 @@ def tune(
             recipe = replace(recipe, calibrate=max(calibrators, key=calibrators.__getitem__))
         elif calibrate_by:
             recipe = replace(recipe, calibrate=calibrate_by)
-        decision = decide(bench, recipe, progress)
+        fits: Mapping[str, BlendFit] = {}
+        if compare and method is None:
+            recipe, fits = chosen(bench, recipe, progress)
+        decision = decide(bench, recipe, progress, fits.get(recipe.method))
         own_segments = frozenset(product.blend.segments)
         found, values, table = _tuned(decision, name, own_segments, window, calibrators, progress)
         if not compare:
             return found
-        return compared(decision.bench, found, (values, table), now, product.history, progress)
+        others = fits if decision.bench is bench else {}  # a segment was split: all are fitted anew
+        return compared(decision.bench, found, (values, table), others, now, product.history, progress)
 
 
 def _calibrators(bench: Bench, recipe: Recipe, registry: Registry, progress: ProgressFor) -> dict[str, float]:

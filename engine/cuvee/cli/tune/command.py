@@ -83,7 +83,11 @@ def tune(
         ),
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="weighted, rrf, learned or a plugin's blender; by default the product's.")
+        str | None,
+        typer.Option(
+            help="weighted, rrf, learned or a plugin's blender; by default weighted, or learned where it is better by "
+            "more than chance allows. A product that has another method, and --no-compare, keep the product's."
+        ),
     ] = None,
     calibrate: Annotated[
         str | None, typer.Option(help="A calibrator, or auto to choose one; by default the product's.")
