@@ -273,6 +273,7 @@ class RecommendRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     COUNT_REMOVED_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's id, e.g. "movies". Required."""
     user_id: _builtins.str
@@ -315,6 +316,11 @@ class RecommendRequest(_message.Message):
     """True counts what each of the product's rules takes away; see
     `RecommendResponse.rules`. It costs some time. Default: false.
     """
+    preview: _builtins.bool
+    """True for a list that is only looked at, such as the console's, and shown to no
+    user: it is not kept among the product's exposures (`[events] exposures`), so
+    reports do not count it. The list itself is the same. Default: false.
+    """
     @_builtins.property
     def context_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Items that the user has just touched, OLDEST FIRST; they are appended after
@@ -349,10 +355,11 @@ class RecommendRequest(_message.Message):
         view: Global___AttributionView.ValueType = ...,
         validate_only: _builtins.bool = ...,
         count_removed: _builtins.bool = ...,
+        preview: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_item_ids", b"context_item_ids", "count_removed", b"count_removed", "exclude_item_ids", b"exclude_item_ids", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "product", b"product", "profile", b"profile", "user_id", b"user_id", "validate_only", b"validate_only", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_item_ids", b"context_item_ids", "count_removed", b"count_removed", "exclude_item_ids", b"exclude_item_ids", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "preview", b"preview", "product", b"product", "profile", b"profile", "user_id", b"user_id", "validate_only", b"validate_only", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1000,6 +1007,7 @@ class SimilarItemsRequest(_message.Message):
     EXCLUDE_ITEM_IDS_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     COUNT_REMOVED_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's id. Required."""
     page_size: _builtins.int
@@ -1016,6 +1024,8 @@ class SimilarItemsRequest(_message.Message):
     """How much detail to return about each item. UNSPECIFIED is FULL."""
     count_removed: _builtins.bool
     """As `RecommendRequest.count_removed`."""
+    preview: _builtins.bool
+    """As `RecommendRequest.preview`."""
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The anchors: the items for which similar ones are wanted. 1 to 20; repeats
@@ -1039,10 +1049,11 @@ class SimilarItemsRequest(_message.Message):
         exclude_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         view: Global___AttributionView.ValueType = ...,
         count_removed: _builtins.bool = ...,
+        preview: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count_removed", b"count_removed", "exclude_item_ids", b"exclude_item_ids", "filter", b"filter", "item_ids", b"item_ids", "page_size", b"page_size", "page_token", b"page_token", "product", b"product", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count_removed", b"count_removed", "exclude_item_ids", b"exclude_item_ids", "filter", b"filter", "item_ids", b"item_ids", "page_size", b"page_size", "page_token", b"page_token", "preview", b"preview", "product", b"product", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

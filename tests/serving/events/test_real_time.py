@@ -12,8 +12,9 @@ from cuvee.data.store import Database, Store
 from cuvee.data.store.database import located
 from cuvee.testing import RunningServer
 from cuvee.v1 import events_pb2 as pb
-from cuvee.v1 import recommendation_pb2
+from cuvee.v1 import recommendation_pb2, recommendation_pb2_grpc
 from google.protobuf.timestamp_pb2 import Timestamp
+from sqlalchemy import text
 
 NUMBERS = itertools.count()
 TRIALS = 100
@@ -130,3 +131,27 @@ def test_what_was_shown_is_kept_and_joined_with_what_was_done(client: Client, st
         time.sleep(0.05)
     store.close()
     assert found["cold"].clicked <= found["cold"].shown
+
+
+def test_a_preview_is_the_same_list_and_no_exposure(client: Client, store_url: str):
+    lists = recommendation_pb2_grpc.RecommendationServiceStub(client.channel)
+    plain = recommendation_pb2.RecommendRequest(product="toy", user_id="onlooker", page_size=3)
+    asked = recommendation_pb2.RecommendRequest(product="toy", user_id="onlooker", page_size=3, preview=True)
+    alike = recommendation_pb2.SimilarItemsRequest(product="toy", item_ids=["film-001"], preview=True)
+    looked = [lists.Recommend(asked, timeout=10), lists.SimilarItems(alike, timeout=10)]
+    looked += [one.response for one in client.batch_recommend("toy", [asked])]
+    shown = lists.Recommend(plain, timeout=10)
+    assert [one.item_id for one in looked[0].items] == [one.item_id for one in shown.items]
+    database = Database(located(store_url, Path()))
+    wanted, until = {shown.recommendation_id}, time.monotonic() + 30
+    while not wanted <= (kept := kept_ids(database)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    database.close()
+    # answers are kept in the order in which they were made
+    assert not kept & {one.recommendation_id for one in looked}
+
+
+def kept_ids(database: Database) -> set[str]:
+    sql = text("SELECT recommendation_id FROM cuvee_exposures")
+    return database.read(lambda connection: set(connection.execute(sql).scalars()))
