@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -104,10 +104,11 @@ def client(server: RunningServer) -> Client:
 
 
 @contextmanager
-def run_console(*options: str) -> Iterator[str]:
+def run_console(*options: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """The real command on a free port; gives the URL of its first page."""
     command = [sys.executable, "-m", "cuvee.cli", "console", "--listen", "127.0.0.1:0", *options]
-    with subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stdout=subprocess.PIPE, text=True) as process:
+    variables = {**os.environ, **ENVIRONMENT, **(environment or {})}
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             said = process.stdout.readline()

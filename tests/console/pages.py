@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Waits for the frame after the next: what was asked for is drawn."""
 READ = """list => [...document.querySelectorAll(`#${list} .items > li`)].map(row => ({
   id: row.querySelector(".id").textContent,
   title: row.querySelector(".title").textContent,
   reason: row.querySelector(".reason")?.textContent ?? "",
   ranks: row.querySelector(".ranks")?.textContent ?? "",
   score: row.querySelector(".score").textContent,
-  shares: row.querySelector(".bar")?.getAttribute("aria-label") ?? "",
+  rules: row.querySelector(".rules").textContent,
+  shares: row.querySelector(".bar:not([hidden])")?.getAttribute("aria-label") ?? "",
   moved: row.querySelector(".move .hidden")?.textContent ?? "",
 }))"""
 
@@ -55,6 +58,7 @@ def weigh(page: Any, weights: Mapping[str, float]) -> None:
         page.locator(f"#sliders input[data-source={source}]").evaluate(
             "(slider, weight) => { slider.value = weight; slider.dispatchEvent(new Event('input')); }", weight
         )
+    page.evaluate(DRAWN)
 
 
 def number(text: str) -> float:
@@ -64,6 +68,8 @@ def number(text: str) -> float:
 
 def rows(page: Any, name: str) -> list[dict[str, Any]]:
     """The rows of list a or b."""
+    # rows outside of the window are written when the browser is idle
+    page.wait_for_selector(f"#{name} .items:not([data-writing])")
     found = page.evaluate(READ, name)
     for row in found:
         row["score"] = number(row["score"])

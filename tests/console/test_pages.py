@@ -10,21 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from . import pages
+from .axe import violations
 from .conftest import run_console
 
 PAGES = ("", "watch", "understand")
-
-
-def violations(page: Any) -> list[str]:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
-    # that every rule was run on something tells that the page was there
-    found = axe.Axe().run(page, options={"resultTypes": ["violations", "passes"]}).response
-    assert len(found["passes"]) > 15
-    return [
-        f"{one['id']}: {node['target']} {node['failureSummary']}"
-        for one in found["violations"]
-        for node in one["nodes"]
-    ]
 
 
 def wait_for_cards(page: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cuvee.console
 import pytest
+from cuvee.console.care.permissions import REFUSED
 from cuvee.console.figures import Exposed, point, quantile, summary
 from cuvee.console.reports import read_reports
 from cuvee.console.texts import language_of, texts
@@ -26,11 +27,13 @@ def test_every_text_is_there_in_both_languages_with_the_same_names_in_it() -> No
 
 
 def test_pages_use_texts_that_there_are_and_no_text_is_left_over() -> None:
-    used = set(re.findall(r"""["'`]((?:page|try|watch|understand|error)\.\w+)["'`]""", SOURCES))
+    used = set(re.findall(r"""["'`]((?:page|try|watch|understand|care|error)\.\w+)["'`]""", SOURCES))
     assert used <= texts("en").keys()
     words = set(re.findall(r"\w+", SOURCES))
     left = [key for key in texts("en") if key not in used and key.partition(".")[2] not in words]
     of_rows = {"understand.baseline", "understand.member", "understand.without"}  # kinds of rows in a report
+    of_rows |= {f"care.{outcome}" for outcome in ("pending", "failed", "nothing_found")}
+    of_rows |= {f"care.why_{why}" for why in {*REFUSED.values(), "read_only"}}
     assert [key for key in left if not key.startswith("error.") and key not in of_rows] == []
 
 

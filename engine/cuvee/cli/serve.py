@@ -6,19 +6,21 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cuvee.cli.console.listening import DEFAULT_LISTEN
 from cuvee.cli.terminal import options
 from cuvee.cli.terminal.failures import exit_code, show
 from cuvee.errors import CuveeError, OperatorError
 
 if TYPE_CHECKING:
+    from cuvee.cli.console.beside import Beside
     from cuvee.config import Settings
     from cuvee.registry import Registry
-    from cuvee.serving.telemetry.board import Slot
     from cuvee.serving.telemetry.export import Export
     from cuvee.serving.workers.port import SharedPort
     from cuvee.serving.workers.worker import Worker
@@ -27,6 +29,8 @@ __all__ = ["register"]
 
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 """Linear algebra libraries read these only when they are loaded."""
+ANY_PORT = "127.0.0.1:0"
+"""Where figures are for the console, if the configuration has them nowhere."""
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +40,7 @@ def register(app: typer.Typer) -> None:
             "cuvee serve                                      ./cuvee.toml, where it says",
             "cuvee serve --config deploy/cuvee.toml",
             "cuvee serve --workers 4                          four processes on one port, looked after by a fifth",
+            "cuvee serve --console                            and its web pages on http://127.0.0.1:8700/",
             "cuvee serve --listen 0.0.0.0:50051 --reuse-port  beside another server on the same port",
         )
     )(serve)
@@ -64,6 +69,17 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    console: Annotated[
+        bool,
+        typer.Option(
+            "--console",
+            help="Web pages beside the server, as `cuvee console`, with CUVEE_TOKEN as their token. They only read "
+            "without a token, unless CUVEE_CONSOLE_CHANGES=1.",
+        ),
+    ] = False,
+    console_listen: Annotated[
+        str, typer.Option("--console-listen", help="Where these pages are: host:port of this machine.")
+    ] = DEFAULT_LISTEN,
 ) -> None:
     """Load and probe every product, then answer over gRPC until SIGTERM or Ctrl-C.
 
@@ -87,15 +103,22 @@ def serve(
     n = workers or (available_cores() if sys.platform == "linux" and not where.startswith("unix") else 1)
     if n > 1 and sys.platform != "linux":
         raise OperatorError("several workers need Linux; give `--workers 1`")
-    export = Export(settings.server.metrics.listen, n) if settings.server.metrics.listen else None
-    if n > 1:
-        with tempfile.TemporaryDirectory(prefix="cuvee-last-good-") as kept:
-            _supervise(n, settings, registry, where, export, config, Path(kept), reuse_port=reuse_port)
-        return
-    if export is not None:
-        export.start()
-    slot = None if export is None else export.board.slots[0]
-    _run(settings, registry, where, slot, config, reuse_port=reuse_port)
+    figures = settings.server.metrics.listen or (ANY_PORT if console else "")
+    with _console(console_listen, settings) if console else nullcontext() as beside:
+        export = Export(figures, n) if figures else None
+        if n > 1:
+            with tempfile.TemporaryDirectory(prefix="cuvee-last-good-") as kept:
+                _supervise(n, settings, registry, where, export, config, Path(kept), beside, reuse_port=reuse_port)
+            return
+        if export is not None:
+            export.start()
+        _run(settings, registry, where, export, config, beside=beside, reuse_port=reuse_port)
+
+
+def _console(listen: str, settings: Settings) -> AbstractContextManager[Beside]:
+    from cuvee.cli.console.beside import console_beside
+
+    return console_beside(listen, settings.server)
 
 
 def _supervise(
@@ -106,6 +129,7 @@ def _supervise(
     export: Export | None,
     file: Path,
     kept: Path,
+    beside: Beside | None,
     *,
     reuse_port: bool,
 ) -> None:
@@ -123,19 +147,20 @@ def _supervise(
 
     def work(worker: Worker) -> int:
         log.configure(worker.number)
-        slot = None
         if export is not None:
             if worker.number == ASIDE:
                 return export.run(worker)
             export.close()
-            slot = export.board.slots[worker.number - 1]
         try:
-            _run(settings, registry, port.address, slot, file, kept, reuse_port=True, worker=worker, admin=steered)
+            _run(settings, registry, port.address, export, file, kept, reuse_port=True, worker=worker, admin=steered)
         except CuveeError as problem:
             show(problem)
             return exit_code(problem)
         return 0
 
+    if beside is not None:
+        figures = export.address if export is not None else ""
+        beside.start(port.address, figures, steered.address if steered is not None else "")
     code = supervise(n, work, port.address, settings.server.shutdown_grace, aside=export is not None)
     if code:
         raise typer.Exit(code)
@@ -145,25 +170,35 @@ def _run(
     settings: Settings,
     registry: Registry,
     listen: str,
-    slot: Slot | None,
+    export: Export | None,
     file: Path,
     kept: Path | None = None,
     *,
     reuse_port: bool,
+    beside: Beside | None = None,
     worker: Worker | None = None,
     admin: SharedPort | None = None,
 ) -> None:
     """Serve in this process."""
     import asyncio
 
+    from cuvee.serving.server import Ready
     from cuvee.serving.server import serve as serve_grpc
 
     where = admin.address if admin is not None else None
+    slot = None if export is None else export.board.slots[worker.number - 1 if worker is not None else 0]
+
+    def ready(said: Ready) -> None:
+        if beside is not None:
+            steered = settings.server.admin.listen if settings.server.admin is not None else ""
+            beside.start(said.address, export.address if export is not None else "", steered)
+
     serving = serve_grpc(
         settings,
         registry,
         listen=listen,
         reuse_port=reuse_port,
+        ready=ready,
         worker=worker,
         slot=slot,
         admin=where,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
-from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -22,6 +22,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
 from cuvee.client import AsyncClient, failure_of
+from cuvee.console.bodies import Refused, body
+from cuvee.console.care.routes import Clients, care_routes
 from cuvee.console.headers import Headers
 from cuvee.console.lists import Asked, ask
 from cuvee.console.products import products
@@ -33,9 +35,7 @@ from cuvee.errors import CuveeError, InvalidArgument
 __all__ = ["Console", "application"]
 
 HERE = Path(__file__).parent
-PAGES = {"try": "/", "watch": "/watch", "understand": "/understand"}
-MOST_BYTES = 256 * 1024
-"""Of a request's body."""
+PAGES = {"try": "/", "watch": "/watch", "understand": "/understand", "care": "/care"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,10 @@ class Console:
     """Of the server, to be shown: host:port."""
     connect: Callable[[], AsyncClient]
     """Makes a client on the running loop."""
+    connect_admin: Callable[[], AsyncClient] | None = None
+    """The same for its AdminService, where that has an address of its own."""
+    changes: bool = False
+    """Whether Care may change anything, as far as the server lets it."""
     metrics: str = ""
     """The URL of the server's ``/metrics``; empty: there is none."""
     reports: Sequence[Path] = ()
@@ -58,13 +62,17 @@ class Console:
 
 def application(console: Console) -> Starlette:
     """The pages as an ASGI application."""
+    secret = secrets.token_urlsafe(24)
 
     @asynccontextmanager
     async def running(app: Starlette) -> AsyncIterator[None]:
         watch = Watch(console.metrics)
         following = asyncio.create_task(watch.follow())
-        async with console.connect() as client:
-            app.state.pages = _Pages(console, client, watch)
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(console.connect())
+            connect_admin = console.connect_admin
+            admin = client if connect_admin is None else await stack.enter_async_context(connect_admin())
+            app.state.pages = _Pages(console, Clients(client, admin), watch, secret)
             yield
         following.cancel()
 
@@ -90,6 +98,7 @@ def application(console: Console) -> Starlette:
             Route("/api/list", list_, methods=["POST"]),
             Route("/api/watch", watch_),
             Route("/api/reports", reports_),
+            *care_routes(lambda request: _state(request).clients, secret, changes=console.changes),
             Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
         ],
         middleware=[
@@ -97,7 +106,7 @@ def application(console: Console) -> Starlette:
             Middleware(TrustedHostMiddleware, allowed_hosts=list(console.hosts), www_redirect=False),
             Middleware(GZipMiddleware, minimum_size=2048),
         ],
-        exception_handlers={CuveeError: _refused, grpc.RpcError: _failed},
+        exception_handlers={CuveeError: _wrong, Refused: _refused, grpc.RpcError: _failed},
         lifespan=running,
     )
 
@@ -110,8 +119,9 @@ def _state(request: Request) -> _Pages:
 class _Pages:
     """Answers of the running console."""
 
-    def __init__(self, console: Console, client: AsyncClient, watch: Watch) -> None:
-        self._console, self._client, self._watch = console, client, watch
+    def __init__(self, console: Console, clients: Clients, watch: Watch, secret: str) -> None:
+        self._console, self.clients, self._watch, self._secret = console, clients, watch, secret
+        self._client = clients.server
         self._templates = Jinja2Templates(directory=HERE / "templates")
 
     def page(self, request: Request) -> Response:
@@ -123,6 +133,7 @@ class _Pages:
         said: dict[str, Any] = {
             "t": texts(language), "language": language, "languages": LANGUAGES, "here": name, "pages": PAGES,
             "kept": kept, "address": self._console.address, "version": self._console.version,
+            "secret": self._secret,
         }  # fmt: skip
         return self._templates.TemplateResponse(request, f"{name}.html.j2", said, headers={"Vary": "Accept-Language"})
 
@@ -132,19 +143,7 @@ class _Pages:
 
     async def list(self, request: Request) -> Response:
         """A list for one user, with everything that is needed to reorder it."""
-        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-            raise InvalidArgument("content-type", "send application/json")
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > MOST_BYTES:
-                raise InvalidArgument("body", f"more than {MOST_BYTES} bytes")
-        try:
-            asked = Asked.model_validate_json(bytes(body))
-        except ValidationError as problem:
-            first = problem.errors()[0]
-            raise InvalidArgument(".".join(map(str, first["loc"])) or "body", first["msg"]) from None
-        return _json(await ask(self._client, asked))
+        return _json(await ask(self._client, await body(request, Asked)))
 
     async def watch_(self, request: Request) -> Response:
         """Health of products, and the figures of the server's ``/metrics``."""
@@ -165,8 +164,14 @@ async def _failed(_: Request, problem: Exception) -> Response:
     return _json({"error": {"code": code if code in CODES else "OTHER", "said": said, "field": failure.field}}, 502)
 
 
-async def _refused(_: Request, problem: Exception) -> Response:
+async def _wrong(_: Request, problem: Exception) -> Response:
     """What the console itself finds wrong with a request."""
     field = problem.field if isinstance(problem, InvalidArgument) else ""
     said = problem.description if isinstance(problem, InvalidArgument) else str(problem)
     return _json({"error": {"code": "INVALID_ARGUMENT", "said": said, "field": field}}, 400)
+
+
+async def _refused(_: Request, problem: Exception) -> Response:
+    """What the console does not do."""
+    assert isinstance(problem, Refused)  # noqa: S101 - as above
+    return _json({"error": {"code": problem.code, "said": "", "field": ""}}, problem.status)

@@ -49,6 +49,8 @@ async def ask(client: AsyncClient, asked: Asked) -> dict[str, Any]:
         page_size=WANTED,
         filter=asked.filter,
         view=pb.ATTRIBUTION_VIEW_FULL,
+        count_removed=True,
+        preview=True,
     )
     answer: pb.RecommendResponse = await stub.Recommend(request, timeout=TIMEOUT)
     items, following = list(answer.items), answer.next_page_token
@@ -78,6 +80,7 @@ def _said(answer: pb.RecommendResponse, items: list[pb.RecommendedItem]) -> dict
         "user_known": answer.user_known,
         "snapshot_version": answer.snapshot_version,
         "config_revision": answer.config_revision,
+        "rules": [{"name": one.rule, "removed": one.removed} for one in answer.rules],
         "unknown": [*answer.unknown_item_ids, *answer.unknown_profile_keys, *answer.unknown_profile_values],
     }
 
@@ -95,6 +98,11 @@ def _item(item: pb.RecommendedItem, at: dict[str, int]) -> dict[str, Any]:
             if item.HasField("fallback")
             else None
         ),
+        # rule, what it added to the score, place by the sources' scores alone (from 0; None: proposed by no source)
+        "rules": [
+            [one.rule, one.contribution, one.from_position if one.HasField("from_position") else None]
+            for one in item.rules
+        ],
         # source, raw, calibrated, contribution, rank
         "parts": [
             [

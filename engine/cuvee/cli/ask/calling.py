@@ -42,6 +42,11 @@ class Server:
     key: Path | None = None
     tls: bool = False
 
+    @property
+    def has_credentials(self) -> bool:
+        """Whether it is shown a token or a certificate."""
+        return bool(self.token_file or os.environ.get("CUVEE_TOKEN", "").strip() or self.certificate)
+
     def client(self) -> Client:
         """A client of it.
 

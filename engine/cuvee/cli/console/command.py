@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import ipaddress
+import os
 import socket
+import sys
+import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,12 +21,11 @@ from cuvee.cli.ask.command import (
     TlsOption,
     TokenOption,
 )
+from cuvee.cli.console.listening import DEFAULT_LISTEN, bound, check_installed, place
 from cuvee.cli.terminal import options
-from cuvee.errors import InvalidArgument, OperatorError, PluginError
+from cuvee.errors import InvalidArgument
 
 __all__ = ["register"]
-
-DEFAULT_LISTEN = "127.0.0.1:8700"
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +36,8 @@ def register(app: typer.Typer) -> None:
             "cuvee console --metrics http://127.0.0.1:9464/metrics",
             "cuvee console --report figures.json                  what cuvee evaluate --json wrote",
             "cuvee console --address cuvee.example:50051 --ca ca.pem --token-file token",
+            "cuvee console --changes                              Care may change things; the server asks for no token",
+            "cuvee serve --console                                the server and its console, by one command",
         )
     )(console)
 
@@ -51,6 +53,18 @@ def console(
     report: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Figures of `cuvee evaluate --json`. Repeatable.")
     ] = None,
+    changes: Annotated[
+        bool,
+        typer.Option(
+            "--changes",
+            envvar="CUVEE_CONSOLE_CHANGES",
+            help="Let the pages change things where the server asks for no token. With a token its scopes decide.",
+        ),
+    ] = False,
+    admin_address: Annotated[
+        str,
+        typer.Option(envvar="CUVEE_ADMIN_ADDRESS", help="AdminService, where `server.admin` has it elsewhere."),
+    ] = "",
     insecure: Annotated[
         bool,
         typer.Option(
@@ -62,17 +76,14 @@ def console(
     ca: CaOption = None,
     certificate: CertificateOption = None,
     key: KeyOption = None,
+    beside: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Look at lists, weights, health and reports in a browser. Nothing can be changed there.
+    """Look at lists, weights, health and reports in a browser, and care for items, users, snapshots and files.
 
-    Needs the extra `console`. The token goes to the server alone, never to the browser.
+    The pages only read, unless the console has a token (whose scopes decide) or `--changes`. Needs the extra
+    `console`. The token goes to the server alone, never to the browser.
     """
-    missing = [name for name in ("jinja2", "starlette", "uvicorn") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise PluginError(
-            f"the console needs {' and '.join(missing)}; "
-            "install with: pip install 'cuvee[console]', in a checkout '.[console]'"
-        )
+    check_installed()
     import uvicorn
 
     from cuvee.cli.ask.calling import Server
@@ -80,44 +91,35 @@ def console(
 
     if metrics and not metrics.startswith(("http://", "https://")):
         raise InvalidArgument("--metrics", f"{metrics!r} is no URL; write http://host:port/metrics")
-    host, port = _place(listen)
-    if not (insecure or _loopback(host)):
-        raise InvalidArgument(
-            "--listen",
-            f"other machines reach {host}, and who reaches the pages asks with this console's token; listen on "
-            "127.0.0.1, or say --insecure where something in front of it keeps strangers out",
+    host, port = place(listen, insecure=insecure)
+    server = Server(address, token_file, ca, certificate, key, tls)
+    steered = Server(admin_address, token_file, ca, certificate, key, tls) if admin_address else None
+    app = application(
+        Console(
+            address=address,
+            connect=server.connect(),
+            connect_admin=steered.connect() if steered is not None else None,
+            changes=changes or server.has_credentials,
+            metrics=metrics,
+            reports=tuple(report or ()),
+            version=__version__,
+            hosts=("*",) if insecure else ("127.0.0.1", "localhost", "[::1]"),
         )
-    connect = Server(address, token_file, ca, certificate, key, tls).connect()
-    hosts = ("*",) if insecure else ("127.0.0.1", "localhost", "[::1]")
-    app = application(Console(address, connect, metrics, tuple(report or ()), __version__, hosts))
-    with _bound(host, port) as bound:
+    )
+    made = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
+    if beside is not None:
+        threading.Thread(target=_end_with_parent, args=(made,), daemon=True).start()
+        with socket.socket(fileno=beside) as listening:
+            made.run([listening])
+        return
+    with bound(host, port) as listening:
         where = f"[{host}]" if ":" in host else host
-        typer.echo(f"console of {address}: http://{where}:{bound.getsockname()[1]}/ (Ctrl-C ends it)")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)).run([bound])
+        typer.echo(f"console of {address}: http://{where}:{listening.getsockname()[1]}/ (Ctrl-C ends it)")
+        made.run([listening])
 
 
-def _place(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65_535:
-        raise InvalidArgument("--listen", f"{listen!r} is not host:port")
-    return host.strip("[]") or "127.0.0.1", int(port)
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except OSError as problem:
-        bound.close()
-        raise OperatorError(
-            f"cannot listen on {host}:{port}: {problem.strerror}; name another with --listen 127.0.0.1:0"
-        ) from None
-    return bound
+def _end_with_parent(server: Any) -> None:
+    """End when the server beside which this console was started has ended: nobody else holds the pipe."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    server.should_exit = True

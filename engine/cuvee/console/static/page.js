@@ -26,21 +26,45 @@ export class Problem extends Error {
   }
 }
 
-/** JSON from the console; raises Problem. What is personal is only ever sent in a body. */
-export async function fetched(path, body) {
-  const options = body === undefined
-    ? {}
-    : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-  let answer, content;
+/** An answer of the console; raises Problem. What is personal is only ever sent in a body. */
+async function answered(path, body) {
+  const headers = { "content-type": "application/json", "x-cuvee-page": document.body.dataset.secret };
   try {
-    answer = await fetch(path, options);
+    return await fetch(path, body === undefined ? {} : { method: "POST", headers, body: JSON.stringify(body) });
+  } catch (problem) {
+    throw problem instanceof TypeError ? new Problem("AWAY") : problem;
+  }
+}
+
+/** The same as JSON. */
+export async function fetched(path, body) {
+  const answer = await answered(path, body);
+  let content;
+  try {
     content = await answer.json();
   } catch (problem) {
-    if (problem instanceof TypeError || problem instanceof SyntaxError) throw new Problem(answer ? "OTHER" : "AWAY");
-    throw problem;
+    throw problem instanceof TypeError ? new Problem("AWAY") : new Problem("OTHER");
   }
   if (content.error) throw new Problem(content.error.code, content.error.said, content.error.field);
   return content;
+}
+
+/** The same as a file that the browser keeps. */
+export async function downloaded(path, body, name) {
+  const answer = await answered(path, body);
+  if (!answer.ok) {
+    const { error } = await answer.json().catch(() => ({ error: { code: "OTHER" } }));
+    throw new Problem(error.code, error.said, error.field);
+  }
+  let file;
+  try {
+    file = await answer.blob();
+  } catch {
+    throw new Problem("OTHER"); // it broke off
+  }
+  const link = el("a", { href: URL.createObjectURL(file), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
 /** Show a problem, or clear it with null. */
@@ -61,6 +85,29 @@ export function showProblem(problem) {
 }
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+/** Do it, and show what goes wrong; true where nothing did. */
+export async function guarded(action) {
+  try {
+    await action();
+    showProblem(null);
+    return true;
+  } catch (problem) {
+    showProblem(problem);
+    document.getElementById("problem").scrollIntoView({ block: "nearest" });
+    if (!(problem instanceof Problem)) throw problem;
+    return false;
+  }
+}
+
+/** Fill the choice of a product. */
+export async function showProducts(select) {
+  const found = (await fetched("/api/products")).products;
+  const chosen = select.value;
+  const options = found.map(({ name, state }) => el("option", { value: name }, state === "SERVING" ? name : t("try.product_down", { name })));
+  select.replaceChildren(...options);
+  if (found.some(({ name }) => name === chosen)) select.value = chosen;
+}
 
 /** A source's class and letter: colours repeat after eight, letters later. */
 export function mark(place) {

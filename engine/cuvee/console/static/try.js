@@ -1,6 +1,6 @@
 // Try: a list for someone, and the same candidates under other weights.
 
-import { el, fetched, figure, filled, named, Problem, showProblem, t } from "./page.js";
+import { el, fetched, figure, filled, guarded, named, Problem, showProducts, t } from "./page.js";
 import { Rows, scaleOf } from "./rows.js";
 import { asToml } from "./toml.js";
 import { weigh, weighable } from "./weighing.js";
@@ -15,15 +15,7 @@ let a = null; // the weights that B is compared with
 let b = null; // those of the sliders
 let kept = false; // whether A is what somebody kept
 let announcing = 0;
-
-async function showProducts() {
-  const found = (await fetched("/api/products")).products;
-  product.replaceChildren(
-    ...found.map(({ name, state }) =>
-      el("option", { value: name }, state === "SERVING" ? name : t("try.product_down", { name })),
-    ),
-  );
-}
+let drawing = 0; // the frame in which the lists will be drawn anew
 
 const lines = (id) => byId(id).value.split("\n").map((line) => line.trim()).filter(Boolean);
 
@@ -53,9 +45,10 @@ function begin() {
   for (const rows of [rowsA, rowsB]) rows.clear(list, answer.sources);
   showSliders();
   showSources();
+  showRules();
   showRemarks();
   lists.hidden = answer.items.length === 0;
-  byId("weights").hidden = list.n === 0;
+  byId("weights").hidden = list.weighed === 0;
   byId("sources").hidden = false;
   render();
   const first = answer.items[0];
@@ -81,7 +74,7 @@ function showSliders() {
       slider.addEventListener("input", () => {
         b[s] = slider.valueAsNumber;
         value.textContent = figure(b[s], 2);
-        render();
+        draw();
         announce();
       });
       return [el("div", { class: list.live[s] ? "slider" : "slider off" }, label, value, slider)];
@@ -89,28 +82,34 @@ function showSliders() {
   );
 }
 
+/** Draw with the next frame: a slider may say more often than that where it is. */
+function draw() {
+  drawing ||= requestAnimationFrame(render);
+}
+
 function render() {
+  drawing = 0;
   const beside = byId("beside").checked;
   const length = Number(byId("length").value);
   const weighedA = weigh(list, a);
   const weighedB = weigh(list, b);
-  const scale = scaleOf(list.p, [weighedB, length], ...(beside ? [[weighedA, length]] : []));
-  rowsB.show(weighedB, length, weighedA.places, scale);
+  const scale = scaleOf(list, [weighedB, length], ...(beside ? [[weighedA, length]] : []));
   byId("a").hidden = !beside;
-  if (beside) rowsA.show(weighedA, length, null, scale);
   lists.classList.toggle("beside", beside);
+  rowsB.show(weighedB, length, weighedA.places, scale);
+  if (beside) rowsA.show(weighedA, length, null, scale);
   byId("a-title").textContent = t(kept ? "try.list_a" : "try.list_a_served");
   byId("b-title").textContent = t(beside ? "try.list_b" : "try.list_one");
-  byId("toml").textContent = asToml(answer.product, answer.segment, answer.sources.map((source) => source.name), b.map((weight, s) => (list.live[s] ? weight : 0)));
-  return { weighedA, weighedB, length };
+  const names = answer.sources.map((source) => source.name);
+  byId("toml").textContent = asToml(answer.product, answer.segment, names, b.map((weight, s) => (list.live[s] ? weight : 0)));
 }
 
 /** Tell a screen reader once the slider rests. */
 function announce() {
   clearTimeout(announcing);
   announcing = setTimeout(() => {
-    const { weighedA, weighedB, length } = render();
-    const shown = weighedB.order.slice(0, length);
+    const [weighedA, weighedB] = [weigh(list, a), weigh(list, b)];
+    const shown = weighedB.order.slice(0, Number(byId("length").value));
     const moved = shown.filter((i) => weighedA.places[i] !== weighedB.places[i]).length;
     const first = list.items[shown[0]];
     said.textContent = moved
@@ -139,13 +138,26 @@ function showSources() {
   ].filter(Boolean).join(" · ");
 }
 
+/** What each rule of the product did to the list. */
+function showRules() {
+  const place = byId("rules");
+  place.hidden = answer.rules.length === 0;
+  const rows = answer.rules.map(({ name, removed }) => {
+    const effects = answer.items.flatMap((item, i) => item.rules.filter(([rule]) => rule === name).map(([, added, from]) => ({ added, moved: from !== i })));
+    const count = (which) => figure(effects.filter(which).length);
+    return [name, count(({ added }) => added > 0), count(({ added }) => added < 0), count(({ moved }) => moved), figure(removed)];
+  });
+  const heads = ["rule", "raised", "lowered", "rule_moves", "removed"].map((name) => t(`try.${name}`));
+  filled(place.querySelector("table"), heads, rows, new Set([1, 2, 3, 4]));
+}
+
 function showRemarks() {
   const remarks = [
     answer.degraded && ["bad", t("try.degraded")],
     byId("user").value.trim() && !answer.user_known && ["", t("try.user_unknown")],
     answer.unknown.length && ["", t("try.unknown", { names: answer.unknown.join(", ") })],
     list.rearranged && ["", t("try.rearranged")],
-    list.n > 0 && !list.rest.length && ["quiet", t("try.cut", { n: list.n })],
+    list.weighed > 0 && list.weighed === list.n && ["quiet", t("try.cut", { n: list.n })],
   ];
   byId("remarks").replaceChildren(
     ...remarks.filter(Boolean).map(([kind, text]) => el("p", { class: `remark ${kind}` }, text)),
@@ -172,28 +184,16 @@ async function copy() {
   }
 }
 
-/** Do it, and show what goes wrong. */
-async function guarded(action) {
-  try {
-    await action();
-    showProblem(null);
-  } catch (problem) {
-    said.textContent = "";
-    showProblem(problem);
-    if (!(problem instanceof Problem)) throw problem;
-  }
-}
-
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   const button = form.querySelector("button");
   button.disabled = true;
   said.textContent = t("try.asking");
   guarded(async () => {
-    if (!product.value) await showProducts(); // the server was away when the page came
+    if (!product.value) await showProducts(product); // the server was away when the page came
     await askFor();
     begin();
-  }).finally(() => (button.disabled = false));
+  }).then((well) => well || (said.textContent = "")).finally(() => (button.disabled = false));
 });
 byId("reset").addEventListener("click", () => (resetTo(list.weights), announce()));
 byId("keep").addEventListener("click", () => {
@@ -206,4 +206,4 @@ byId("keep").addEventListener("click", () => {
 byId("copy").addEventListener("click", copy);
 byId("beside").addEventListener("change", render);
 byId("length").addEventListener("change", render);
-guarded(showProducts);
+guarded(() => showProducts(product));

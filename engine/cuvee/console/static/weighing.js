@@ -8,17 +8,20 @@
 
 const ROUNDING = 1e-4; // contributions are float32
 
-/** What can be weighed of an answer: n blended items and p sources, as flat arrays. */
+/** An answer's n items and p sources as flat arrays; those that a fallback filled in cannot be weighed. */
 export function weighable(answer) {
-  const items = answer.items.filter((item) => item.parts.length > 0 && !item.fallback);
-  const rest = answer.items.filter((item) => !(item.parts.length > 0 && !item.fallback));
+  const items = answer.items;
   const n = items.length;
   const p = answer.sources.length;
+  const blended = items.map((item) => item.parts.length > 0 && !item.fallback);
   const weights = Float64Array.from(answer.sources, (source) => source.weight ?? 0);
   const live = answer.sources.map((source) => source.status === "LIVE" && source.weight > 0);
   const contributions = new Float64Array(n * p);
   const calibrated = new Float64Array(n * p).fill(NaN);
+  const added = new Float64Array(n); // by rules: no weight changes it
   items.forEach((item, i) => {
+    if (!blended[i]) return;
+    for (const [, share] of item.rules) added[i] += share;
     for (const [s, , score, contribution] of item.parts) {
       contributions[i * p + s] = contribution;
       if (score !== null) calibrated[i * p + s] = score;
@@ -30,8 +33,10 @@ export function weighable(answer) {
     const weight = weights[at % p];
     values[at] = skips ? calibrated[at] : weight > 0 ? contributions[at] / weight : 0;
   }
-  const rearranged = items.some((item, i) => i > 0 && item.score > items[i - 1].score + 1e-6);
-  return { items, rest, n, p, weights, live, values, skips, rearranged };
+  const weighed = blended.filter(Boolean).length;
+  const scores = items.filter((_, i) => blended[i]).map((item) => item.score);
+  const rearranged = scores.some((score, at) => at > 0 && score > scores[at - 1] + 1e-6);
+  return { items, blended, n, p, weights, live, values, added, skips, weighed: scores.length, rearranged };
 }
 
 /** Whether each item's weights are renormalised over the sources that have an opinion on it. */
@@ -55,9 +60,13 @@ function isSkipping(n, p, weights, contributions, calibrated) {
   return telling;
 }
 
-/** Scores and contributions under weights, and the items' order by score; equal ones as they were served. */
+/**
+ * Scores and contributions under weights, and the items' order: as served under the weights of the product, with
+ * what its rules moved; else by score. Equal ones, and those filled in, stay as they were served.
+ */
 export function weigh(list, weights) {
-  const { n, p, values, live, skips } = list;
+  const { n, p, values, live, skips, added, blended, items } = list;
+  const asServed = list.weights.every((weight, s) => !live[s] || Math.abs(weights[s] - weight) < 1e-9);
   const used = Float64Array.from(weights, (weight, s) => (live[s] ? Math.max(weight, 0) : 0));
   let total = used.reduce((sum, weight) => sum + weight, 0);
   if (total <= 0) {
@@ -68,12 +77,16 @@ export function weigh(list, weights) {
   const scores = new Float64Array(n);
   const parts = new Float64Array(n * p);
   for (let i = 0; i < n; i++) {
+    if (!blended[i]) {
+      scores[i] = items[i].score;
+      continue;
+    }
     let known = 1;
     if (skips) {
       known = 0;
       for (let s = 0; s < p; s++) if (!Number.isNaN(values[i * p + s])) known += share[s];
     }
-    let score = 0;
+    let score = added[i];
     for (let s = 0; s < p; s++) {
       const value = values[i * p + s];
       const part = Number.isNaN(value) || known <= 0 ? 0 : (share[s] * value) / known;
@@ -82,8 +95,9 @@ export function weigh(list, weights) {
     }
     scores[i] = score;
   }
-  const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => scores[j] - scores[i] || i - j);
+  const order = Array.from({ length: n }, (_, i) => i);
+  if (!asServed) order.sort((i, j) => blended[j] - blended[i] || (blended[i] ? scores[j] - scores[i] : 0) || i - j);
   const places = new Int32Array(n);
   order.forEach((i, place) => (places[i] = place));
-  return { scores, parts, order, places, share };
+  return { scores, parts, order, places, share, asServed };
 }
