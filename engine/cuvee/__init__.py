@@ -7,7 +7,7 @@ Plugin authors need :data:`hookimpl`, :mod:`cuvee.recommender`, :mod:`cuvee.sear
 from cuvee import kernels
 from cuvee.artifacts.arrays import load_arrays, save_arrays
 from cuvee.data.catalog import Catalog, Entities, Role
-from cuvee.data.dataset import Dataset
+from cuvee.data.dataset import Chronology, Dataset
 from cuvee.errors import InvalidArgument, OperatorError
 from cuvee.hookspecs import hookimpl
 from cuvee.ranking.blend import Blender, BlenderOptions, Lesson, Opinions
@@ -52,6 +52,7 @@ __all__ = [
     "Candidates",
     "Catalog",
     "Cells",
+    "Chronology",
     "Dataset",
     "DegradedReason",
     "Entities",

@@ -1,19 +1,34 @@
-"""Connections of a client: encrypted or not, and with or without a token."""
+"""Connections: of clients, encrypted or not, with or without a token; and of plugins to servers of their own."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
 
-__all__ = ["Tls", "TlsFiles", "channel", "channel_aio", "credentials_of"]
+__all__ = ["TO_A_SERVER", "PerLoop", "Tls", "TlsFiles", "channel", "channel_aio", "credentials_of"]
 
 Options: TypeAlias = Sequence[tuple[str, Any]]
 A = TypeVar("A")
+T = TypeVar("T")
+
+TO_A_SERVER: Options = (
+    # a restarted server is found within a second; gRPC's default pause grows to two minutes
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # despite its name, this limits how long one attempt to connect may take
+    ("grpc.min_reconnect_backoff_ms", 2000),
+    # otherwise a process's channels to one address share a connection, and closing one ends the others' calls
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+)
+"""Options of a plugin's channel to a server of its own. There are no retries, since the engine has a breaker."""
 
 
 @dataclass(frozen=True)
@@ -143,3 +158,48 @@ class _AioStreamStream(_Aio, grpc.aio.StreamStreamClientInterceptor):
 
 
 _AIO = (_AioUnaryUnary, _AioUnaryStream, _AioStreamUnary, _AioStreamStream)
+
+
+class PerLoop(Generic[T]):
+    """Channels of a plugin to one address, one for each event loop, with the stub that calls through it.
+
+    A channel of ``grpc.aio`` belongs to the loop that made it. A server asks on one loop, tests and offline runs on
+    others. May be used from any thread.
+    """
+
+    def __init__(self, address: str, options: Options, stub: Callable[[grpc.aio.Channel], T]) -> None:
+        """No connection is made yet. ``stub`` makes what calls through a channel."""
+        self.address = address
+        self._options = options
+        self._make = stub
+        self._lock = threading.Lock()
+        self._closed = False
+        self._channels: dict[asyncio.AbstractEventLoop, tuple[grpc.aio.Channel, T]] = {}
+
+    def __len__(self) -> int:
+        """How many channels there are."""
+        return len(self._channels)
+
+    def stub(self) -> T | None:
+        """The stub of the running loop's channel; None after :meth:`close`."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self._closed:
+                return None
+            if loop not in self._channels:
+                for over in [other for other in self._channels if other.is_closed()]:
+                    del self._channels[over]
+                made = grpc.aio.insecure_channel(self.address, options=self._options)
+                self._channels[loop] = made, self._make(made)
+            return self._channels[loop][1]
+
+    def close(self) -> None:
+        """Close every channel. May be called again."""
+        with self._lock:
+            self._closed = True
+            channels = [(loop, made) for loop, (made, _) in self._channels.items()]
+            self._channels.clear()
+        for loop, made in channels:
+            if loop.is_running():
+                asyncio.run_coroutine_threadsafe(made.close(), loop)
+            # the channel of a stopped loop closes itself when it is garbage-collected

@@ -130,7 +130,7 @@ class Recommender(ABC, Generic[C]):
     """A recommender: proposes candidates, and has an opinion on those of others.
 
     Instances are immutable after ``fit`` or ``load`` and are called from many threads at once.
-    ``candidates`` and ``score`` may be ``async def``: they then run on the server's event loop;
+    ``candidates``, ``score`` and ``explain`` may be ``async def``: they then run on the server's event loop;
     plain functions run in a bounded pool of threads. Inputs are read-only.
     """
 
@@ -185,7 +185,9 @@ class Recommender(ABC, Generic[C]):
         What is excluded from ``candidates`` is scored like any other item.
         """
 
-    def explain(self, queries: Queries, rows: Ints, items: Ints) -> Sequence[str | None]:
+    def explain(
+        self, queries: Queries, rows: Ints, items: Ints
+    ) -> Sequence[str | None] | Awaitable[Sequence[str | None]]:
         """A reason of a few words why item ``items[j]`` suits query ``rows[j]``; None where there is none.
 
         Both are int32[P]: rows of the batch and positions in the catalogue. Each pair gets one answer, which

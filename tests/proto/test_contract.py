@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cuvee import errors
-from cuvee.v1 import admin_pb2, catalog_pb2, events_pb2, recommendation_pb2
+from cuvee.v1 import admin_pb2, catalog_pb2, events_pb2, recommendation_pb2, recommender_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
@@ -20,7 +20,8 @@ from google.protobuf.descriptor_pb2 import (
 
 ROOT = Path(__file__).resolve().parents[2]
 BUF = Path(sys.executable).parent / "buf"
-FILES: list[FileDescriptor] = [module.DESCRIPTOR for module in (recommendation_pb2, events_pb2, catalog_pb2, admin_pb2)]
+MODULES = (recommendation_pb2, events_pb2, catalog_pb2, admin_pb2, recommender_pb2)
+FILES: list[FileDescriptor] = [module.DESCRIPTOR for module in MODULES]
 MESSAGES: list[Descriptor] = [message for file in FILES for message in file.message_types_by_name.values()]
 
 

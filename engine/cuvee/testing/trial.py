@@ -234,7 +234,7 @@ class Trial:
     def explain(self, instance: Recommender[Any], queries: Queries, rows: Ints, items: Ints) -> Any:
         """The result of ``explain``, unchecked."""
         with _Told(f"explain() of rows {rows.tolist()} and items {items.tolist()}"):
-            return instance.explain(queries, rows, items)
+            return self._answer(instance.explain(queries, rows, items))
 
     def close_one(self, instance: Recommender[Any]) -> None:
         """Close an instance, which the trial then leaves alone."""

@@ -6,7 +6,6 @@ on the server too, so a request's budget also limits the call.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ import grpc
 import numpy as np
 import numpy.typing as npt
 from cuvee import trace_headers
+from cuvee.channels import TO_A_SERVER, PerLoop
 
 from cuvee_tfserving.failures import closed, failure_of, invalid
 from cuvee_tfserving.protos import (
@@ -36,14 +36,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 OPTIONS = (
     ("grpc.max_receive_message_length", 256 << 20),
     ("grpc.max_send_message_length", 256 << 20),
-    # a restarted server is found within a second; gRPC's default pause grows to two minutes
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    # despite its name, this limits how long one attempt to connect may take
-    ("grpc.min_reconnect_backoff_ms", 2000),
-    # otherwise a process's channels to one address share a connection, and closing one ends the others' calls
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_retries", 0),
+    *TO_A_SERVER,
 )
 
 CHECK_EVERY = 2.0
@@ -106,9 +99,7 @@ class ModelClient:
         """``deadline`` in seconds, for each call."""
         self.address = address
         self._deadline = deadline
-        self._lock = threading.Lock()
-        self._closed = False
-        self._channels: dict[asyncio.AbstractEventLoop, tuple[grpc.aio.Channel, Any]] = {}
+        self._channels: PerLoop[Any] = PerLoop(address, OPTIONS, PredictionServiceStub)
 
     async def predict(self, asked: Asked, signature: str, inputs: Arrays, patience: float = 1.0) -> Predicted:
         """One Predict, within ``patience`` times the deadline.
@@ -119,7 +110,9 @@ class ModelClient:
         request = asked.spec(PredictRequest(), signature)
         for name, array in inputs.items():
             request.inputs[name].CopyFrom(tensor_of(array))
-        stub = self._stub()
+        stub = self._channels.stub()
+        if stub is None:
+            raise closed()
         try:
             response = await stub.Predict(request, timeout=patience * self._deadline, metadata=trace_headers())
         except grpc.aio.AioRpcError as problem:
@@ -132,29 +125,9 @@ class ModelClient:
             raise invalid("the model's answer holds a malformed tensor") from problem
         return Predicted(MappingProxyType(outputs), int(response.model_spec.version.value))
 
-    def _stub(self) -> Any:
-        """The channel of this event loop: a channel belongs to the loop that made it."""
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            if self._closed:
-                raise closed()
-            if loop not in self._channels:
-                for over in [other for other in self._channels if other.is_closed()]:
-                    del self._channels[over]
-                channel = grpc.aio.insecure_channel(self.address, options=OPTIONS)
-                self._channels[loop] = channel, PredictionServiceStub(channel)
-            return self._channels[loop][1]
-
     def close(self) -> None:
         """Close every channel. May be called again, and from any thread."""
-        with self._lock:
-            self._closed = True
-            channels = [(loop, channel) for loop, (channel, _) in self._channels.items()]
-            self._channels.clear()
-        for loop, channel in channels:
-            if loop.is_running():
-                asyncio.run_coroutine_threadsafe(channel.close(), loop)
-            # the channel of a stopped loop closes itself when it is garbage-collected
+        self._channels.close()
 
 
 class Status:
