@@ -8,6 +8,8 @@ from cuvee import kernels
 from cuvee.artifacts.arrays import load_arrays, save_arrays
 from cuvee.data.catalog import Catalog, Entities, Role
 from cuvee.data.dataset import Chronology, Dataset
+from cuvee.data.files.raw import Part, RawData, RawEntities, Reader, ReadOptions
+from cuvee.data.files.tabular import TableReader
 from cuvee.errors import InvalidArgument, OperatorError
 from cuvee.hookspecs import hookimpl
 from cuvee.ranking.blend import Blender, BlenderOptions, Lesson, Opinions
@@ -65,12 +67,17 @@ __all__ = [
     "Nearest",
     "OperatorError",
     "Opinions",
+    "Part",
     "Pins",
     "Postings",
     "Profile",
     "Progress",
     "Queries",
     "Ragged",
+    "RawData",
+    "RawEntities",
+    "ReadOptions",
+    "Reader",
     "Recommender",
     "RecommenderConfig",
     "Restriction",
@@ -82,6 +89,7 @@ __all__ = [
     "Serves",
     "SourceFailure",
     "Spread",
+    "TableReader",
     "__version__",
     "hookimpl",
     "kernels",

@@ -24,6 +24,7 @@ from cuvee.cli import (
     fit,
     importing,
     init,
+    plugin,
     plugins,
     report,
     schema,
@@ -42,8 +43,8 @@ from cuvee.errors import CuveeError
 __all__ = ["main", "program"]
 
 COMMANDS = (
-    init, importing, check, diff, schema, plugins, fit, evaluate, tune, snapshots, store, token, serve, config, ask,
-    batch, console, report,
+    init, importing, check, diff, schema, plugins, plugin, fit, evaluate, tune, snapshots, store, token, serve, config,
+    ask, batch, console, report,
 )  # fmt: skip
 """In the order of ``cuvee --help``, which is the order in which they are usually needed."""
 

@@ -24,9 +24,10 @@ except ModuleNotFoundError as _missing:
 
 from cuvee.testing.contract import RecommenderContract
 from cuvee.testing.parts import BlenderContract, CalibratorContract, RuleContract
+from cuvee.testing.readers import ReaderContract
 from cuvee.testing.server import RunningServer, run_server
 
 __all__ = [
-    "TOYS", "BlenderContract", "CalibratorContract", "RecommenderContract", "RuleContract", "RunningServer", "Toy",
-    "chain", "checkerboard", "run_server", "two_tribes",
+    "TOYS", "BlenderContract", "CalibratorContract", "ReaderContract", "RecommenderContract", "RuleContract",
+    "RunningServer", "Toy", "chain", "checkerboard", "run_server", "two_tribes",
 ]  # fmt: skip

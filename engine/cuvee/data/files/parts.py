@@ -16,7 +16,7 @@ from cuvee.data.files.columns.roles import plain_type
 from cuvee.data.files.raw import FILE, LINE
 from cuvee.errors import DataError
 
-__all__ = ["parquet_files", "read_parts"]
+__all__ = ["joined", "parquet_files", "read_parts"]
 
 Kinds = dict[str, pl.DataType]
 
@@ -38,7 +38,20 @@ def read_parts(path: Path, list_separator: str) -> tuple[pl.DataFrame, Kinds, tu
     files = parquet_files(path)
     if not files:
         raise DataError(f"{path} holds no file named *.parquet")
-    read = [(file, _read(file)) for file in files]
+    return joined(path, [(file, _read(file)) for file in files], list_separator)
+
+
+def joined(
+    path: Path, read: Sequence[tuple[Path, pl.DataFrame]], list_separator: str
+) -> tuple[pl.DataFrame, Kinds, tuple[str, ...]]:
+    """The parts of a table, each with the file that it is from, as one; returns what :func:`read_parts` does.
+
+    Raises:
+        DataError: a column has a name that is none.
+    """
+    for file, frame in read:
+        if clash := [name for name in frame.columns if "\0" in name]:
+            raise DataError(f"{file}: the name of column {clash[0]!r} holds the character NUL")
     read = [(file, frame) for file, frame in read if len(frame)] or read[:1]
     some = [frame for _, frame in read]
     kinds: Kinds = {}
@@ -84,12 +97,9 @@ def _placed(table: pl.DataFrame, frame: pl.DataFrame, file: Path) -> pl.DataFram
 
 def _read(file: Path) -> pl.DataFrame:
     try:
-        frame = pl.read_parquet(file, hive_partitioning="=" in str(file.parent.name))
+        return pl.read_parquet(file, hive_partitioning="=" in str(file.parent.name))
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"{file} cannot be read as Parquet: {error}") from error
-    if clash := [name for name in frame.columns if "\0" in name]:
-        raise DataError(f"{file}: the name of column {clash[0]!r} holds the character NUL")
-    return frame
 
 
 def _of_one_type(name: str, parts: list[pl.Series | None], separator: str) -> tuple[list[pl.Series | None], str | None]:

@@ -8,6 +8,7 @@ the one given, or one guessed from its values.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +23,12 @@ from cuvee.data.files.columns.roles import as_role, guess
 from cuvee.data.files.columns.times import as_seconds
 from cuvee.data.files.delimited import read_delimited, split_header
 from cuvee.data.files.packed import head
-from cuvee.data.files.parts import parquet_files, read_parts
+from cuvee.data.files.parts import joined, parquet_files, read_parts
 from cuvee.data.files.raw import FILE, INTERACTION_COLUMNS, LINE, Part, RawData, Reader, ReadOptions, Rows, part_of
 from cuvee.data.flags import AVAILABLE
 from cuvee.errors import DataError
 
-__all__ = ["CsvReader", "ParquetReader", "check_named", "found_column"]
+__all__ = ["CsvReader", "ParquetReader", "TableReader", "check_named", "found_column"]
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "user": ("user", "userid", "uid"),
@@ -173,6 +174,36 @@ def _entities(rows: Rows, options: ReadOptions, kinds: Mapping[str, pl.DataType]
 def _shape(rows: Rows, options: ReadOptions, kinds: Mapping[str, pl.DataType]) -> RawData:
     rows = _without_index(rows, options)
     return _interactions(rows, options, kinds) if rows.part is Part.INTERACTIONS else _entities(rows, options, kinds)
+
+
+class TableReader(Reader):
+    """Parent of readers of plugins whose files hold one table: they give its rows, the rest is done here.
+
+    Its columns are found, mapped and given roles as those of a Parquet file, by the options of ``cuvee import``.
+    """
+
+    @abstractmethod
+    def table(self, path: Path) -> pl.DataFrame:
+        """The rows of a file or folder that exists, with the file's own names of columns.
+
+        Any exception says that the file as a whole cannot be read.
+        """
+
+    def read(self, path: Path, options: ReadOptions) -> RawData:
+        """Read one table.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        try:
+            frame = self.table(path)
+        except DataError:
+            raise
+        except (Exception, pl.exceptions.PanicException) as problem:
+            raise DataError(f"{path} cannot be read; expected {self.expects}: {problem}") from problem
+        frame, kinds, notes = joined(path, [(path, frame)], options.list_separator)
+        rows = replace(Rows.of(options.part or Part.INTERACTIONS, path, frame), notes=notes)
+        return _shape(rows, options, kinds)
 
 
 class CsvReader(Reader):

@@ -1,0 +1,5 @@
+"""``cuvee plugin``: beginnings of plugins."""
+
+from cuvee.cli.plugin.command import register
+
+__all__ = ["register"]
