@@ -1,5 +1,7 @@
 """The documents say what is true: hooks, capabilities, commands, the public names."""
 
+import importlib
+import inspect
 import re
 import tomllib
 from importlib.metadata import distributions
@@ -13,15 +15,62 @@ from cuvee.cli import program
 from cuvee.recommender import Serves
 from cuvee.registry import Registry
 
+from . import names
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = sorted(ROOT.glob("docs/*.md"))
 HOOKS = [name for name in vars(hookspecs) if name.startswith(("register_", "load_", "on_"))]
 
 
-def test_the_page_on_plugins_lists_every_hook_in_the_order_in_which_they_fire() -> None:
-    page = (ROOT / "docs/extend.md").read_text()
-    assert re.findall(r"^\| `([a-z_]+)` \| [^|]+ \|$", page, re.M)[-len(HOOKS) :] == HOOKS
+EXTEND = (ROOT / "docs/extend.md").read_text()
+
+
+def test_the_page_on_plugins_lists_every_hook_with_its_arguments_in_the_order_in_which_they_fire() -> None:
+    there = [f"{name}({', '.join(inspect.signature(getattr(hookspecs, name)).parameters)})" for name in HOOKS]
+    assert re.findall(r"^\| `([a-z_]+\([a-z_, ]*\))` \| [^|]+ \|$", EXTEND, re.M) == there
+
+
+def test_the_page_of_public_names_is_current() -> None:
+    assert names.PAGE.read_text() == names.page(), "run `python tests/names.py`, and commit docs/names.md"
+
+
+@pytest.mark.parametrize("module", names.MODULES)
+def test_every_public_name_is_told(module: str) -> None:
+    for name in names.names_of(module):
+        assert hasattr(importlib.import_module(module), name), name
+        assert len(names.said_of(module, name).split()) >= 3, f"{module}.{name} has no docstring"
+
+
+def test_plugins_use_public_names_alone() -> None:
+    """Those of this repository, the outsider and what `cuvee plugin new` writes. Messages of the API are no names."""
+    files = [
+        *ROOT.glob("plugins/*/src/**/*.py"), *ROOT.glob("tests/outsider/*.py"),
+        *ROOT.glob("engine/cuvee/cli/plugin/templates/**/*.py.template"),
+    ]  # fmt: skip
+    form = re.compile(r"^from (cuvee(?:\.\w+)*) import (\([^)]*\)|.+)$", re.M)
+    used = [
+        (file, module, name.split()[0])
+        for file in files
+        for module, given in form.findall(file.read_text())
+        for name in given.strip("()").replace("\n", " ").split(",")
+        if name.strip()
+    ]
+    assert len(used) > 100
+    for file, module, name in used:
+        if not module.startswith("cuvee.v1"):
+            allowed = {"cuvee.kernels": cuvee.kernels.__all__}.get(module) or names.names_of(module)
+            assert name in allowed, f"{file} imports {name} of {module}"
+
+
+def test_the_picture_of_a_request_names_what_there_is() -> None:
+    picture = (ROOT / "docs/extend/life.svg").read_text()
+    titles = re.findall(r'<text class="title"[^>]*>([^<]+)</text>', picture)
+    methods = [title.split(".") for title in titles if re.fullmatch(r"[A-Z]\w+\.\w+", title)]
+    assert len(methods) >= 7
+    for owner, method in methods:
+        assert callable(getattr(getattr(cuvee, owner), method)), f"{owner}.{method}"
+    assert {title for title in titles if "_" in title} == {name for name in HOOKS if not name.startswith("register_")}
 
 
 @pytest.mark.parametrize("name", HOOKS)
