@@ -13,6 +13,9 @@
         event = Event(product="movies", user_id="196", item_id="50", type=EVENT_TYPE_VIEW, event_id="a1")
         cuvee.events.WriteEvents(WriteEventsRequest(events=[event]), timeout=2)
 
+    with Client("dns:///cuvee:50051", replicas=Replicas()) as cuvee:
+        ...  # calls are spread over all servers that the name has
+
     with Client("cuvee.example:50051", tls="ca.pem", token=os.environ["CUVEE_TOKEN"]) as cuvee:
         ...
 
@@ -36,6 +39,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cuvee.channels import Tls, TlsFiles, channel, channel_aio
 from cuvee.errors import InvalidArgument
+from cuvee.replicas import Replicas
 from cuvee.v1 import admin_pb2_grpc, catalog_pb2, catalog_pb2_grpc, events_pb2, events_pb2_grpc
 from cuvee.v1 import recommendation_pb2 as pb
 from cuvee.v1 import recommendation_pb2_grpc as rpc
@@ -45,6 +49,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "Failure",
+    "Replicas",
     "TlsFiles",
     "failure_of",
     "profile",
@@ -113,6 +118,13 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 300),
 ]
+
+
+def _options(replicas: Replicas | None) -> list[tuple[str, Any]]:
+    if replicas is None:
+        return _OPTIONS
+    more = replicas.options(SERVICE_CONFIG)
+    return [*(one for one in _OPTIONS if one[0] not in dict(more)), *more]
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,9 +337,14 @@ class Client(
 ):
     """Calls that wait for the answer. May be used by many threads at once."""
 
-    def __init__(self, target: str, tls: Tls | None = None, *, token: str | None = None) -> None:
-        """``target`` is host:port; ``tls``, without which nothing is encrypted, is True or the PEM file of a CA."""
-        self.channel = channel(target, _OPTIONS, token, tls)
+    def __init__(
+        self, target: str, tls: Tls | None = None, *, token: str | None = None, replicas: Replicas | None = None
+    ) -> None:
+        """``target`` is host:port; ``tls``, without which nothing is encrypted, is True or the PEM file of a CA.
+
+        With ``replicas`` the target's name stands for several servers, and calls are spread over them.
+        """
+        self.channel = channel(target, _options(replicas), token, tls)
         self._stub = rpc.RecommendationServiceStub(self.channel)
         self._health = health_pb2_grpc.HealthStub(self.channel)
         self.events = events_pb2_grpc.EventServiceStub(self.channel)
@@ -358,9 +375,11 @@ class AsyncClient(
 ):
     """Calls that are awaited, on the running loop."""
 
-    def __init__(self, target: str, tls: Tls | None = None, *, token: str | None = None) -> None:
+    def __init__(
+        self, target: str, tls: Tls | None = None, *, token: str | None = None, replicas: Replicas | None = None
+    ) -> None:
         """As :class:`Client`'s."""
-        self.channel = channel_aio(target, _OPTIONS, token, tls)
+        self.channel = channel_aio(target, _options(replicas), token, tls)
         self._stub = rpc.RecommendationServiceStub(self.channel)
         self._health = health_pb2_grpc.HealthStub(self.channel)
         self.events: events_pb2_grpc.EventServiceAsyncStub = events_pb2_grpc.EventServiceStub(self.channel)

@@ -211,6 +211,52 @@ def test_what_the_dockerfile_copies_is_there_and_not_ignored() -> None:
         assert path in kept
 
 
+def test_objects_are_what_the_api_takes() -> None:
+    validate = pytest.importorskip("kubernetes_validate")  # it brings the API's schemas
+    for o in OBJECTS:
+        assert validate.validate(o, "1.30", strict=True), o["metadata"]["name"]
+    wrong = {**OBJECTS[-1], "spec": {**OBJECTS[-1]["spec"], "podSelektor": {}}}
+    with pytest.raises(validate.ValidationError):
+        validate.validate(wrong, "1.30", strict=True)
+
+
+def test_scaling_follows_figures_that_servers_have() -> None:
+    from cuvee.serving.telemetry.named import NAMED  # noqa: PLC0415 - the engine's, where it is installed
+
+    (scaler,) = of_kind("HorizontalPodAutoscaler")
+    rules = yaml.safe_load((DEPLOY / "watch/adapter.yml").read_text())["rules"]
+    given = {rule["name"]["as"]: rule["name"]["matches"].removesuffix("_bucket") for rule in rules}
+    asked = {m["pods"]["metric"]["name"] for m in scaler["spec"]["metrics"] if m["type"] == "Pods"}
+    assert asked == given.keys()
+    assert set(given.values()) <= NAMED.keys()
+    named = [o for o in of_kind("Deployment") if o["metadata"]["name"] == scaler["spec"]["scaleTargetRef"]["name"]]
+    assert len(named) == 1
+    assert "replicas" not in named[0]["spec"]  # each `kubectl apply` would take back what the scaler did
+
+
+def test_network_policies_let_through_what_pods_listen_on_and_nothing_else() -> None:
+    policies = {o["metadata"]["name"]: o["spec"] for o in of_kind("NetworkPolicy")}
+    assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    labels = {name: given["app.kubernetes.io/name"] for name, given, _ in pods()}
+    listening: dict[str, set[int]] = {}
+    for name, _, spec in pods():
+        ports = {p["containerPort"] for c in spec["containers"] for p in c.get("ports", [])}
+        listening[labels[name]] = ports
+    for spec in policies.values():
+        selected = spec["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name")
+        assert selected is None or selected in labels.values()
+        for rule in spec.get("ingress", []):
+            assert rule["from"]
+            assert {p["port"] for p in rule["ports"]} <= listening[selected]
+        for rule in spec.get("egress", []):
+            for peer in rule.get("to", []):
+                other = peer.get("podSelector", {}).get("matchLabels", {}).get("app.kubernetes.io/name")
+                if other is not None:
+                    back = policies[other]["ingress"]
+                    froms = [f["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for r in back for f in r["from"]]
+                    assert selected in froms
+
+
 @pytest.mark.skipif(which("kubectl") is None, reason="needs kubectl, which builds without a cluster")
 def test_kustomize_builds_all_of_it() -> None:
     done = subprocess.run(["kubectl", "kustomize", DEPLOY], check=True, capture_output=True, text=True, timeout=60)
