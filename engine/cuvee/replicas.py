@@ -2,7 +2,8 @@
 
 A gRPC connection stays with one server, so a balancer of connections leaves some servers idle and
 others overloaded, and a new one gets nothing. The client itself knows better: it keeps a connection to each address
-that the target's name has (a headless Service of Kubernetes; ``ipv4:10.0.0.1:50051,10.0.0.2:50051``) and takes them in turn.
+that the target's name has, and takes them in turn. Such a target is a headless Service of Kubernetes, or
+``ipv4:10.0.0.1:50051,10.0.0.2:50051``.
 """
 
 from __future__ import annotations
