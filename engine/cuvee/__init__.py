@@ -10,7 +10,7 @@ from cuvee.data.catalog import Catalog, Entities, Role
 from cuvee.data.dataset import Chronology, Dataset
 from cuvee.data.files.raw import Part, RawData, RawEntities, Reader, ReadOptions
 from cuvee.data.files.tabular import TableReader
-from cuvee.errors import InvalidArgument, OperatorError
+from cuvee.errors import ArtifactError, InvalidArgument, OperatorError
 from cuvee.hookspecs import hookimpl
 from cuvee.ranking.blend import Blender, BlenderOptions, Lesson, Opinions
 from cuvee.ranking.calibrate import Calibrator
@@ -48,6 +48,7 @@ __version__ = "0.3.0"
 
 __all__ = [
     "Arrangement",
+    "ArtifactError",
     "Blender",
     "BlenderOptions",
     "Calibrator",

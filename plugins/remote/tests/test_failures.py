@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import numpy as np
 import pytest
-from cuvee import Catalog, Dataset, Entities, Histories, OperatorError, Queries
+from cuvee import ArtifactError, Catalog, Dataset, Entities, Histories, OperatorError, Queries
 from cuvee.recommender import DegradedReason, Serves, SourceFailure
 from cuvee.v1 import admin_pb2
 from cuvee.v1 import recommender_pb2 as pb
@@ -264,5 +264,5 @@ def test_nobody_there():
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"model": "1", "serves": "x", "explains": true, "columns": true}'])
 def test_a_damaged_artefact(tmp_path, text):
     (tmp_path / "remote.json").write_text(text)
-    with pytest.raises(ValueError, match="run `cuvee fit`"):
+    with pytest.raises(ArtifactError, match="run `cuvee fit`"):
         Remote.load(tmp_path, RemoteConfig(), CATALOG)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import grpc
 import numpy as np
-from cuvee import Dataset, Entities, OperatorError
+from cuvee import ArtifactError, Dataset, Entities, OperatorError
 from cuvee.recommender import Progress, Serves
 from cuvee.v1 import admin_pb2
 from cuvee.v1 import recommender_pb2 as pb
@@ -21,7 +21,7 @@ from cuvee_remote.config import RemoteConfig
 from cuvee_remote.tables import Table, arrow_of, id_chunks, pieces
 from cuvee_remote.wire import array_of
 
-__all__ = ["Fitted", "fit"]
+__all__ = ["Fitted", "check_kept", "fit"]
 
 EVENTS = 1 << 16
 """Events in a message: 1.3 MB."""
@@ -49,7 +49,7 @@ class Fitted:
         """Read what :meth:`save` wrote.
 
         Raises:
-            ValueError: the file is not that.
+            ArtifactError: the file is not that.
         """
         path = directory / FILE
         try:
@@ -57,7 +57,7 @@ class Fitted:
             kept = cls(str(found["model"]), int(found["serves"]), bool(found["explains"]), bool(found["columns"]))
             Serves(kept.serves)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
-            raise ValueError(f"{path} is damaged ({problem!r}); run `cuvee fit`") from problem
+            raise ArtifactError(f"{path} is damaged ({problem!r}); run `cuvee fit`") from problem
         return kept
 
 
@@ -86,6 +86,24 @@ def fit(data: Dataset, config: RemoteConfig, progress: Progress) -> Fitted:
     if not serves:
         raise OperatorError(f"the remote recommender at {config.address} says that it serves nothing")
     return Fitted(model, serves.value, found.explains, found.columns)
+
+
+def check_kept(fitted: Fitted, config: RemoteConfig) -> None:
+    """Ask whether the remote still has a model of an earlier measurement, which it may have deleted.
+
+    Raises:
+        ArtifactError: it has not; the model must be learnt again.
+        OperatorError: it is not there.
+    """
+    with grpc.insecure_channel(config.address, options=OPTIONS) as channel:
+        try:
+            asked = pb.DescribeRequest(model=fitted.model)
+            RecommenderServiceStub(channel).Describe(asked, timeout=config.start_wait, wait_for_ready=True)
+        except grpc.RpcError as problem:
+            if isinstance(problem, grpc.Call) and problem.code() is grpc.StatusCode.NOT_FOUND:
+                said = f"the remote recommender at {config.address} no longer has the model {fitted.model!r}"
+                raise ArtifactError(said) from problem
+            raise OperatorError(_said(problem, config.address)) from problem
 
 
 def _taught(

@@ -20,7 +20,7 @@ from cuvee.v1 import recommender_pb2 as pb
 from cuvee_remote.answers import candidates_of, reasons_of, scores_of
 from cuvee_remote.client import RemoteClient
 from cuvee_remote.config import RemoteConfig
-from cuvee_remote.fitting import Fitted, fit
+from cuvee_remote.fitting import Fitted, check_kept, fit
 from cuvee_remote.tables import Table
 from cuvee_remote.wire import array_of, message_of
 
@@ -83,12 +83,16 @@ class Remote(Recommender[RemoteConfig]):
 
     @classmethod
     def load(cls, directory: Path, config: RemoteConfig, catalog: Catalog) -> Self:
-        """Read that; the other process is not asked yet.
+        """Read that. The other process is only asked where a measurement is to go on with its model.
 
         Raises:
-            ValueError: the file is damaged.
+            ArtifactError: the file is damaged, or the model of a measurement was deleted.
+            OperatorError: there is a measurement, and the other process is not there.
         """
-        return cls._of(config, Fitted.load(directory), catalog)
+        fitted = Fitted.load(directory)
+        if config.measuring and fitted.model:
+            check_kept(fitted, config)
+        return cls._of(config, fitted, catalog)
 
     async def candidates(self, queries: Queries, k: int) -> Candidates:
         """What the other process proposes."""

@@ -22,6 +22,9 @@ def remote_server(
     ] = "127.0.0.1:50071",
     threads: Annotated[int, typer.Option("--threads", min=1, help="Calls that are answered at the same time.")] = 4,
     keep: Annotated[int, typer.Option("--keep", min=1, help="Models that are kept, the newest.")] = 10,
+    ids_only: Annotated[
+        bool, typer.Option("--ids-only", help="It reads no columns of items and users: less is sent.")
+    ] = False,
 ) -> None:
     """Serve a recommender of Python in a process of its own, until SIGTERM or Ctrl-C.
 
@@ -40,7 +43,7 @@ def remote_server(
         raise typer.BadParameter(f"{component} cannot be imported: {problem}") from problem
     if not (isinstance(found, type) and issubclass(found, Recommender)):
         raise typer.BadParameter(f"{component} is no class of recommenders (cuvee.Recommender)")
-    serving = serve(found, folder, listen, threads=threads, keep=keep)
+    serving = serve(found, folder, listen, threads=threads, keep=keep, columns=not ids_only)
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())

@@ -32,7 +32,7 @@ __all__ = ["Loaded", "Models"]
 ABOUT = "about.json"
 LOADED = 8
 """Models that stay loaded, each over one catalogue."""
-APART = 4
+APART = 20
 """Models of measurements that are kept."""
 
 

@@ -81,8 +81,9 @@ class _Loop:
 class Service(RecommenderServiceServicer):
     """Answers for one recommender class."""
 
-    def __init__(self, component: type[Recommender[Any]], models: Models) -> None:
+    def __init__(self, component: type[Recommender[Any]], models: Models, *, columns: bool) -> None:
         self._component = component
+        self._columns = columns
         self._models = models
         self._catalogues = Catalogues()
         self._loop = _Loop()
@@ -95,7 +96,7 @@ class Service(RecommenderServiceServicer):
             serves = self._models.serves(request.model)
         kinds = [kind for flag, kind in KINDS.items() if flag in serves]
         explains = self._component.explain is not Recommender.explain
-        return pb.DescribeResponse(serves=kinds, fits=True, explains=explains, columns=True)
+        return pb.DescribeResponse(serves=kinds, fits=True, explains=explains, columns=self._columns)
 
     @_told
     def OpenCatalogue(  # noqa: N802

@@ -50,6 +50,7 @@ def serve(
     *,
     threads: int = 4,
     keep: int = 10,
+    columns: bool = True,
 ) -> Serving:
     """Serve a recommender class to the plugin ``remote`` of Cuvée, and return at once.
 
@@ -60,12 +61,15 @@ def serve(
             connect may ask: let only Cuvée reach it.
         threads: calls that are answered at the same time.
         keep: models that are kept, the newest.
+        columns: whether the class reads columns of items and users. Without them a catalogue that has grown is sent as
+            what is new, instead of as a whole.
 
     Raises:
         OperatorError: the address is taken.
     """
     server = grpc.server(ThreadPoolExecutor(threads), options=OPTIONS, maximum_concurrent_rpcs=WAITING)
-    add_RecommenderServiceServicer_to_server(Service(recommender, Models(recommender, folder, keep)), server)
+    service = Service(recommender, Models(recommender, folder, keep), columns=columns)
+    add_RecommenderServiceServicer_to_server(service, server)
     states = health.HealthServicer()
     states.set("", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(states, server)
