@@ -128,7 +128,8 @@ class RemoteClient:
         """
         with _SENDING:
             before = _SENT.get(self._address)
-        extends = before if before is not None and self._table.begins_with(*before) else None
+        begins = before is not None and await asyncio.to_thread(self._table.begins_with, *before)
+        extends = before if begins else None
         try:
             try:
                 came = await stub.open(self._messages(extends), timeout=OPEN_WITHIN)
@@ -153,9 +154,9 @@ class RemoteClient:
                 _SENT[self._address] = self._table.key, len(self._table)
 
     async def _messages(self, extends: tuple[str, int] | None) -> AsyncIterator[pb.OpenCatalogueRequest]:
-        for message in self._table.messages(extends):
+        messages = self._table.messages(extends)
+        while (message := await asyncio.to_thread(next, messages, None)) is not None:
             yield message
-            await asyncio.sleep(0)
 
     def close(self) -> None:
         """Close every channel. May be called again, and from any thread."""
