@@ -7,7 +7,7 @@ PROTOS := $(wildcard proto/cuvee/v1/*.proto)
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo serve test conformance lint format proto bench bench-data bench-accuracy bench-cold bench-deep bench-serving bench-store pins clean
+.PHONY: help install demo serve docs test conformance lint format proto bench bench-data bench-accuracy bench-cold bench-deep bench-serving bench-store pins clean
 help:            ## list the tasks
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
@@ -25,6 +25,9 @@ demo: .venv/.installed ## the main job on MovieLens 100k, from download to attri
 serve: .venv/.installed ## the demo, then leave the server running
 	$(BIN)/python -m deploy.demo --keep
 
+docs: .venv/.installed ## the documentation as a site in build/docs/html; a warning is an error
+	$(BIN)/python -m docs.site
+
 # these measure time or fill the machine by themselves; all others run two at a time. What fails is tried
 # once more, and said to have been ("R"): a machine of two shared cores stands still for a second now and then
 ALONE := $(addprefix tests/serving/,admission faults scheduling telemetry workers test_lifecycle.py) \
@@ -38,7 +41,7 @@ test: .venv/.installed ## all tests
 conformance: .venv/.installed ## the genuine tensorflow/serving, in Docker, against the cases of the embedded one
 	$(BIN)/python plugins/tfserving/conformance/genuine.py
 
-lint: .venv/.installed ## ruff, bandit, mypy, import-linter, buf, generated code
+lint: .venv/.installed ## ruff, bandit, mypy, import-linter, buf, generated code, documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/bandit -q -ll -ii -r engine plugins/*/src deploy
@@ -46,6 +49,7 @@ lint: .venv/.installed ## ruff, bandit, mypy, import-linter, buf, generated code
 	$(BIN)/lint-imports
 	$(BIN)/buf lint proto
 	$(BIN)/python -m pytest -q tests/proto
+	$(BIN)/python -m docs.site
 
 format: .venv/.installed ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .

@@ -1,8 +1,11 @@
 """The documents say what is true: hooks, capabilities, commands, the public names."""
 
+import ast
 import importlib
 import inspect
 import re
+import shlex
+import textwrap
 import tomllib
 from importlib.metadata import distributions
 from pathlib import Path
@@ -20,6 +23,16 @@ from . import names
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = sorted(ROOT.glob("docs/*.md"))
+EXAMPLES = sorted(ROOT.glob("docs/examples/*.md"))
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES, *EXAMPLES, *sorted(ROOT.glob("plugins/*/README.md"))]
+SNIPPETS = [
+    pytest.param(kind, textwrap.dedent(text), id=f"{document.relative_to(ROOT)}:{number}")
+    for document in DOCUMENTS
+    for number, (kind, text) in enumerate(
+        re.findall(r"^ *```(\w+)\n(.*?)^ *```$", document.read_text(), re.M | re.S), 1
+    )
+    if kind in ("python", "toml", "sh")
+]
 HOOKS = [name for name in vars(hookspecs) if name.startswith(("register_", "load_", "on_"))]
 
 
@@ -105,7 +118,7 @@ def test_every_command_in_the_documents_exists() -> None:
 
 
 def test_every_link_in_the_documents_leads_somewhere() -> None:
-    for document in (*ROOT.glob("*.md"), *PAGES):
+    for document in (*ROOT.glob("*.md"), *PAGES, *EXAMPLES):
         for target in re.findall(r"\]\((?!http|#)([^)#]+)(?:#[^)]*)?\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
@@ -113,7 +126,42 @@ def test_every_link_in_the_documents_leads_somewhere() -> None:
 def test_the_readme_names_every_page() -> None:
     for language in ("README.md", "README.zh.md"):
         text = (ROOT / language).read_text()
-        assert [page.name for page in PAGES if f"](docs/{page.name})" not in text] == [], language
+        pages = [page.relative_to(ROOT).as_posix() for page in (*PAGES, *EXAMPLES)]
+        assert [page for page in pages if f"]({page})" not in text] == [], language
+
+
+def test_the_site_has_every_page() -> None:
+    index = (ROOT / "docs/site/index.md").read_text()
+    pages = [page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in (*PAGES, *EXAMPLES)]
+    assert [page for page in pages if not re.search(rf"^{page}$", index, re.M)] == []
+
+
+@pytest.mark.parametrize(("kind", "text"), SNIPPETS)
+def test_each_snippet_can_be_read_by_what_it_is_for(kind: str, text: str) -> None:
+    if kind == "python":
+        ast.parse(text)
+    elif kind == "toml":
+        tomllib.loads(text)
+    else:
+        root = typer.main.get_command(program())
+        for line in re.findall(r"^\s*(?:\w+=\S+ )*cuvee (.*)$", text.replace("\\\n", " "), re.M):
+            assert_options_exist(root, shlex.split(line, comments=True))
+
+
+def assert_options_exist(command: object, words: list[str]) -> None:
+    """Each option of a command line is one of its command, or of the plugin that brings the command."""
+    inner = getattr(command, "commands", {})
+    while words and words[0] in inner:
+        command, words = inner[words[0]], words[1:]
+        inner = getattr(command, "commands", {})
+    if inner:  # a command that an absent plugin brings
+        return
+    known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help"}  # type: ignore[attr-defined]
+    for word in words:
+        if word in {"|", ">", "&&", "&", ";"}:
+            return
+        if word.startswith("--"):
+            assert word.partition("=")[0] in known, (word, sorted(known))
 
 
 def test_all_public_names_are_there() -> None:

@@ -5,10 +5,16 @@ What lies between keys a schema cannot say (a weight for a source that is not th
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core.core_schema import ModelSchema
 
 from cuvee.config.settings import Settings
 from cuvee.product import Product
@@ -22,6 +28,37 @@ VARIABLE = {"type": "string", "pattern": r"\$\{"}
 PLAIN = ("boolean", "integer", "number")
 
 Schema = dict[str, Any]
+
+
+class Described(GenerateJsonSchema):
+    """Adds to each key what the docstring below its attribute says.
+
+    Not pydantic's ``use_attribute_docstrings``: that reads the source of each class whenever it is imported.
+    """
+
+    def model_schema(self, schema: ModelSchema) -> dict[str, Any]:
+        """The schema of one table."""
+        table = super().model_schema(schema)
+        for key, said in _docstrings(schema["cls"]).items():
+            if key in table.get("properties", {}):
+                table["properties"][key].setdefault("description", said)
+        return table
+
+
+def _docstrings(model: type) -> dict[str, str]:
+    """What stands below each attribute of a class, and of those that it inherits from."""
+    found: dict[str, str] = {}
+    for one in reversed(model.__mro__):
+        if one is BaseModel or not issubclass(one, BaseModel):
+            continue
+        (body,) = ast.parse(textwrap.dedent(inspect.getsource(one))).body
+        statements = body.body if isinstance(body, ast.ClassDef) else []
+        for attribute, below in pairwise(statements):
+            if not isinstance(attribute, ast.AnnAssign) or not isinstance(attribute.target, ast.Name):
+                continue
+            if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                found[attribute.target.id] = inspect.cleandoc(str(below.value.value))
+    return found
 
 
 def product_schema(registry: Registry) -> Schema:
@@ -73,14 +110,16 @@ def server_schema(registry: Registry) -> Schema:
 
 
 def _of(model: type[BaseModel]) -> Schema:
-    schema = model.model_json_schema()
+    schema = model.model_json_schema(schema_generator=Described)
     schema.setdefault("$defs", {})
     return schema
 
 
 def _component(definitions: Schema, prefix: str, one: Registered[Any], model: str) -> Schema:
     """The schema of a plugin's own keys; what it refers to goes to the definitions."""
-    schema: Schema = getattr(one.component, model).model_json_schema(ref_template=f"#/$defs/{prefix}.{{model}}")
+    schema: Schema = getattr(one.component, model).model_json_schema(
+        ref_template=f"#/$defs/{prefix}.{{model}}", schema_generator=Described
+    )
     for name, inner in schema.pop("$defs", {}).items():
         definitions[f"{prefix}.{name}"] = inner
     return schema

@@ -39,6 +39,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         files={name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()},
         terms=("Do as you like.",),
         home="https://films.example/",
+        next="cuvee import {folder} --dataset films",
     )
     monkeypatch.setattr(fetching, "KNOWN", {"tiny": source})
 

@@ -121,5 +121,5 @@ def show_fetched(fetched: Fetched) -> None:
     for term in source.terms:
         say(console, f"  {term}")
     console.print(Text(f"  {source.home}", "dim"), soft_wrap=True)
-    command = f"cuvee import {shlex.quote(str(fetched.folder))} --dataset movies"
+    command = source.next.format(folder=shlex.quote(str(fetched.folder)))
     console.print(Text.assemble("\nNext: ", (command, "cyan")), soft_wrap=True)

