@@ -249,6 +249,9 @@ class _Calls(Generic[R1, R2, R3, R4, R5]):
         exclude_item_ids: Sequence[str] = (),
         view: pb.AttributionView.ValueType = pb.ATTRIBUTION_VIEW_UNSPECIFIED,
         validate_only: bool = False,
+        bucketing_id: str = "",
+        variant: str = "",
+        preview: bool = False,
         timeout: float = TIMEOUT,
     ) -> R1:
         """Items for one user."""
@@ -262,6 +265,9 @@ class _Calls(Generic[R1, R2, R3, R4, R5]):
             exclude_item_ids=exclude_item_ids,
             view=view,
             validate_only=validate_only,
+            bucketing_id=bucketing_id,
+            variant=variant,
+            preview=preview,
         )
         answer: R1 = self._stub.Recommend(request, timeout=timeout)
         return answer
@@ -275,6 +281,9 @@ class _Calls(Generic[R1, R2, R3, R4, R5]):
         filter: str = "",  # noqa: A002 - the field's name
         exclude_item_ids: Sequence[str] = (),
         view: pb.AttributionView.ValueType = pb.ATTRIBUTION_VIEW_UNSPECIFIED,
+        bucketing_id: str = "",
+        variant: str = "",
+        preview: bool = False,
         timeout: float = TIMEOUT,
     ) -> R2:
         """Items similar to the given ones."""
@@ -285,6 +294,9 @@ class _Calls(Generic[R1, R2, R3, R4, R5]):
             filter=filter,
             exclude_item_ids=exclude_item_ids,
             view=view,
+            bucketing_id=bucketing_id,
+            variant=variant,
+            preview=preview,
         )
         answer: R2 = self._stub.SimilarItems(request, timeout=timeout)
         return answer
@@ -298,6 +310,8 @@ class _Calls(Generic[R1, R2, R3, R4, R5]):
         context_item_ids: Sequence[str] = (),
         profile: pb.UserProfile | None = None,
         view: pb.AttributionView.ValueType = pb.ATTRIBUTION_VIEW_UNSPECIFIED,
+        bucketing_id: str = "",
+        variant: str = "",
         timeout: float = TIMEOUT,
     ) -> R3:
         """The given items in order for one user."""
@@ -308,6 +322,8 @@ class _Calls(Generic[R1, R2, R3, R4, R5]):
             profile=profile,
             item_ids=item_ids,
             view=view,
+            bucketing_id=bucketing_id,
+            variant=variant,
         )
         answer: R3 = self._stub.Rank(request, timeout=timeout)
         return answer

@@ -8,23 +8,31 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
+    PrivateAttr,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )  # fmt: skip
 
+from cuvee.bucketing import BUCKETS, Assignment, Split, Stretch, bounds
+
 __all__ = [
-    "CATALOGUE", "HISTORY_HOOK", "RESERVED", "STORE", "BlendConfig", "Duration", "EventsConfig", "ExploreConfig",
-    "FallbackConfig", "Name", "PageSize", "Product", "Rate", "RuleUse", "SourceUse", "Table", "TuneConfig",
+    "CATALOGUE", "HISTORY_HOOK", "RESERVED", "STORE", "BlendConfig", "Duration", "EventsConfig", "ExperimentConfig",
+    "ExploreConfig", "FallbackConfig", "Name", "PageSize", "Product", "Rate", "RuleUse", "ShadowConfig", "SourceUse",
+    "Table", "TuneConfig", "VariantConfig",
 ]  # fmt: skip
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
@@ -220,6 +228,87 @@ class EventsConfig(Table):
         return weights | given
 
 
+def _whole_buckets(share: float) -> float:
+    if abs(share * BUCKETS - round(share * BUCKETS)) > 1e-6 or round(share * BUCKETS) < 1:
+        raise ValueError(f"users are told apart by {BUCKETS:,} buckets: a share is 0.0001 or a multiple of it")
+    return share
+
+
+Share = Annotated[float, Field(gt=0, le=1), AfterValidator(_whole_buckets)]
+"""Of users."""
+
+
+class VariantConfig(Table):
+    """One of the ways to answer that an experiment compares."""
+
+    name: Name
+    share: Share
+    """Of the experiment's users; those of all its variants add up to 1."""
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    """Keys of the product with other values, in tables as in the file. Tables are merged, everything else is
+    replaced, lists too. Without any it answers as the product does."""
+
+
+class ExperimentConfig(Table):
+    """Variants that are compared on users who are drawn by lot."""
+
+    name: Name
+    layer: Name = "default"
+    """A user takes part in at most one experiment of a layer; those of different layers are independent."""
+    salt: str = Field("", max_length=100)
+    """What is hashed with a user's id to choose the variant; by default the product, a slash and the name."""
+    share: Share = 1.0
+    """Of all users: how many take part."""
+    start: float | None = Field(None, ge=0, lt=1)
+    """Where its part of the layer begins; by default where that of the experiment before it ends. Leave room
+    behind an experiment whose share is to grow, or those behind it change users."""
+    metric: Literal["click_through", "conversion", "events", "value"] = "click_through"
+    """By which `cuvee report --experiment` decides: choose it before the first look."""
+    variants: tuple[VariantConfig, ...] = Field(min_length=2, max_length=10)
+    """The first one is what the others are compared with."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        names = [one.name for one in self.variants]
+        if len(set(names)) < len(names):
+            raise ValueError("two of its variants have the same name")
+        total = sum(one.share for one in self.variants)
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"the shares of its variants add up to {total:.6g}; let them add up to 1")
+        return self
+
+
+class ShadowConfig(Table):
+    """A way to answer that nobody is shown: its lists are made when the answer has gone, and compared with that."""
+
+    name: Name
+    share: Share = 1.0
+    """Of all users."""
+    overrides: dict[str, Any] = Field(min_length=1)
+    """As those of a variant."""
+
+
+def _check_names(what: str, names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        raise ValueError(f"two {what} have the same name")
+
+
+def _layer_salt(product: str, layer: str) -> str:
+    return f"{product}/layer/{layer}"
+
+
+def _stretches(product: str, experiments: Sequence[ExperimentConfig]) -> dict[str, list[Stretch]]:
+    """By layer, which buckets belong to which experiment."""
+    found: dict[str, list[Stretch]] = {}
+    for one in experiments:
+        before = found.setdefault(one.layer, [])
+        first = round(one.start * BUCKETS) if one.start is not None else before[-1].end if before else 0
+        labels = [f"{one.name}/{variant.name}" for variant in one.variants]
+        split = Split(one.salt or f"{product}/{one.name}", bounds([v.share for v in one.variants]), labels)
+        before.append(Stretch(first, first + round(one.share * BUCKETS), split))
+    return found
+
+
 class Product(Table):
     """``products/<name>.toml``: a shop, a feed, a music page."""
 
@@ -239,6 +328,57 @@ class Product(Table):
     """How often the product may be asked by all its clients together; each request of a BatchRecommend counts."""
     history: int = Field(1000, ge=1, le=10_000)
     """The newest events that recommenders get; ``exclude_seen`` always knows them all."""
+    experiments: tuple[ExperimentConfig, ...] = ()
+    shadows: tuple[ShadowConfig, ...] = Field((), max_length=8)
+    _variants: Mapping[str, Product] = PrivateAttr(default_factory=dict)
+
+    @field_validator("experiments", mode="after")
+    @classmethod
+    def _exclusive(cls, given: tuple[ExperimentConfig, ...], info: ValidationInfo) -> tuple[ExperimentConfig, ...]:
+        _check_names("experiments", [one.name for one in given])
+        product = str(info.data.get("name", ""))
+        salts: list[str] = []
+        for layer, stretches in _stretches(product, given).items():
+            salts += [_layer_salt(product, layer), *(one.split.salt for one in stretches)]
+            taken = sorted((one.first, one.end) for one in stretches)
+            for (_, end), (first, _) in pairwise(taken):
+                if first < end:
+                    raise ValueError(f"two of the layer {layer!r} overlap: see their share and start")
+            if taken[-1][1] > BUCKETS:
+                raise ValueError(
+                    f"those of the layer {layer!r} take more than all users; make their shares smaller, or give one "
+                    "another layer"
+                )
+        if len(set(salts)) < len(salts):
+            raise ValueError("two have the same salt, so that one would decide the other")
+        return given
+
+    @field_validator("shadows", mode="after")
+    @classmethod
+    def _each_once(cls, given: tuple[ShadowConfig, ...]) -> tuple[ShadowConfig, ...]:
+        _check_names("shadows", [one.name for one in given])
+        return given
+
+    @cached_property
+    def assignment(self) -> Assignment:
+        """Who gets which variants."""
+        found = _stretches(self.name, self.experiments)
+        return Assignment([(_layer_salt(self.name, layer), tuple(those)) for layer, those in found.items()])
+
+    @property
+    def variants(self) -> Mapping[str, Product]:
+        """The product under each set of overrides: of its experiments' variants, alone and together, and of shadows.
+
+        By labels joined with commas (``colour/red,size/big``); a shadow's begins with ``~``. A variant that
+        overrides nothing is not among them: it is the product itself.
+        """
+        return self._variants
+
+    def with_variants(self, variants: Mapping[str, Product]) -> Product:
+        """The same with these variants."""
+        made = self.model_copy()
+        made._variants = dict(variants)
+        return made
 
     @property
     def rule_names(self) -> tuple[str, ...]:
@@ -252,5 +392,6 @@ class Product(Table):
 
     @property
     def recommenders(self) -> tuple[str, ...]:
-        """Every instance that it uses, sources first."""
-        return tuple(dict.fromkeys([*(s.use for s in self.sources), *self.fallback.chain]))
+        """Every instance that it uses, sources first, then those that variants alone use."""
+        own = [*(s.use for s in self.sources), *self.fallback.chain]
+        return tuple(dict.fromkeys([*own, *(name for one in self._variants.values() for name in one.recommenders)]))

@@ -23,6 +23,10 @@ SAID_BY_CHECK_ALONE = {
         "learned_model_not_named", "learned_model_not_there", "page_size_default_above_max", "segments_not_from_zero",
         "segments_starting_together", "source_twice", "unknown_fallback", "unknown_source", "weight_of_no_source",
         "weights_all_zero", "weights_of_no_segment",
+        "experiment_share_of_nobody", "experiments_of_one_salt", "experiments_overlap",
+        "experiments_take_more_than_all",
+        "layers_override_one_key", "layers_wrong_together", "variant_shares_not_whole",
+        "variant_that_leaves_a_weight_behind", "variant_weight_of_no_source",
     },
     "cuvee": {
         "certificates_that_nobody_asks_for", "hashed_ids_with_a_short_key", "hashed_ids_without_key",
@@ -76,7 +80,8 @@ PLACES = [
     ("explore", "share"), ("explore", "first"), ("explore", "method"), ("fallback", "chain"), ("tune", "metric"),
     ("tune", "k"), ("events", "exposures"), ("events", "retention_days"), ("rate", "per_second"),
     ("sources", 0, "candidates"), ("sources", 0, "timeout"), ("sources", 0, "use"), ("colour",), ("blend", "colour"),
-    ("sources", 0, "colour"),
+    ("sources", 0, "colour"), ("shadows", 0, "overrides", "history"), ("shadows", 0, "overrides", "colour"),
+    ("shadows", 0, "overrides", "blend", "missing"), ("shadows", 0, "share"), ("shadows", 0, "overrides"),
 ]  # fmt: skip
 
 
@@ -101,6 +106,7 @@ def test_any_value_at_any_place_is_taken_by_both_or_by_neither(run: Run):
     registry = Registry.load()
     validator = jsonschema.Draft202012Validator(schema_of(run, "product"))
     server, good = GOOD[0].read_bytes(), tomllib.loads(GOOD[1].read_text())
+    good["shadows"] = [{"name": "bold", "overrides": {"history": 5}}]
     between = ("is listed twice", "there is no", "is not one of", "is above max")
 
     @settings(max_examples=150)

@@ -156,7 +156,8 @@ def test_every_field_of_a_request_that_names_a_person_is_known():
     """Each id field of the proto is either in the list of personal ids, or known not to be one."""
     like = {
         f.name for m in messages() for f in m.fields
-        if f.type == f.TYPE_STRING and any(word in f.name for word in ("user", "session", "anonymous", "visitor"))
+        if f.type == f.TYPE_STRING
+        and any(word in f.name for word in ("user", "session", "anonymous", "visitor", "bucketing"))
     }  # fmt: skip
     assert like - {"unknown_user_ids"} == PERSONAL
 

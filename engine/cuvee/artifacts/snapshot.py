@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -49,12 +49,24 @@ class Snapshot:
     manifest: Manifest
     folders: Mapping[str, Path]
     """The folder of each loaded model; its files were checked against the manifest."""
+    variants: Mapping[str, Snapshot] = field(default_factory=dict)
+    """By label as in :attr:`Product.variants`: other plans over the same data and models."""
+
+    @property
+    def plans(self) -> Sequence[Plan]:
+        """Its plan, and those of its variants."""
+        return (self.plan, *(one.plan for one in self.variants.values()))
 
     @property
     def models(self) -> dict[str, Recommender[Any]]:
         """The recommenders that could be loaded, by name."""
-        sources = (*self.plan.sources, *self.plan.fallback)
+        sources = [source for plan in self.plans for source in (*plan.sources, *plan.fallback)]
         return {source.name: source.recommender for source in sources if source.recommender is not None}
+
+    def replanned(self, change: Callable[[str, Plan], Plan]) -> Snapshot:
+        """The same with other plans; ``change`` gets a label, which is empty for the product's own, and the plan."""
+        variants = {label: replace(one, plan=change(label, one.plan)) for label, one in self.variants.items()}
+        return replace(self, plan=change("", self.plan), variants=variants)
 
     @property
     def lacking(self) -> frozenset[str]:
@@ -75,15 +87,22 @@ def compile_plan(
     calibrators: Mapping[str, Calibrator],
     version: str,
     facts: ItemFacts | None = None,
+    like: tuple[Product, Plan] | None = None,
 ) -> Plan:
     """Combine a product's configuration with given models, ready to run.
+
+    ``like`` is another product and its plan, just made over the same catalogue and models: equal rules and the
+    vectors that they ask for are taken over.
 
     Raises:
         ConfigError: a rule does not fit the catalogue (a filter over a column that is not there) or the models.
     """
     timeouts = {s.use: s.timeout for s in product.sources}
     blender = registry.blenders[product.blend.method].component
-    rules, eligible = rules_of(product, registry, catalog)
+    if like is not None and like[0].rules == product.rules:
+        rules, eligible = like[1].rules, like[1].eligible
+    else:
+        rules, eligible = rules_of(product, registry, catalog)
     return Plan(
         product=product.name,
         catalog=catalog,
@@ -100,11 +119,11 @@ def compile_plan(
         max_candidates=product.blend.max_candidates,
         passage=product.blend.passage,
         facts=facts,
-        vectors=_vectors(product, rules, models),
+        vectors=_vectors(product, rules, models, like[1].vectors if like is not None else {}),
     )
 
 
-def rules_of(product: Product, registry: Registry, catalog: Catalog) -> tuple[list[Rule[Any]], Bools | None]:
+def rules_of(product: Product, registry: Registry, catalog: Catalog) -> tuple[Sequence[Rule[Any]], Bools | None]:
     """A product's rules over a catalogue, and which items those that hold everywhere allow: bool[N], None for all.
 
     Raises:
@@ -129,19 +148,27 @@ def rules_of(product: Product, registry: Registry, catalog: Catalog) -> tuple[li
     return rules, eligible
 
 
-def _vectors(product: Product, rules: Sequence[Rule[Any]], models: Mapping[str, Recommender[Any] | None]) -> Vectors:
-    """The item vectors that rules ask for, of the recommenders that are loaded."""
+def _vectors(
+    product: Product,
+    rules: Sequence[Rule[Any]],
+    models: Mapping[str, Recommender[Any] | None],
+    known: Mapping[str, Floats],
+) -> Vectors:
+    """The item vectors that rules ask for, of the recommenders that are loaded; those that are known are taken."""
     found: Vectors = {}
     for at, rule in enumerate(rules):
-        for field in sorted(rule.config.vectors_from):
-            name = getattr(rule.config, field)
+        for key in sorted(rule.config.vectors_from):
+            name = getattr(rule.config, key)
             model = models.get(name)
             if model is None or name in found:
+                continue
+            if name in known:
+                found[name] = known[name]
                 continue
             vectors = model.item_vectors()
             if vectors is None:
                 path = f"products/{product.name}.toml"
-                raise ConfigError([Mistake(path, f"rules.{at}.{field}", f"{name!r} has no item vectors; take another")])
+                raise ConfigError([Mistake(path, f"rules.{at}.{key}", f"{name!r} has no item vectors; take another")])
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
             found[name] = np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
     return found
@@ -265,7 +292,8 @@ def _loaded(
     if not any(models.values()):
         raise ArtifactError(f"no model of product {product!r} could be loaded:\n" + "\n".join(problems))
     plan = _plan(config, registry, data, models, manifest)
-    return Snapshot(config, manifest.version, data, plan, tuple(problems), manifest, folders), whole
+    snapshot = Snapshot(config, manifest.version, data, plan, tuple(problems), manifest, folders)
+    return _with_variants(snapshot, registry, models), whole
 
 
 def grown(snapshot: Snapshot, settings: Settings, registry: Registry, items: Entities) -> Snapshot:
@@ -282,12 +310,12 @@ def grown(snapshot: Snapshot, settings: Settings, registry: Registry, items: Ent
             if name in models:
                 models[name] = _load_model(folder, settings, registry, name, data.catalog)
         plan = _plan(snapshot.product, registry, data, models, snapshot.manifest)
+        return _with_variants(replace(snapshot, data=data, plan=plan), registry, models)
     except BaseException:
         for model in models.values():
             if model is not None:
                 model.close()
         raise
-    return replace(snapshot, data=data, plan=plan)
 
 
 def replanned(snapshot: Snapshot, before: Settings, after: Settings, registry: Registry) -> Snapshot | None:
@@ -303,14 +331,30 @@ def replanned(snapshot: Snapshot, before: Settings, after: Settings, registry: R
     new = after.products[old.name]
     if (new.dataset, new.events) != (old.dataset, old.events):
         return None
-    models = snapshot.models
+    models: dict[str, Recommender[Any] | None] = {**snapshot.models}
     for name in new.recommenders:
         if name not in models or before.recommenders.get(name) != after.recommenders.get(name):
             return None
-    plan = _plan(
-        new, registry, snapshot.data, models, snapshot.manifest, snapshot.plan if old.explore == new.explore else None
-    )
-    return replace(snapshot, product=new, plan=plan, problems=())
+    plan = _plan(new, registry, snapshot.data, models, snapshot.manifest, (old, snapshot.plan))
+    return _with_variants(replace(snapshot, product=new, plan=plan, problems=()), registry, models)
+
+
+def _with_variants(snapshot: Snapshot, registry: Registry, models: Mapping[str, Recommender[Any] | None]) -> Snapshot:
+    """The snapshot with the plans of its product's variants over the same models.
+
+    Raises:
+        ConfigError: a rule of a variant does not fit the catalogue or the models.
+    """
+    like = snapshot.product, snapshot.plan
+    variants: dict[str, Snapshot] = {}
+    for label, product in snapshot.product.variants.items():
+        try:
+            plan = _plan(product, registry, snapshot.data, models, snapshot.manifest, like, fresh=True)
+        except ConfigError as problem:
+            told = [Mistake(m.file, m.path, f"in the variant {label}: {m.message}") for m in problem.mistakes]
+            raise ConfigError(told) from None
+        variants[label] = replace(snapshot, product=product, plan=plan, variants={})
+    return replace(snapshot, variants=variants)
 
 
 def _plan(
@@ -319,17 +363,23 @@ def _plan(
     data: Dataset,
     models: Mapping[str, Recommender[Any] | None],
     manifest: Manifest,
-    like: Plan | None = None,
+    like: tuple[Product, Plan] | None = None,
+    *,
+    fresh: bool = False,
 ) -> Plan:
     """The plan, with the calibrators that were learnt with the models.
 
-    ``like`` is a plan over the same dataset with the same exploration: what was counted for it is taken over.
+    ``like`` is another product and its plan over the same dataset and models: facts and an equal exploration are
+    taken over. Where it is ``fresh`` (nothing was hidden in it since, and no model learnt), equal rules are, too.
     """
     component = registry.calibrators[config.blend.calibrate].component
     calibrators = {s.use: component(_learnt(manifest, s.use, config.blend.calibrate)) for s in config.sources}
-    facts = like.facts if like is not None else ItemFacts.of(data)
-    plan = compile_plan(config, registry, data.catalog, models, calibrators, manifest.version, facts)
-    return replace(plan, explorer=like.explorer if like is not None else explorer_of(config, data, manifest.version))
+    facts = like[1].facts if like is not None else ItemFacts.of(data)
+    taken = like if fresh else None
+    plan = compile_plan(config, registry, data.catalog, models, calibrators, manifest.version, facts, taken)
+    if like is not None and like[0].explore == config.explore:
+        return replace(plan, explorer=like[1].explorer)
+    return replace(plan, explorer=explorer_of(config, data, manifest.version))
 
 
 def _learnt(manifest: Manifest, model: str, calibrator: str) -> dict[str, list[float]]:

@@ -12,6 +12,7 @@ from cuvee.cli.terminal import options
 
 if TYPE_CHECKING:
     from cuvee.config import Settings
+    from cuvee.errors import Mistake
     from cuvee.registry import Registry
 
 __all__ = ["register", "warnings_of"]
@@ -70,33 +71,46 @@ def _checked(config: Path) -> tuple[Settings, Registry]:
     Raises:
         ConfigError: with every mistake.
     """
-    from pydantic import ValidationError
-
-    from cuvee.artifacts.snapshot import rules_of
     from cuvee.config import read_settings
-    from cuvee.data.imported import imported_data
-    from cuvee.errors import ConfigError, CuveeError, Mistake
+    from cuvee.errors import ConfigError
     from cuvee.serving.access.access import access_mistakes
 
     registry = options.open_registry()
     settings, mistakes = read_settings(config, registry)
-    for name, product in settings.products.items() if settings is not None else ():
-        for at, use in enumerate(product.rules):
-            if settings is None or use.use not in registry.rules:
-                continue
-            alone = product.model_copy(update={"rules": (use,)})
-            try:
-                rules_of(alone, registry, imported_data(settings, name).catalog)
-            except ConfigError as problem:
-                file = str(options.product_file(config, name))
-                mistakes += [Mistake(file, f"rules.{at}", m.message) for m in problem.mistakes]
-            except (CuveeError, ValidationError):  # there is no catalogue, or the mistake is reported already
-                continue
+    if settings is not None:
+        for name in settings.products:
+            mistakes += _rules_mistakes(settings, registry, name, config)
     if settings is not None and not any(mistake.path.startswith("server") for mistake in mistakes):
         mistakes += access_mistakes(settings)
     if mistakes or settings is None:
         raise ConfigError(mistakes)
     return settings, registry
+
+
+def _rules_mistakes(settings: Settings, registry: Registry, name: str, config: Path) -> Iterator[Mistake]:
+    """Rules of a product and of its variants that do not fit the catalogue."""
+    from pydantic import ValidationError
+
+    from cuvee.artifacts.snapshot import rules_of
+    from cuvee.data.imported import imported_data
+    from cuvee.errors import ConfigError, CuveeError, Mistake
+
+    product = settings.products[name]
+    tried = []
+    for label, one in {"": product, **product.variants}.items():
+        for at, use in enumerate(one.rules):
+            if use.use not in registry.rules or use in tried:
+                continue
+            tried.append(use)
+            alone = one.model_copy(update={"rules": (use,)})
+            try:
+                rules_of(alone, registry, imported_data(settings, name).catalog)
+            except ConfigError as problem:
+                file = str(options.product_file(config, name))
+                whose = f"in the variant {label}: " if label else ""
+                yield from (Mistake(file, f"rules.{at}", whose + m.message) for m in problem.mistakes)
+            except (CuveeError, ValidationError):  # there is no catalogue, or the mistake is reported already
+                continue
 
 
 def warnings_of(settings: Settings, registry: Registry) -> Iterator[str]:

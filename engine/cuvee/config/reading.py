@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cuvee.config.files import Files
 from cuvee.config.settings import Instance, Settings
+from cuvee.config.variants import with_variants
 from cuvee.environment import from_environment
 from cuvee.errors import ConfigError, Mistake
 from cuvee.mistakes import UNREAD, Mistakes
@@ -215,6 +218,18 @@ def _product(
     if values is None:
         return None
     found.refuse(file, values, "name", "a product is named after its file")
+
+    def checked(values: Mapping[str, Any], found: Mistakes) -> Product | None:
+        return _plain(file, values, registry, known, found)
+
+    product = checked(values, found)
+    return None if product is None else with_variants(product, values, file, checked, found)
+
+
+def _plain(
+    file: Path, values: Mapping[str, Any], registry: Registry, known: set[str] | None, found: Mistakes
+) -> Product | None:
+    """A product, without what its variants are."""
     defaults = {"dataset": file.stem}
     product = found.read(Product, values, file, fixed={"name": file.stem}, defaults=defaults)
     if product is None:  # the rest of the file is checked even where its name is not allowed

@@ -17,6 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core.core_schema import ModelSchema
 
 from cuvee.config.settings import Settings
+from cuvee.config.variants import FIXED
 from cuvee.product import Product
 from cuvee.registry import Registered, Registry
 
@@ -81,7 +82,25 @@ def product_schema(registry: Registry) -> Schema:
         }
         for name, one in registry.blenders.items()
     ]
+    _with_overrides(schema)
     return {"$schema": DIALECT, "title": "A product of Cuvée: products/<name>.toml", **_undescribed(schema)}
+
+
+def _with_overrides(schema: Schema) -> None:
+    """Say what variants and shadows may override: the keys of a product, none of which is required there."""
+    definitions = schema["$defs"]
+    # which options there are depends on the method, which the product itself may name
+    definitions["BlendOverrides"] = {key: one for key, one in definitions["BlendConfig"].items() if key != "allOf"}
+    keys = {key: one for key, one in schema["properties"].items() if key not in FIXED}
+    definitions["Overrides"] = {
+        "type": "object",
+        "properties": {**keys, "blend": {"$ref": "#/$defs/BlendOverrides"}},
+        "additionalProperties": False,
+    }
+    for name in ("VariantConfig", "ShadowConfig"):
+        table = definitions[name]["properties"]["overrides"]
+        kept = {key: one for key, one in table.items() if key in {"description", "minProperties"}}
+        definitions[name]["properties"]["overrides"] = {"$ref": "#/$defs/Overrides", **kept}
 
 
 def server_schema(registry: Registry) -> Schema:

@@ -67,6 +67,11 @@ class Settings(Table):
         """Twelve hex digits that change with any effective value of a product's file or of its recommenders."""
         told = {
             "product": self.products[product].model_dump(mode="json", exclude={"name"}),
+            # what their overrides make, since a blender's options may be of files of their own
+            "variants": {
+                label: one.model_dump(mode="json", include={"blend", "rules"})
+                for label, one in self.products[product].variants.items()
+            },
             "recommenders": {
                 name: [self._told(name), dict(self.recommenders[name].vectors)]
                 for name in self.products[product].recommenders

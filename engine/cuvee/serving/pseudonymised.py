@@ -17,7 +17,7 @@ from cuvee.serving.fields import LONGEST_ID
 
 __all__ = ["PERSONAL", "pseudonymise"]
 
-PERSONAL = frozenset({"user_id", "session_id", "anonymous_id", "exclude_user_ids"})
+PERSONAL = frozenset({"user_id", "session_id", "anonymous_id", "bucketing_id", "exclude_user_ids"})
 """The fields of requests that name a person or a session."""
 
 

@@ -19,7 +19,8 @@ from cuvee.serving.health import Health
 from cuvee.serving.lists.exposures import Exposures
 from cuvee.serving.lists.users import StoredUsers
 from cuvee.serving.live.configured import Configured
-from cuvee.serving.live.growth import Growth, without_hidden
+from cuvee.serving.live.growth import Growth
+from cuvee.serving.live.hiding import without_hidden
 from cuvee.serving.live.products import Products, Served
 from cuvee.serving.live.retiring import Retiring
 from cuvee.serving.off_loop import StoreCalls

@@ -274,6 +274,8 @@ class RecommendRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     COUNT_REMOVED_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
+    BUCKETING_ID_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's id, e.g. "movies". Required."""
     user_id: _builtins.str
@@ -319,7 +321,21 @@ class RecommendRequest(_message.Message):
     preview: _builtins.bool
     """True for a list that is only looked at, such as the console's, and shown to no
     user: it is not kept among the product's exposures (`[events] exposures`), so
-    reports do not count it. The list itself is the same. Default: false.
+    reports do not count it, nor in an experiment. The list itself is the same.
+    Default: false.
+    """
+    bucketing_id: _builtins.str
+    """The id by which experiments choose the variant, instead of `user_id`. Give the
+    id that the user had while nobody knew who it is (of the device or session),
+    before and after the login, so that the user keeps the variant. Without this
+    and without `user_id` the request takes part in no experiment. At most 256
+    characters. Default: `user_id`.
+    """
+    variant: _builtins.str
+    """Answers as this variant does, whoever asks: "experiment/variant", several of
+    different layers joined with commas, or "~shadow". Such an answer counts as
+    with `preview`. A variant that is not configured is INVALID_ARGUMENT. Empty:
+    experiments choose.
     """
     @_builtins.property
     def context_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -356,10 +372,12 @@ class RecommendRequest(_message.Message):
         validate_only: _builtins.bool = ...,
         count_removed: _builtins.bool = ...,
         preview: _builtins.bool = ...,
+        bucketing_id: _builtins.str = ...,
+        variant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_item_ids", b"context_item_ids", "count_removed", b"count_removed", "exclude_item_ids", b"exclude_item_ids", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "preview", b"preview", "product", b"product", "profile", b"profile", "user_id", b"user_id", "validate_only", b"validate_only", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucketing_id", b"bucketing_id", "context_item_ids", b"context_item_ids", "count_removed", b"count_removed", "exclude_item_ids", b"exclude_item_ids", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "preview", b"preview", "product", b"product", "profile", b"profile", "user_id", b"user_id", "validate_only", b"validate_only", "variant", b"variant", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -409,8 +427,9 @@ class RecommendResponse(_message.Message):
     page may be empty. Only servers that have its key can read it.
     """
     variant: _builtins.str
-    """The variant of the running experiment that the user was assigned to. Empty
-    when the product runs none.
+    """The variants that the user is in, each "experiment/variant", joined with
+    commas where there are experiments in several layers, in the order of the
+    product's file. Empty where the user is in none.
     """
     segment: _builtins.str
     """The segment that the history's length belongs to, as the product's
@@ -1008,6 +1027,8 @@ class SimilarItemsRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     COUNT_REMOVED_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
+    BUCKETING_ID_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's id. Required."""
     page_size: _builtins.int
@@ -1026,6 +1047,12 @@ class SimilarItemsRequest(_message.Message):
     """As `RecommendRequest.count_removed`."""
     preview: _builtins.bool
     """As `RecommendRequest.preview`."""
+    bucketing_id: _builtins.str
+    """The id by which experiments choose the variant: the user's, or as
+    `RecommendRequest.bucketing_id`. Empty: the request takes part in none.
+    """
+    variant: _builtins.str
+    """As `RecommendRequest.variant`."""
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The anchors: the items for which similar ones are wanted. 1 to 20; repeats
@@ -1050,10 +1077,12 @@ class SimilarItemsRequest(_message.Message):
         view: Global___AttributionView.ValueType = ...,
         count_removed: _builtins.bool = ...,
         preview: _builtins.bool = ...,
+        bucketing_id: _builtins.str = ...,
+        variant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count_removed", b"count_removed", "exclude_item_ids", b"exclude_item_ids", "filter", b"filter", "item_ids", b"item_ids", "page_size", b"page_size", "page_token", b"page_token", "preview", b"preview", "product", b"product", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucketing_id", b"bucketing_id", "count_removed", b"count_removed", "exclude_item_ids", b"exclude_item_ids", "filter", b"filter", "item_ids", b"item_ids", "page_size", b"page_size", "page_token", b"page_token", "preview", b"preview", "product", b"product", "variant", b"variant", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1090,7 +1119,7 @@ class SimilarItemsResponse(_message.Message):
     next_page_token: _builtins.str
     """As `RecommendResponse.next_page_token`."""
     variant: _builtins.str
-    """The experiment variant that answered. Empty when the product runs none."""
+    """As `RecommendResponse.variant`."""
     segment: _builtins.str
     """The segment that the history's length belongs to."""
     narrowed: _builtins.bool
@@ -1155,12 +1184,18 @@ class RankRequest(_message.Message):
     PROFILE_FIELD_NUMBER: _builtins.int
     ITEM_IDS_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    BUCKETING_ID_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's id. Required."""
     user_id: _builtins.str
     """The user's id. May be empty when `context_item_ids` or `profile` is given."""
     view: Global___AttributionView.ValueType
     """How much detail to return about each item. UNSPECIFIED is FULL."""
+    bucketing_id: _builtins.str
+    """As `RecommendRequest.bucketing_id`. Rankings are not counted in experiments."""
+    variant: _builtins.str
+    """As `RecommendRequest.variant`."""
     @_builtins.property
     def context_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Items that the user has just touched, OLDEST FIRST, appended after the stored
@@ -1186,10 +1221,12 @@ class RankRequest(_message.Message):
         profile: Global___UserProfile | None = ...,
         item_ids: _abc.Iterable[_builtins.str] | None = ...,
         view: Global___AttributionView.ValueType = ...,
+        bucketing_id: _builtins.str = ...,
+        variant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_item_ids", b"context_item_ids", "item_ids", b"item_ids", "product", b"product", "profile", b"profile", "user_id", b"user_id", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucketing_id", b"bucketing_id", "context_item_ids", b"context_item_ids", "item_ids", b"item_ids", "product", b"product", "profile", b"profile", "user_id", b"user_id", "variant", b"variant", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1224,7 +1261,7 @@ class RankResponse(_message.Message):
     config_revision: _builtins.str
     """The revision of the configuration that answered."""
     variant: _builtins.str
-    """The experiment variant that answered. Empty when the product runs none."""
+    """As `RecommendResponse.variant`."""
     segment: _builtins.str
     """The segment that the history's length belongs to."""
     user_known: _builtins.bool

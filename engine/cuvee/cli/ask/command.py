@@ -60,6 +60,14 @@ InterestOption = Annotated[
 FilterOption = Annotated[str, typer.Option("--filter", "-f", help="A SQL condition on the items' columns.")]
 ExcludeOption = Annotated[list[str] | None, typer.Option("--exclude", help="An item that must not come back.")]
 PageSizeOption = Annotated[int, typer.Option("--page-size", "-n", help="Length of the list; 0 is the product's own.")]
+VariantOption = Annotated[
+    str,
+    typer.Option(
+        "--variant",
+        metavar="EXPERIMENT/VARIANT",
+        help="Answer as this variant of an experiment does; such answers count nowhere.",
+    ),
+]
 ExplainOption = Annotated[bool, typer.Option("--explain/--no-explain", help="Show what each source contributed.")]
 
 
@@ -90,6 +98,7 @@ def recommend(
     where: FilterOption = "",
     exclude: ExcludeOption = None,
     page_size: PageSizeOption = 10,
+    variant: VariantOption = "",
     explain: ExplainOption = True,
     address: AddressOption = DEFAULT_ADDRESS,
     token_file: TokenOption = None,
@@ -116,6 +125,7 @@ def recommend(
             page_size=page_size,
             filter=where,
             exclude_item_ids=exclude or (),
+            variant=variant,
             view=_view(explain),
             timeout=timeout,
         ),
@@ -129,6 +139,7 @@ def similar(
     where: FilterOption = "",
     exclude: ExcludeOption = None,
     page_size: PageSizeOption = 10,
+    variant: VariantOption = "",
     explain: ExplainOption = True,
     address: AddressOption = DEFAULT_ADDRESS,
     token_file: TokenOption = None,
@@ -150,6 +161,7 @@ def similar(
             page_size=page_size,
             filter=where,
             exclude_item_ids=exclude or (),
+            variant=variant,
             view=_view(explain),
             timeout=timeout,
         ),

@@ -1,4 +1,4 @@
-"""Deletion of events and exposures beyond their product's retention time, a page at a time."""
+"""Deletion of events, exposures and answers of experiments beyond their product's retention time, a page at a time."""
 
 from __future__ import annotations
 
@@ -28,4 +28,6 @@ def prune(store: Store, products: Mapping[str, Product]) -> Iterator[tuple[str, 
         while count := store.prune(name, before):
             yield name, count
         while store.prune_exposures(name, before):
+            yield name, 0
+        while store.prune_experiment_answers(name, before):
             yield name, 0

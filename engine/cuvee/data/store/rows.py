@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 __all__ = [
     "LATEST", "LONGEST_EVENT_ID", "LONGEST_ID", "SKEW",
-    "Attribute", "EventRow", "EventType", "ExposureRow", "Forgotten", "History", "ItemChange", "ItemRow", "Merged",
-    "UserRow", "UserState", "now",
+    "Attribute", "EventRow", "EventType", "ExperimentAnswerRow", "ExposureRow", "Forgotten", "History", "ItemChange",
+    "ItemRow", "Merged", "UserRow", "UserState", "now",
 ]  # fmt: skip
 
 LONGEST_ID = 256
@@ -75,6 +75,22 @@ class ExposureRow:
     variant: str
     version: str
     """Of the snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentAnswerRow:
+    """One answer that was shown to a participant of experiments."""
+
+    product: str
+    recommendation_id: str
+    unit: str
+    """By what the experiments chose: it is stored as a keyed hash."""
+    variants: str
+    """Labels, joined with commas."""
+    segment: str
+    items: int
+    """How many were shown."""
+    time: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from cuvee.data.store import activity, events, exposures
+from cuvee.data.store import activity, events, experiments, exposures
 from cuvee.data.store.catalogue import items, users
 from cuvee.data.store.database import Database
 from cuvee.data.store.rows import (
     Attribute,
     EventRow,
+    ExperimentAnswerRow,
     ExposureRow,
     Forgotten,
     History,
@@ -152,6 +153,21 @@ class Store:
     def write_exposures(self, rows: Sequence[ExposureRow]) -> None:
         """Store exposures."""
         self.database.write(lambda connection: exposures.write_exposures(connection, rows))
+
+    def write_experiment_answers(self, rows: Sequence[ExperimentAnswerRow]) -> None:
+        """Store answers to participants of experiments."""
+        key = self._secret()
+        self.database.write(lambda connection: experiments.write_answers(connection, rows, key))
+
+    def prune_experiment_answers(self, product: str, before: int) -> int:
+        """Delete a page of them from before a time (microseconds); returns how many there were."""
+        return self.database.write(lambda connection: experiments.prune_answers(connection, product, before))
+
+    def participants(self, product: str, experiment: str, since: int) -> list[experiments.Participant]:
+        """Who took part in an experiment since a time (microseconds), and what became of it."""
+        return self.database.write(
+            lambda connection: list(experiments.participants(connection, product, experiment, since)), dry=True
+        )
 
     def outcomes(self, product: str, by: str, since: int) -> list[exposures.Outcome]:
         """The outcomes of what was shown since a time (microseconds), by source, segment and the like."""

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 __all__ = [
     "EVENTS",
+    "EXPERIMENT_ANSWERS",
     "EXPOSURES",
     "FORGOTTEN",
     "HEADS",
@@ -131,6 +132,25 @@ EXPOSURES = Table(
     Index("cuvee_exposures_by_time", "product", "time"),
 )
 """One row per item of a stored answer. The user is not stored: events name the answer."""
+
+EXPERIMENT_ANSWERS = Table(
+    "cuvee_experiment_answers",
+    METADATA,
+    Column("product", by_code_point(), primary_key=True),
+    Column("recommendation_id", by_code_point(), primary_key=True),
+    # by what the experiment chose the variant, as a keyed hash: users are counted, and nobody is named
+    Column("unit", by_code_point(), nullable=False),
+    # as in the answer: experiment/variant, joined with commas
+    Column("variants", Text, nullable=False),
+    Column("segment", Text, nullable=False),
+    # how many were shown
+    Column("items", Integer, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Index("cuvee_experiment_answers_by_time", "product", "time"),
+    # for forgetting a user
+    Index("cuvee_experiment_answers_of_unit", "product", "unit"),
+)
+"""One row per answer that was shown to a participant of an experiment."""
 
 FORGOTTEN = Table(
     "cuvee_forgotten",

@@ -128,6 +128,7 @@ def _stamp(row: Row) -> bytes:
         (
             _text(0x2A, row.served.snapshot.version),
             _text(0x32, row.served.revision),
+            _text(0x42, row.variant),
             *(_text(0x52, unknown) for unknown in row.unknown_ids),
             b"\x58\x01" if row.user_known else b"",
             *(_text(0x62, unknown) for unknown in row.unknown_keys),

@@ -60,6 +60,12 @@ class Row:
     next_token: Callable[[Sequence[int]], str] | None = None
     """The token for the next page, by what this one shows; None: there are no pages."""
     asked: Asked = NO_CALL
+    unit: str = ""
+    """By what experiments choose; empty where the answer counts in none."""
+    variant: str = ""
+    """The labels of the variants that it is in, joined with commas."""
+    preview: bool = False
+    """The caller only looks: the answer is kept nowhere."""
 
     @property
     def before(self) -> int:

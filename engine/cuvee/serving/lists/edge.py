@@ -35,6 +35,7 @@ from cuvee.serving.lists.hooks import HistoryFailed, Hooks
 from cuvee.serving.lists.misspelt import unknown_keys, unknown_values
 from cuvee.serving.lists.pages import Page, Pages
 from cuvee.serving.lists.users import NOBODY, SHARE, Known, StoredUsers, StoreFailed
+from cuvee.serving.lists.variants import Choice
 from cuvee.serving.live.growth import Growth
 from cuvee.serving.live.products import Served
 from cuvee.serving.threads import AllTaken, Threads
@@ -112,17 +113,20 @@ class Edge:
         Raises:
             InvalidArgument: naming the field.
         """
-        k = length_of(request.page_size, served.snapshot.product.page_size)
+        asking = _Asking(request, served)
+        choice = Choice.of(request, asking.user_id)
+        chosen, _ = choice.among(served)
+        k = length_of(request.page_size, chosen.snapshot.product.page_size)
         sql, excluded = request.filter, request.exclude_item_ids
         page = self._page(request, served)
         check_filter(sql)
         check_ids("exclude_item_ids", excluded, MOST_EXCLUDED)
-        asking = _Asking(request, served)
 
         def make(found: Found) -> Row:
             # of the configuration that answers, which may have come after the request
+            found, labels = _chosen(choice, found)
             k = length_of(request.page_size, found.served.snapshot.product.page_size)
-            row = asking.row(found, k)
+            row = _labelled(asking.row(found, k), choice, labels)
             row.excluded, unknown = _placed(found.served, excluded)
             row.filter, row.eligible, row.counts = sql, found.eligible, request.count_removed
             self._turn(row, request, page)
@@ -130,25 +134,31 @@ class Edge:
             return row
 
         return Draft(
-            served, asking.user_id, sql, ("recommend", id(served), k, sql, _before(page)), make, told=asking.told
+            served, asking.user_id, sql, ("recommend", id(chosen), k, sql, _before(page)), make, told=asking.told
         )
 
     def rank(self, request: pb.RankRequest, served: Served) -> Draft:
         """A draft that asks for the caller's own list in order; errors as in :meth:`recommend`."""
         check_ids("item_ids", request.item_ids, MOST_LISTED, least=1)
         asking = _Asking(request, served)
+        choice = Choice.of(request, asking.user_id)
+        chosen, _ = choice.among(served)
 
         def make(found: Found) -> Row:
+            found, labels = _chosen(choice, found)
             row = asking.row(found, 0)  # a ranking has no k; all the same, lists of any length can share a batch
+            row = _labelled(row, choice, labels)
             row.listed, unknown = _placed(found.served, list(dict.fromkeys(request.item_ids)))
             row.unknown_ids = _each_once(unknown, row.unknown_ids)
             return row
 
-        return Draft(served, asking.user_id, "", ("rank", id(served)), make, told=asking.told)
+        return Draft(served, asking.user_id, "", ("rank", id(chosen)), make, told=asking.told)
 
     def similar(self, request: pb.SimilarItemsRequest, served: Served) -> Draft:
         """A draft that asks for what goes with the anchors; errors as in :meth:`recommend`."""
-        k = length_of(request.page_size, served.snapshot.product.page_size)
+        choice = Choice.of(request)
+        chosen, _ = choice.among(served)
+        k = length_of(request.page_size, chosen.snapshot.product.page_size)
         sql = request.filter
         page = self._page(request, served)
         check_filter(sql)
@@ -156,6 +166,7 @@ class Edge:
         check_ids("exclude_item_ids", request.exclude_item_ids, MOST_EXCLUDED)
 
         def make(found: Found) -> Row:
+            found, labels = _chosen(choice, found)
             anchors, unknown = _placed(found.served, list(dict.fromkeys(request.item_ids)))
             excluded, more_unknown = _placed(found.served, request.exclude_item_ids)
             row = Row(
@@ -173,9 +184,9 @@ class Edge:
                 counts=request.count_removed,
             )
             self._turn(row, request, page)
-            return row
+            return _labelled(row, choice, labels)
 
-        return Draft(served, "", sql, ("similar", id(served), k, sql, _before(page)), make, personal=False)
+        return Draft(served, "", sql, ("similar", id(chosen), k, sql, _before(page)), make, personal=False)
 
     def _page(self, request: _Paged, served: Served) -> Page | None:
         """Where a request stands that has a token; None is the first page."""
@@ -295,6 +306,18 @@ class Edge:
     def close(self) -> None:
         """Let idle threads go."""
         self._compiling.close()
+
+
+def _chosen(choice: Choice, found: Found) -> tuple[Found, str]:
+    """What was found, of the variant that answers; and its labels."""
+    served, labels = choice.among(found.served)
+    return found if served is found.served else found._replace(served=served), labels
+
+
+def _labelled(row: Row, choice: Choice, labels: str) -> Row:
+    row.variant, row.preview = labels, choice.preview
+    row.unit = choice.unit if labels and choice.counts else ""
+    return row
 
 
 def _before(page: Page | None) -> int:

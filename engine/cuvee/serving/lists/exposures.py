@@ -1,15 +1,21 @@
-"""What was shown is kept, for the share of answers that a product wants: beside the request, never in its way."""
+"""What was shown is kept: beside the request, never in its way.
+
+Items are kept for the share of answers that a product wants, and one row for each answer to a participant of an
+experiment. What is only looked at (``preview``) is not kept.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import structlog
 
 from cuvee.data.store import Store
-from cuvee.data.store.rows import ExposureRow, now
+from cuvee.data.store.rows import ExperimentAnswerRow, ExposureRow, now
 from cuvee.serving.lists.answers import Made
 from cuvee.serving.telemetry.figures import Figures
 from cuvee.serving.threads import Threads
@@ -26,6 +32,24 @@ GROUP = 1000
 """Rows of one transaction, about."""
 
 
+class _ToParticipant(NamedTuple):
+    """An answer to a participant of experiments."""
+
+    product: str
+    unit: str
+    variants: str
+    message: bytes
+    time: int
+
+    def row(self) -> ExperimentAnswerRow:
+        """What is stored of it."""
+        answer = pb.RecommendResponse.FromString(self.message)
+        return ExperimentAnswerRow(
+            self.product, answer.recommendation_id, self.unit, self.variants, answer.segment, len(answer.items),
+            self.time,
+        )  # fmt: skip
+
+
 class Exposures:
     """Keeps what was shown."""
 
@@ -34,13 +58,23 @@ class Exposures:
         self._timed = StoreTimes(figures, "write_exposures")
         self._threads = Threads("exposures", 1)
         self._waiting: deque[list[ExposureRow]] = deque()
+        self._answers: deque[_ToParticipant] = deque()
         self._rows = 0
         self._left_out = 0
         self._going: asyncio.Task[None] | None = None
 
     def note(self, made: Made) -> None:
-        """Keep an answer, if it falls into the product's share; it is stored later and elsewhere."""
+        """Keep an answer, if it is to be kept; it is stored later and elsewhere."""
         product = made.row.served.snapshot.product
+        if made.row.preview:
+            return
+        if made.row.unit:
+            if len(self._answers) < MOST:
+                row = made.row
+                self._answers.append(_ToParticipant(product.name, row.unit, row.variant, made.message, now()))
+                self._go()
+            else:
+                self._left_out += 1
         if not _chosen(made.recommendation_id, product.events.exposures):
             return
         answer = pb.RecommendResponse.FromString(made.message)
@@ -52,23 +86,34 @@ class Exposures:
         rows = _rows(product.name, made, answer)
         self._waiting.append(rows)
         self._rows += len(rows)
+        self._go()
+
+    def _go(self) -> None:
         if self._going is None or self._going.done():
             self._going = asyncio.ensure_future(self._work())
 
     async def _work(self) -> None:
-        while self._waiting:
+        while self._waiting or self._answers:
             group: list[ExposureRow] = []
             while self._waiting and len(group) < GROUP:
                 group += self._waiting.popleft()
+            answers = [self._answers.popleft() for _ in range(min(GROUP, len(self._answers)))]
             try:
                 with self._timed.started():
-                    await self._threads.submit(self._store.write_exposures, group)
+                    await self._threads.submit(self._write, group, answers)
             except Exception as problem:  # noqa: BLE001 - a list that was shown needs no log to have been good
-                log.warning("exposures left out", count=len(group), problem=type(problem).__name__)
+                count = len(group) + len(answers)
+                log.warning("exposures left out", count=count, problem=type(problem).__name__)
             self._rows -= len(group)
             if self._left_out:
                 log.warning("exposures left out: the store is too slow", count=self._left_out)
                 self._left_out = 0
+
+    def _write(self, group: Sequence[ExposureRow], answers: Sequence[_ToParticipant]) -> None:
+        if group:
+            self._store.write_exposures(group)
+        if answers:
+            self._store.write_experiment_answers([one.row() for one in answers])
 
     async def drain(self, seconds: float) -> None:
         """Wait for what is on its way to the store, at most so long."""

@@ -99,10 +99,10 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         draft = self._edge.recommend(request, self._current(request.product))
         if request.validate_only:
             return only_checked(await self._edge.row(draft, deadline))
-        return self._shown(await self._runs[request.product].ask(draft, deadline), preview=request.preview)
+        return self._shown(await self._runs[request.product].ask(draft, deadline))
 
-    def _shown(self, made: Made, *, preview: bool) -> bytes:
-        if self._exposures is not None and not preview:
+    def _shown(self, made: Made) -> bytes:
+        if self._exposures is not None:
             self._exposures.note(made)
         return made.message
 
@@ -110,7 +110,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         """As the proto says."""
         draft = self._edge.similar(request, self._current(request.product))
         made = await self._runs[request.product].ask(draft, deadline_of(context, self._longest))
-        return self._shown(made, preview=request.preview)
+        return self._shown(made)
 
     async def Rank(self, request: pb.RankRequest, context: Context) -> bytes:  # type: ignore[override]  # noqa: N802
         """As the proto says."""
@@ -170,7 +170,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
                     if isinstance(one_made, Exception):
                         failed([at], one_made)
                     else:
-                        results[at].response.MergeFromString(self._shown(one_made, preview=batch.requests[at].preview))
+                        results[at].response.MergeFromString(self._shown(one_made))
             except Exception as problem:  # noqa: BLE001 - as above
                 failed(which, problem)
         await asyncio.sleep(0)  # others may have their turn between parts

@@ -28,13 +28,14 @@ from cuvee.errors import CuveeError, NotReady
 from cuvee.recommender import Bools, Recommender
 from cuvee.registry import Registry
 from cuvee.serving.live.activity import SinceFit
+from cuvee.serving.live.hiding import Allowed, allowed, showing
 from cuvee.serving.live.products import Products, Served
 from cuvee.serving.live.retiring import Retiring
 from cuvee.serving.live.trends import Trends, with_models
 from cuvee.serving.off_loop import StoreCalls
 from cuvee.serving.threads import Threads
 
-__all__ = ["Growth", "without_hidden"]
+__all__ = ["Growth"]
 
 log = structlog.get_logger(__name__)
 
@@ -64,8 +65,8 @@ class _Product:
     """All of the catalogue's columns as it is now."""
     shown: Entities
     """The catalogue that the current snapshot has."""
-    may: Bools | None
-    """bool[N]: which items of ``shown`` the rules allow."""
+    may: Allowed
+    """Which items of ``shown`` the rules allow."""
     gone: Bools
     """bool[N]: which items of ``shown`` no list may show."""
     unjoined: dict[str, ItemRow] = field(default_factory=dict)
@@ -145,7 +146,7 @@ class Growth:
         items = snapshot.data.catalog.items
         gone = hidden(items, ())
         since = self._trends.since(snapshot)
-        state = _Product(snapshot, settings, since, items, items.frame.schema, items, snapshot.plan.eligible, gone)
+        state = _Product(snapshot, settings, since, items, items.frame.schema, items, allowed(snapshot), gone)
         self._coming[state.name] = state
         new = served
         try:
@@ -177,9 +178,9 @@ class Growth:
         if now is None or now.snapshot.data is not made_from.data:
             return False
         state.base, state.settings = replace(state.base, product=snapshot.product), settings
-        state.may = snapshot.plan.eligible
+        state.may = allowed(snapshot)
         # models may have learnt of new events meanwhile
-        self._products.put(_allowing(_with(served, now.snapshot.models), _both(state.may, state.gone)))
+        self._products.put(showing(_with(served, now.snapshot.models), state.may, state.gone))
         return True
 
     def abandon(self, product: str) -> None:
@@ -265,7 +266,7 @@ class Growth:
     def _hide(self, state: _Product) -> None:
         served = self._products.served.get(state.name)
         if served is not None and self._states.get(state.name) is state:
-            self._products.put(_allowing(served, _both(state.may, state.gone)))
+            self._products.put(showing(served, state.may, state.gone))
 
     async def _read(self, state: _Product) -> bool:
         """Read the rows of newer revisions; returns whether there were any."""
@@ -329,10 +330,10 @@ class Growth:
             new.snapshot.close()
             raise _Outdated
         state.spent += spent
-        state.shown, state.may, state.gone = items, new.snapshot.plan.eligible, hidden(items, state.deleted)
+        state.shown, state.may, state.gone = items, allowed(new.snapshot), hidden(items, state.deleted)
         # rows may have come while the models were loaded
         state.hide([*state.unjoined.values()])
-        return _allowing(new, _both(state.may, state.gone))
+        return showing(new, state.may, state.gone)
 
     async def _count(self, state: _Product) -> float:
         """Update the models with all users' new events; returns the seconds after which to try again."""
@@ -367,25 +368,6 @@ def _spent(work: Callable[[], T]) -> tuple[T, float]:
     """The result of a call, and the processor seconds that it took, independent of other load on the machine."""
     began = time.thread_time()
     return work(), time.thread_time() - began
-
-
-def _both(may: Bools | None, gone: Bools) -> Bools | None:
-    """bool[N]: the items that the rules allow and that are not hidden."""
-    if not gone.any():
-        return may
-    return ~gone if may is None else may & ~gone
-
-
-def _allowing(served: Served, eligible: Bools | None) -> Served:
-    """The same, with another mask of eligible items."""
-    plan = replace(served.snapshot.plan, eligible=eligible)
-    return replace(served, snapshot=replace(served.snapshot, plan=plan))
-
-
-def without_hidden(served: Served) -> Served:
-    """The same, with items that were imported as not available hidden; used without a store."""
-    plan = served.snapshot.plan
-    return _allowing(served, _both(plan.eligible, hidden(plan.catalog.items, ())))
 
 
 def _with(served: Served, models: Mapping[str, Recommender[Any]]) -> Served:

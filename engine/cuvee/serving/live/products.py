@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from cuvee.artifacts.snapshot import Snapshot
 from cuvee.data.catalog import Entities
@@ -93,6 +94,21 @@ class Served:
             for item, name, title in zip(missing, entities.ids(missing), entities.titles_of(missing), strict=True):
                 self._named[item] = pb.RecommendedItem(item_id=name, title=title).SerializeToString()
         return [self._named[item] for item in items]
+
+    @cached_property
+    def variants(self) -> Mapping[str, Served]:
+        """What answers those who are in a variant with overrides, by label as in :attr:`Product.variants`."""
+        return {label: replace(self, snapshot=one) for label, one in self.snapshot.variants.items()}
+
+    def chosen(self, unit: str) -> tuple[Served, str]:
+        """What answers a unit of the experiments, and the labels of its variants, joined with commas."""
+        labels = self.snapshot.product.assignment.labels(unit)
+        return self.under(labels), ",".join(labels)
+
+    def under(self, labels: Sequence[str]) -> Served:
+        """What answers those who are in these variants, one for each layer in the order of the product's file."""
+        there = self.variants
+        return there.get(",".join(label for label in labels if label in there), self)
 
     @classmethod
     def of(cls, snapshot: Snapshot, revision: str) -> Served:

@@ -10,6 +10,7 @@ import structlog
 
 from cuvee.artifacts.snapshot import Snapshot
 from cuvee.data.store import Store
+from cuvee.ranking.plan import Plan
 from cuvee.recommender import Activity, Recommender
 from cuvee.serving.live.activity import SinceFit
 
@@ -60,20 +61,19 @@ class Trends:
 
 def _willing(snapshot: Snapshot) -> Models:
     """The models that can be updated with new events."""
-    return {
-        source.name: source.recommender
-        for source in (*snapshot.plan.sources, *snapshot.plan.fallback)
-        if source.recommender is not None and type(source.recommender).updated is not Recommender.updated
-    }
+    return {name: model for name, model in snapshot.models.items() if type(model).updated is not Recommender.updated}
 
 
 def with_models(snapshot: Snapshot, models: Models) -> Snapshot:
     """A snapshot with some of its models replaced."""
     if not models:
         return snapshot
-    plan = snapshot.plan
-    sources, fallback = (
-        [replace(source, recommender=models.get(source.name, source.recommender)) for source in these]
-        for these in (plan.sources, plan.fallback)
-    )
-    return replace(snapshot, plan=replace(plan, sources=sources, fallback=fallback))
+
+    def updated(_label: str, plan: Plan) -> Plan:
+        sources, fallback = (
+            [replace(source, recommender=models.get(source.name, source.recommender)) for source in these]
+            for these in (plan.sources, plan.fallback)
+        )
+        return replace(plan, sources=sources, fallback=fallback)
+
+    return snapshot.replanned(updated)

@@ -21,8 +21,7 @@ def watch_products(figures: Figures, products: Products) -> None:
     def models() -> Readings:
         found: dict[tuple[str, ...], float] = {}
         for name, one in served():
-            plan = one.snapshot.plan
-            for source in (*plan.sources, *plan.fallback):
+            for source in (source for plan in one.snapshot.plans for source in (*plan.sources, *plan.fallback)):
                 entry = one.snapshot.manifest.models.get(source.name)
                 plugin, version = (entry.plugin, entry.distribution_version) if entry else ("", "")
                 found[name, source.name, plugin, version, source.version] = float(source.recommender is not None)

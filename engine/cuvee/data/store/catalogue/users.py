@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, select, update
 from cuvee.data.store.activity import note_cleared
 from cuvee.data.store.events import insert_into, new_stamp
 from cuvee.data.store.rows import Forgotten, Merged, UserRow, UserState, now
-from cuvee.data.store.tables import EVENTS, FORGOTTEN, HEADS, SECRETS, USERS
+from cuvee.data.store.tables import EVENTS, EXPERIMENT_ANSWERS, FORGOTTEN, HEADS, SECRETS, USERS
 
 __all__ = [
     "digest_of",
@@ -230,7 +230,7 @@ def merge_users(connection: Connection, product: str, anonymous_id: str, user_id
 
 
 def forget(connection: Connection, product: str, user_id: str, *, imported: bool) -> Forgotten:
-    """Delete a user's events and profile, and his id where another user's event has it as its session.
+    """Delete a user's events, profile and part in experiments, and his id where another's event has it as its session.
 
     With ``imported`` also record, by a keyed hash, that the user's imported rows must not be used.
     """
@@ -240,10 +240,12 @@ def forget(connection: Connection, product: str, user_id: str, *, imported: bool
     of_others = (EVENTS.c.product == product, EVENTS.c.session_id == user_id, EVENTS.c.session_id != EVENTS.c.owner)
     sessions = connection.execute(update(EVENTS).where(*of_others).values(session_id=None)).rowcount
     connection.execute(delete(USERS).where(USERS.c.product == product, USERS.c.user_id == user_id))
+    digest = digest_of(key_of(connection), user_id)
+    answers = EXPERIMENT_ANSWERS.c.product == product, EXPERIMENT_ANSWERS.c.unit == digest
+    connection.execute(delete(EXPERIMENT_ANSWERS).where(*answers))
     if events or imported:
         note_cleared(connection, product)
     if imported:
-        digest = digest_of(key_of(connection), user_id)
         new = insert_into(connection, FORGOTTEN).on_conflict_do_nothing()
         connection.execute(new, {"product": product, "digest": digest, "time": now()})
     return Forgotten(events, there is not None and there.updated is not None, sessions)
