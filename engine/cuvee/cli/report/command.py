@@ -12,8 +12,11 @@ from cuvee.cli.report.rates import COLUMNS, PLACE, figures_of, named, wilson
 from cuvee.cli.terminal import options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
+    from cuvee.config import Settings
     from cuvee.data.store.exposures import Outcome
 
 __all__ = ["register"]
@@ -29,6 +32,7 @@ def register(app: typer.Typer) -> None:
             "cuvee report movies --by segment --days 7    of the last week",
             "cuvee report movies --html report.html       and a page with plots",
             "cuvee report movies --by position --json     for programs",
+            "cuvee report movies --experiment bolder      lifts, and what to do next",
         )
     )(report)
 
@@ -43,6 +47,9 @@ def report(
             "position: the place in the list, from 1 on; in JSON it counts from 0, as in the API.",
         ),
     ] = "source",
+    experiment: Annotated[
+        str, typer.Option(metavar="NAME", help="Report an experiment of the product: lifts of its variants by user.")
+    ] = "",
     days: Annotated[int, typer.Option(min=1, help="Of how many days.")] = 30,
     html: options.Html = None,
     config: options.Config = options.DEFAULT_CONFIG,
@@ -53,6 +60,10 @@ def report(
     Answers are kept for the share that `[events] exposures` of the product says. An item counts as
     clicked when an event beyond a view names its answer by `recommendation_id`, as bought when a
     purchase does. Intervals are Wilson's, 95 %, as if items were independent.
+
+    With --experiment: users, metrics and lifts of its variants, with a test
+    that may be looked at every day, the check that users were split as
+    configured, and what to do next.
     """
     from rich.console import Console
     from rich.text import Text
@@ -67,6 +78,9 @@ def report(
         require_reports(html)
     settings, _ = options.open_settings(config)
     options.check_product(settings, product)
+    if experiment:
+        _experiment(settings, product, experiment, days, html, as_json=as_json)
+        return
     store = existing_store(settings)
     found: list[Outcome] = []
     if store is not None:
@@ -87,6 +101,38 @@ def report(
         show(console, found, by)
     else:
         console.print(Text(f"{product}: {none}"), soft_wrap=True)
+    if html is not None:
+        typer.echo(f"report: {html}")
+
+
+def _experiment(settings: Settings, product: str, name: str, days: int, html: Path | None, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from cuvee.cli.report.experiment import json_of, show_experiment
+    from cuvee.cli.terminal.tables import print_json
+    from cuvee.data.store.opening import existing_store
+    from cuvee.data.store.rows import now
+    from cuvee.errors import NotFound
+    from cuvee.experiments.analysis import analyse
+
+    there = {one.name: one for one in settings.products[product].experiments}
+    if name not in there:
+        raise NotFound("experiment", name, sorted(there))
+    store = existing_store(settings)
+    try:
+        found = store.participants(product, name, now() - days * DAY) if store is not None else []
+    finally:
+        if store is not None:
+            store.close()
+    told = analyse(product, there[name], found)
+    if html is not None:
+        from cuvee.cli.report.experiment_page import write_experiment
+
+        write_experiment(product, told, days, html)
+    if as_json:
+        print_json(json_of(told))
+        return
+    show_experiment(Console(highlight=False), product, told, days)
     if html is not None:
         typer.echo(f"report: {html}")
 

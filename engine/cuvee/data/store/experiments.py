@@ -88,7 +88,7 @@ def participants(connection: Connection, product: str, experiment: str, since: i
             answers.segment,
             func.min(answers.time),
             func.count(),
-            func.sum(answers.items),
+            func.sum(answers["items"]),
             *(func.coalesce(func.sum(done.c[name]), 0) for name in ("clicked", "bought", "events", "value")),
         )
         .select_from(EXPERIMENT_ANSWERS.outerjoin(done, done.c.recommendation_id == answers.recommendation_id))
