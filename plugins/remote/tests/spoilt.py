@@ -16,12 +16,8 @@ class Spoilt(Popular):
     def candidates(self, queries, k):
         found = super().candidates(queries, k)
         match trouble():
-            case "exit":
-                os._exit(1)
             case "raise":
                 raise RuntimeError("nobody foresaw this")
-            case "outside":
-                return replace(found, items=found.items + 10_000)
             case "ten times":
                 return replace(found, items=np.tile(found.items, 10), scores=np.tile(found.scores, 10))
         return found
@@ -31,10 +27,6 @@ class Spoilt(Popular):
         match trouble():
             case "nan":
                 return np.full_like(found, np.nan)
-            case "infinite":
-                return np.full_like(found, np.inf)
-            case "shape":
-                return np.concatenate([found, found])
             case "type":
                 return found.astype(np.float64)
         return found

@@ -7,8 +7,7 @@ from cuvee_remote import Remote
 
 from .conftest import Process, free_address
 
-pytest.importorskip("cuvee_popular")
-pytest.importorskip("cuvee_content")
+pytest.importorskip("cuvee_lightfm")
 
 
 class Elsewhere(RecommenderContract):
@@ -31,17 +30,11 @@ class Elsewhere(RecommenderContract):
         other.end()
 
 
-class TestPopular(Elsewhere):
-    """By segments of users, with reasons: ids, profiles and explanations cross the wire."""
+class TestPython(Elsewhere):
+    """LightFM, since it serves every kind of query, and knows users by id: all that can cross the wire does."""
 
-    component = "cuvee_popular.recommender:Popular"
-    configs = ({"options": {"half_life": 30}},)
-
-
-class TestContent(Elsewhere):
-    """By columns of items, new ones too: the catalogue crosses the wire with its columns."""
-
-    component = "cuvee_content.recommender:Content"
+    component = "cuvee_lightfm.recommender:LightFMRecommender"
+    configs = ({"options": {"epochs": 10, "threads": 1}},)
 
 
 class TestNode(Elsewhere):

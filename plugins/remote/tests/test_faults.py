@@ -63,7 +63,7 @@ class Callers:
     def _ask(self, n):
         user = two_tribes().data.catalog.users.ids([n])[0]
         with Client(self._address) as client:
-            while not self._over.wait(0.005):
+            while not self._over.wait(0.02):
                 at = time.monotonic()
                 try:
                     answer = client.recommend("toy", user, page_size=5, timeout=20)
@@ -176,10 +176,7 @@ def test_hung(world, ask):
     ("trouble", "reason"),
     [
         ("raise", "ERROR"),
-        ("outside", "INVALID_OUTPUT"),
         ("ten times", "INVALID_OUTPUT"),
-        ("infinite", "INVALID_OUTPUT"),
-        ("shape", "INVALID_OUTPUT"),
         ("type", "INVALID_OUTPUT"),
         ("nan", "EMPTY"),
     ],
@@ -192,13 +189,3 @@ def test_answers_amiss(world, ask, trouble, reason):
             callers.first({reason}, spoilt)
         finally:
             world.trouble.write_text("")
-
-
-def test_ends_itself_in_a_call(world, ask):
-    with ask("UNAVAILABLE", "TIMEOUT") as callers:
-        spoilt = time.monotonic()
-        world.trouble.write_text("exit")
-        callers.first({"UNAVAILABLE"}, spoilt)
-        world.remote.process.wait(60)
-        world.trouble.write_text("")
-        world.remote.start()

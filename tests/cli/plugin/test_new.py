@@ -87,7 +87,8 @@ def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "Mine", "my_own", "-x", "x-", "a--b", "1st", "ä", "../x", "a/b", "class", "json", "cuvee", "a" * 51]
+    "name",
+    ["", "Mine", "my_own", "-x", "x-", "a--b", "1st", "ä", "../x", "a/b", "class", "json", "cuvee", "numpy", "a" * 51],
 )
 def test_a_name_that_cannot_be_one(run: Run, tmp_path: Path, name: str) -> None:
     done = run("plugin", "new", "--into", tmp_path, "--", name)

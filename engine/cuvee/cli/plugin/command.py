@@ -57,7 +57,9 @@ def new(
         raise InvalidArgument("NAME", f"is {name!r}; use small letters, digits and single -, as in our-blend")
     names = Names.of(name)
     if not names.fits:
-        raise InvalidArgument("NAME", f"is {name!r}, which cannot be imported as {names.package}; take another")
+        raise InvalidArgument(
+            "NAME", f"is {name!r}, but {names.package} is no name for a package or is one that is installed"
+        )
     registered = getattr(options.open_registry(), f"{kind}s")
     if names.name in registered:
         taken = registered[names.name].plugin.distribution

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
+import importlib.util
 import keyword
 import shlex
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
@@ -53,9 +53,11 @@ class Names:
 
     @property
     def fits(self) -> bool:
-        """Whether the package can be imported by its name, and none of Python's or ours is hidden by it."""
-        taken = {"cuvee", "tests", "pytest", "numpy", "polars", *sys.stdlib_module_names}
-        return self.package.isidentifier() and not keyword.iskeyword(self.package) and self.package not in taken
+        """Whether the package can be imported by its name, and hides none that is installed."""
+        if keyword.iskeyword(self.package):
+            return False
+        found = importlib.util.find_spec(self.package)
+        return found is None or found.origin is None  # a mere folder of that name has none
 
 
 CONFIGURED = {
