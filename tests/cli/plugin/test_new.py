@@ -86,10 +86,10 @@ def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
     assert run("plugin", "new", "empty", "--into", tmp_path).code == 2
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["", "Mine", "my_own", "-x", "x-", "a--b", "1st", "ä", "../x", "a/b", "class", "json", "cuvee", "numpy", "a" * 51],
-)
+FORMS = ["", "Mine", "my_own", "-x", "x-", "a--b", "1st", "ä", "../x", "a/b", "a" * 51]
+
+
+@pytest.mark.parametrize("name", [*FORMS, "class", "json", "csv", "cuvee", "numpy"])
 def test_a_name_that_cannot_be_one(run: Run, tmp_path: Path, name: str) -> None:
     done = run("plugin", "new", "--into", tmp_path, "--", name)
     assert done.code == 2
@@ -97,11 +97,13 @@ def test_a_name_that_cannot_be_one(run: Run, tmp_path: Path, name: str) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("kind", "name"), [("rule", "quota"), ("reader", "csv"), ("calibrator", "cuvee-quantile")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("rule", "quota"), ("reader", "movielens"), ("calibrator", "cuvee-quantile")]
+)
 def test_a_name_that_is_taken(run: Run, tmp_path: Path, kind: str, name: str) -> None:
     done = run("plugin", "new", name, "--kind", kind, "--into", tmp_path)
     assert done.code == 2
-    assert "already brings" in done.err or "take another" in done.err
+    assert "already brings" in done.err
     assert not list(tmp_path.iterdir())
 
 

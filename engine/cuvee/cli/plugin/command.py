@@ -58,7 +58,7 @@ def new(
     names = Names.of(name)
     if not names.fits:
         raise InvalidArgument(
-            "NAME", f"is {name!r}, but {names.package} is no name for a package or is one that is installed"
+            "NAME", f"is {name!r}: no package can be called that, or one that is installed is; take another"
         )
     registered = getattr(options.open_registry(), f"{kind}s")
     if names.name in registered:
