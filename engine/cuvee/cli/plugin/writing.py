@@ -97,6 +97,8 @@ def write(folder: Path, kind: Kind, names: Names) -> list[Path]:
     for origin in ("every", str(kind)):
         for template in sorted((TEMPLATES / origin).rglob(f"*{SUFFIX}")):
             relative = template.relative_to(TEMPLATES / origin).with_suffix("")
+            if relative.name.startswith("test_"):  # a wheel has no folder `tests`, so that templates lie beside src/
+                relative = Path("tests") / relative
             path = folder / Template(str(relative)).substitute(values)
             text = Template(template.read_text(encoding="utf-8")).substitute(values)
             try:
