@@ -42,7 +42,7 @@ def test_fit_before_the_import(run: Run, place: Path) -> None:
     (place / "data" / "toys").rename(place / "data" / "other")
     done = run("fit", "--config", place / "cuvee.toml")
     assert done.code == 2
-    assert "run `cuvee import` first" in done.err
+    assert "run `cuvee import FILE --dataset" in done.err
 
 
 def test_a_fit_that_fails_publishes_nothing(run: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,9 @@ from cuvee.rules import RuleConfig
 
 __all__ = ["load_settings", "read_settings"]
 
+PUBLISHED = frozenset({"content", "lightfm", "neighbors", "popular", "remote", "tfserving"})
+"""Recommenders whose plugins are distributions of this project, `cuvee-NAME` each."""
+
 
 def _instances(table: object, file: Path, registry: Registry, found: Mistakes) -> dict[str, Instance]:
     instances: dict[str, Instance] = {}
@@ -80,7 +83,8 @@ def _with_vectors(instances: dict[str, Instance], known: set[str], file: Path, f
 def _unknown(kind: str, name: str, registry: Registry) -> str:
     there = ", ".join(getattr(registry, f"{kind}s"))
     broken = "".join(f"; {b.distribution} could not be loaded ({b.problem})" for b in registry.broken)
-    return f"no installed plugin registers the {kind} {name!r}; there are: {there or 'none'}{broken}"
+    ours = f"; install it: pip install cuvee-{name}" if kind == "recommender" and name in PUBLISHED else ""
+    return f"no installed plugin registers the {kind} {name!r}; there are: {there or 'none'}{broken}{ours}"
 
 
 def _check_sources(product: Product, file: Path, known: set[str], found: Mistakes) -> None:
@@ -188,7 +192,9 @@ def read_settings(file: Path | Files, registry: Registry) -> tuple[Settings | No
     files = file if isinstance(file, Files) else Files.read(file)
     file = files.file
     if files.server is None and not file.is_file():
-        found.add(file, "", "does not exist; pass --config, or copy deploy/cuvee.toml here")
+        found.add(
+            file, "", "does not exist; pass --config FILE, or let `cuvee init FILES` write one that suits your data"
+        )
         return None, found.found
     parsed = found.parse(file, files.server)
     raw = from_environment(parsed or {}, os.environ, lambda path, message: found.add(file, path, message))
@@ -204,7 +210,11 @@ def read_settings(file: Path | Files, registry: Registry) -> tuple[Settings | No
         if product is not None:
             products[product.name] = product
     if not products and not found.found:
-        found.add(folder, "", "holds no product: add <name>.toml; deploy/products/movies.toml is an example")
+        found.add(
+            folder,
+            "",
+            "holds no product: add NAME.toml (`cuvee init FILES --folder NEW` writes one that suits your data)",
+        )
     fixed = {"root": file.parent.resolve(), "recommenders": instances, "products": products}
     settings = found.read(Settings, raw, file, fixed=fixed, listed=("recommenders", "products"))
     return settings, found.found

@@ -192,7 +192,7 @@ class Dataset:
         """
         path = directory / "events.arrow"
         if not path.exists():
-            raise DataError(f"{path} does not exist; run `cuvee import` first")
+            raise DataError(f"{path} does not exist; run `cuvee import FILE --dataset {directory.name}` first")
         catalog = Catalog.load(directory)
         with readable(path):
             return cls._of(catalog, pl.read_ipc(path))

@@ -108,8 +108,15 @@ def _in_words(problem: grpc.RpcError, address: str) -> CuveeError:
             said = f"{failure.field}: {said}"
         return RequestError(f"{TO_BE_CHANGED[failure.code]}: {said}")
     if failure.code is grpc.StatusCode.UNAVAILABLE and not failure.reason:
-        why = failure.message.rsplit(": ", 1)[-1]
+        why = failure.message.rsplit(": ", 1)[-1].rstrip("]")
+        form = "" if ":" in address else f"an address is HOST:PORT, as in 127.0.0.1:{address}; "
         return UnavailableError(
-            f"no server answers at {address} ({why}); start one with `cuvee serve`, or name another with --address"
+            f"no server answers at {address} ({why}); {form}start one with `cuvee serve`, or name another with "
+            "--address"
+        )
+    if failure.code is grpc.StatusCode.DEADLINE_EXCEEDED and not failure.reason:
+        return UnavailableError(
+            f"{address} did not answer in time: is it busy, or another program's port? `cuvee serve` logs its own as "
+            "`listening`; say it with --address"
         )
     return UnavailableError(f"{address} could not answer ({failure.code.name}): {failure.message}")

@@ -69,7 +69,9 @@ def import_into_dataset(
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 made.save(folder)
             except OSError as error:
-                raise DataError(f"{folder} cannot be written: {error}") from error
+                raise DataError(
+                    f"{folder} cannot be written: {error.strerror or error}; say a folder of your own"
+                ) from error
     if as_json:
         print_json({"dataset": str(folder), **asdict(report)})
     else:

@@ -87,6 +87,9 @@ def list_snapshots(
         print_json({"held": held, "snapshots": [_plain(one) for one in found]})
         return
     console = Console(highlight=False)
+    if not found:
+        say(console, f"nothing was fitted yet for product {product!r}; run `cuvee fit {product}`")
+        return
     table = plain_table("version", "state", "fitted", "models", "on disk", right=("models", "on disk"))
     for one in found:
         bytes_ = sum(artifact.size_bytes for artifact in one.artifacts)

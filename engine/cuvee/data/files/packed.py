@@ -114,7 +114,7 @@ def beginning(path: Path) -> tuple[bytes, str | None]:
     except DataError as problem:
         return b"", str(problem)
     except UNREADABLE as problem:
-        return b"", f"{path} cannot be read: {problem}; is it whole?"
+        return b"", f"{path} cannot be read: {problem}; is it whole? If it is still being written, wait for its end"
 
 
 def head(path: Path, lines: int = 20) -> list[str]:

@@ -99,7 +99,9 @@ def _read(file: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(file, hive_partitioning="=" in str(file.parent.name))
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise DataError(f"{file} cannot be read as Parquet: {error}") from error
+        raise DataError(
+            f"{file} cannot be read as Parquet: {error}; if it is still being written, wait for its end"
+        ) from error
 
 
 def _of_one_type(name: str, parts: list[pl.Series | None], separator: str) -> tuple[list[pl.Series | None], str | None]:

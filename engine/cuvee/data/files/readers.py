@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
@@ -50,9 +51,15 @@ def choose(path: Path, readers: Mapping[str, type[Reader]] = BUILT_IN, form: str
     expected = [readers[form].expects] if form != AUTO else [r.expects for r in readers.values()]
     hint = "".join(f"\n  - {one}" for one in expected)
     if not path.exists():
-        raise DataError(f"{path} does not exist; expected{hint}")
+        near = get_close_matches(path.name, [one.name for one in path.parent.glob("*")], 1)
+        meant = f"; is {near[0]} meant?" if near else ""
+        raise DataError(f"{path} does not exist{meant}; expected{hint}")
+    if path.is_file() and not path.stat().st_size:
+        raise DataError(f"{path} is empty; was it written whole? Write it again; expected{hint}")
     if form != AUTO:
         return readers[form]()
+    if path.is_dir() and not any(path.iterdir()):
+        raise DataError(f"{path} is an empty folder, so it has no layout; name a file, or a full one; expected{hint}")
     foreign = advice(path)
     for general in (False, True):
         claims = [name for name, reader in readers.items() if reader.general is general and reader.sniff(path)]
