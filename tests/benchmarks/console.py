@@ -144,7 +144,8 @@ def draw(browser: Any, url: str, product: str, user: str, folder: Path) -> None:
         ("try-narrow", "light", 360, 780, "en"),
         ("try-chinese", "light", 1280, 700, "zh"),
         ("watch", "light", 1280, 960, "en"),
-        ("understand", "dark", 1280, 560, "en"),
+        ("understand", "dark", 1280, 900, "en"),
+        ("care", "light", 1280, 1000, "en"),
     ):
         context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height})
         page = context.new_page()
@@ -157,6 +158,12 @@ def draw(browser: Any, url: str, product: str, user: str, folder: Path) -> None:
                 page.evaluate("scrollTo(0, 0)")
             if width < 500:
                 page.locator("#weights").scroll_into_view_if_needed()
+        elif kind == "care":
+            page.wait_for_selector("#toml")
+            page.check("#find input[value=user]")
+            page.fill("#id", user)
+            page.click("#find button")
+            page.wait_for_selector("#found .scroll")
         else:
             page.wait_for_selector("#cards table")
         file = folder / f"{name}.png"

@@ -58,6 +58,11 @@ segments = {{ cold = 0, warm = 1 }}
 cold = {{ popular = 1.0 }}
 warm = {{ {weights} }}
 """
+RULES = """rules = [
+  { use = "exclude_seen" },
+  { use = "boost", name = "newer", where = "year >= 1990", by = 0.4 },
+  { use = "pin", items = ["film-011"], place = 2 },
+]"""
 ILL = """
 dataset = "toy"
 sources = [{ use = "ill" }, { use = "popular" }]
@@ -69,7 +74,8 @@ def product(blend: str, weights: dict[str, float]) -> str:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with cuvee.toml, products, data and their models; whoever changes any of it takes a copy."""
     folder = tmp_path_factory.mktemp("console")
     (folder / "var/data").mkdir(parents=True)
     two_tribes().data.save(folder / "var/data/toy")
@@ -78,6 +84,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         (folder / f"products/{name}.toml").write_text(product(blend, WEIGHTS))
         (folder / f"products/{name}-other.toml").write_text(product(blend, OTHER))
     (folder / "products/ill.toml").write_text(ILL)
+    ruled = product(BLENDS["weighted"], WEIGHTS).replace('rules = [{ use = "exclude_seen" }]', RULES)
+    (folder / "products/ruled.toml").write_text(ruled)
     (folder / "products/learnt.json").write_text(json.dumps(LEARNT))
     plugins = {"pairs": "toy_pairs", "popular": "toy_popular", "gaps": "gaps", "ill": "ill"}
     config = folder / "cuvee.toml"
@@ -89,12 +97,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     database = Database(located("sqlite:///store.db", folder))
     migrate(database)
     database.close()
-    done = subprocess.run(
-        [sys.executable, "-m", "cuvee.cli", "fit", "--config", str(config), "--json"],
-        env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    fit(config)
+    return folder
+
+
+def fit(config: Path, *products: str) -> None:
+    command = [sys.executable, "-m", "cuvee.cli", "fit", *products, "--config", str(config), "--json"]
+    done = subprocess.run(command, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    with run_server(config, environment=ENVIRONMENT) as running:
+
+
+@pytest.fixture(scope="session")
+def server(fitted: Path) -> Iterator[RunningServer]:
+    with run_server(fitted / "cuvee.toml", environment=ENVIRONMENT) as running:
         yield running
 
 
@@ -118,16 +133,15 @@ def run_console(*options: str, environment: Mapping[str, str] | None = None) -> 
             process.terminate()
 
 
-REPORT = HERE / "report.json"
-"""What `cuvee evaluate movies --json` wrote of MovieLens 100k, rounded."""
+REPORTS = [HERE / f"{name}.json" for name in ("report", "tuning", "experiment", "shown")]
+"""What `cuvee evaluate` wrote of MovieLens 100k, `tune` of toy data, and what `report` would write, with `--json`."""
 
 
 @pytest.fixture(scope="session")
 def url(server: RunningServer) -> Iterator[str]:
     figures = server.events("metrics listening")[0]["address"]
-    with run_console(
-        "--address", server.address, "--metrics", f"http://{figures}/metrics", "--report", str(REPORT)
-    ) as found:
+    reports = [part for file in REPORTS for part in ("--report", str(file))]
+    with run_console("--address", server.address, "--metrics", f"http://{figures}/metrics", *reports) as found:
         yield found
 
 

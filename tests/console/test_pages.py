@@ -13,11 +13,11 @@ from . import pages
 from .axe import violations
 from .conftest import run_console
 
-PAGES = ("", "watch", "understand")
+PAGES = ("", "watch", "understand", "care")
 
 
 def wait_for_cards(page: Any) -> None:
-    page.wait_for_selector("#cards .card table")
+    page.wait_for_selector("#cards .card table, #snapshots table")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,16 @@ def test_understand_shows_the_blend_beside_its_members_and_what_each_is_worth(br
         blend = tables.nth(0).locator("tr", has=page.locator("th", has_text="blend"))
         assert "0.1290" in blend.inner_text()
         assert "0.1123 \u2013 0.1458" in blend.inner_text()
+        learnt = page.locator("#cards section:has(h2:text('Tuning')) tr", has=page.locator("th:text-is('all')"))
+        assert "0.2830" in learnt.inner_text()
+        lifted = page.locator("#cards section:has(h2:text('Lift over')) tr", has_text="clicked (decides)")
+        for part in ("bold", "+150.0 %", "+138.0 % \u2013 +163.0 %", "+125.0 % \u2013 +177.0 %"):
+            assert part in lifted.inner_text()
+        assert "too few users" in page.inner_text("#cards section:has(h2:text('Lift over'))")
+        clicked = page.locator(
+            "#cards section:has(h2:text('What was shown')) tr", has=page.locator("th", has_text="ease")
+        )
+        assert "12.00 %" in clicked.inner_text()
         worth = tables.nth(1).locator("tr", has=page.locator("th", has_text="lightfm"))
         assert "+0.0067" in worth.inner_text()
 

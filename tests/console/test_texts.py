@@ -62,7 +62,7 @@ def test_rates_are_differences_and_a_restart_counts_from_zero() -> None:
     before = exposed(0, cuvee_requests_total=100, cuvee_lists_total=10, cuvee_lists_degraded_total=5)
     now = exposed(10, cuvee_requests_total=150, cuvee_lists_total=30, cuvee_lists_degraded_total=10)
     assert point(before, now) | {"p50": 0, "p99": 0} == {
-        "at": 10, "rate": 5, "degraded": 0.25, "waiting": 0, "p50": 0, "p99": 0,
+        "at": 10, "rate": 5, "errors": 0, "degraded": 0.25, "waiting": 0, "p50": 0, "p99": 0,
     }  # fmt: skip
     assert point(now, before)["rate"] >= 0
     again = exposed(20, cuvee_requests_total=7)
@@ -100,6 +100,10 @@ def test_what_is_no_figures_of_cuvee_is_refused(text: str) -> None:
         ("{", "is no JSON"),
         ("[1]", "was not written by"),
         ('{"product": "movies", "rounds": 3}', "was not written by"),
+        ("[]", "was not written by"),
+        ('[{"shown": 3}]', "was not written by"),
+        ('{"product": "movies", "segments": [], "tried": []}', "was not written by"),
+        ("[" * 100_000, "is no JSON"),
     ],
 )
 def test_a_file_that_is_no_report_says_so(tmp_path: Path, content: str | None, problem: str) -> None:

@@ -101,6 +101,82 @@ def test_the_weights_can_be_copied_as_toml(page: Any) -> None:
     assert copied == {"blend": {"weights": {"warm": {"pairs": 0.11, "gaps": 0.93}}}}
 
 
+def test_what_rules_added_and_moved_is_told_and_stays_in_the_score(page: Any, client: Client) -> None:
+    pages.ask(page, "ruled", USER)
+    page.select_option("#length", "500")
+    served = client.recommend("ruled", USER, page_size=500, timeout=10).items
+    shown = pages.rows(page, "b")
+    assert [row["id"] for row in shown] == [item.item_id for item in served]
+    assert shown[1]["id"] == "film-011"
+    effects = {(i.item_id, rule.rule): rule for i in served for rule in i.rules}
+    assert f"pin, from place {effects['film-011', 'pin'].from_position + 1}" in shown[1]["rules"]
+    for row, item in zip(shown, served, strict=True):
+        newer = effects.get((item.item_id, "newer"))
+        assert ("newer +0.40" in row["rules"]) == (newer is not None)
+        assert row["shares"].get("rules", 0) == pytest.approx(newer.contribution if newer else 0, abs=0.0051)
+    heads = [cell.strip() for cell in page.locator("#rules tr:has(th:text-is('newer')) td").all_inner_texts()]
+    assert heads[0] == str(sum(rule == "newer" for _, rule in effects))
+    assert "Rules or exploration of the product moved items" in page.inner_text("#remarks")
+    # under other weights the order is that of the scores, which the rules' shares are part of
+    pages.weigh(page, OTHER)
+    weighed = pages.rows(page, "b")
+    assert [row["score"] for row in weighed] == sorted((row["score"] for row in weighed), reverse=True)
+    assert not any("from place" in row["rules"] for row in weighed)
+    for row in weighed:
+        assert row["score"] == pytest.approx(sum(row["shares"].values()), abs=0.03)
+    page.click("#reset")
+    page.evaluate(pages.DRAWN)
+    assert [row["id"] for row in pages.rows(page, "b")] == [item.item_id for item in served]
+
+
+def test_a_slider_writes_the_rows_in_the_window_at_once_and_the_others_soon(page: Any) -> None:
+    pages.ask(page, "weighted", USER)
+    page.select_option("#length", "500")
+    before = [row["id"] for row in pages.rows(page, "b")]
+    # the ids as they are in the first frame after the event, before the browser is idle
+    inside, outside = page.evaluate(
+        """async () => {
+          const ids = () => [...document.querySelectorAll("#b .items > li .id")].map(one => one.textContent);
+          for (const slider of document.querySelectorAll("#sliders input:enabled")) {
+            slider.value = slider.dataset.source === "gaps" ? 1 : 0;
+            slider.dispatchEvent(new Event("input"));
+          }
+          await new Promise(requestAnimationFrame);
+          return [ids().slice(0, 3), ids().slice(-3)];
+        }"""
+    )
+    after = [row["id"] for row in pages.rows(page, "b")]
+    assert sorted(after) == sorted(before)
+    assert inside == after[:3] != before[:3]
+    assert outside == before[-3:] != after[-3:]
+
+
+STRANGE = {
+    "ten thousand": [f"shop-{n}" for n in range(10_000)],
+    "long": ["x" * 250, "\u0645\u0646\u062a\u062c" * 60, "\u5546" * 250],
+    "markup": ["<img src=x onerror='window.hit = 1'>", "</option><script>window.hit = 1</script>", "a&amp;b"],
+}
+
+
+@pytest.mark.parametrize(("path", "kind"), [("", "ten thousand"), ("", "long"), ("watch", "long"), ("watch", "markup")])
+def test_any_products_can_be_shown_and_chosen(browser: Any, url: str, kind: str, path: str) -> None:
+    found = [{"name": name, "state": "SERVING"} for name in STRANGE[kind]]
+    with pages.opened(browser, "about:blank", ready=False, viewport={"width": 360, "height": 800}) as page:
+        page.route("**/api/products", lambda route: route.fulfill(json={"products": found}))
+        watched = {"products": found, "metrics": False, "problem": "", "figures": None, "points": [], "every": 10}
+        page.route("**/api/watch", lambda route: route.fulfill(json=watched))
+        page.goto(url + path)
+        page.wait_for_selector("#cards table" if path else "#product option", state="attached")
+        last = STRANGE[kind][-1]
+        if not path:
+            page.select_option("#product", last)
+            assert page.input_value("#product") == last
+        else:
+            assert last in page.inner_text("#cards")
+        assert page.evaluate("window.hit") is None
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
 NAMES = ["plain", "two words", 'quo"te', "dots.in.it", "back\\slash", "\u540d", "new\nline", "\x7f"]
 
 

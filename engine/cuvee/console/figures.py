@@ -86,6 +86,7 @@ def point(before: Exposed, now: Exposed) -> dict[str, Any]:
     return {
         "at": now.at,
         "rate": grown("cuvee_requests_total") / seconds,
+        "errors": grown("cuvee_requests_failed_total") / seconds,
         "p50": _ms(quantile(since, 0.5)),
         "p99": _ms(quantile(since, 0.99)),
         "degraded": grown("cuvee_lists_degraded_total") / lists if lists else None,

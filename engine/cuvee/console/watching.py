@@ -14,6 +14,8 @@ __all__ = ["Watch"]
 
 EVERY = 10.0
 """Seconds between two looks."""
+QUICK = 10
+"""Points of the beginning that follow each other five times as quickly: whoever opens the page then sees something."""
 KEPT = 360
 """Looks: an hour."""
 MOST_BYTES = 16 * 1024 * 1024
@@ -51,7 +53,7 @@ class Watch:
                 if self._last is not None:
                     self._points.append(point(self._last, now))
                 self._last = now
-            await asyncio.sleep(EVERY if self._points or self._problem else EVERY / 5)
+            await asyncio.sleep(EVERY if len(self._points) >= QUICK or self._problem else EVERY / 5)
 
     def _fetch(self) -> str:
         # the command takes http and https alone

@@ -10,6 +10,7 @@ function table(title, heads, rows, numbers) {
 }
 
 const text = (value) => el("span", { dir: "auto" }, value);
+const times = ({ created, updated }) => (created || updated ? t("care.times", { created: when(created), updated: when(updated) }) : "");
 const when = (time) => (time ? time.replace("T", " ").replace(/(\.\d+)?Z$/, "") : "–");
 
 function columns(rows) {
@@ -39,7 +40,7 @@ function showItem(product, { item, similar }, place) {
   };
   place.replaceChildren(
     el("h3", { dir: "auto" }, item.title || item.id),
-    el("p", { class: "quiet small" }, text(item.id), ` · ${t("care.times", { created: when(item.created), updated: when(item.updated) })}`),
+    el("p", { class: "quiet small" }, text(item.id), ` ${times(item)}`),
     el("p", { class: `state ${item.available ? "good" : "bad"}` }, t(item.available ? "care.is_shown" : "care.is_hidden")),
     el("div", { class: "buttons" }, button(t(item.available ? "care.hide" : "care.show"), why, () => hide(!item.available))),
     ...reasons(why),
@@ -61,7 +62,7 @@ function showUser(product, id, user, place) {
       t("care.events_stored", { n: figure(user.event_count) }),
       list && t("try.segment", { name: list.segment }),
       list?.variant && t("try.variant", { name: list.variant }),
-      t("care.times", { created: when(user.created), updated: when(user.updated) }),
+      times(user),
     ].filter(Boolean).join(" · ")),
     el("p", { class: "check" }, everywhere, el("label", { for: "everywhere" }, t("care.everywhere"))),
     el("div", { class: "buttons" },

@@ -150,10 +150,12 @@ export class Rows {
   /** What rules added; and, in the order that was served, what they moved and from where. */
   writeRules(row, i) {
     const told = this.list.items[i].rules.flatMap(([rule, added, from]) => {
-      const share = added ? [t("try.rule_added", { rule, value: signed(added) })] : [];
-      if (!this.weighed.asServed || (from === i && added)) return share;
-      const name = added ? share[0] : rule;
-      return [from === null ? t("try.rule_put", { rule: name }) : t("try.rule_moved", { rule: name, place: from + 1 })];
+      const name = added ? t("try.rule_added", { rule, value: signed(added) }) : rule;
+      if (!this.weighed.asServed) return added ? [name] : [];
+      if (from === null) return [t("try.rule_put", { rule: name })];
+      // an item that a rule raised may have made room for one that another rule moved
+      const moved = added ? Math.sign(from - i) === Math.sign(added) : from !== i;
+      return [moved ? t("try.rule_moved", { rule: name, place: from + 1 }) : name];
     });
     const text = told.length ? `${t("try.rules")}: ${told.join(" · ")}` : "";
     if (row.rules.textContent !== text) row.rules.textContent = text;

@@ -37,6 +37,8 @@ function lastHour(points) {
   const charts = [
     ["rate", [points.map((point) => point.rate)], 1],
     ["latency", [points.map((point) => point.p50), points.map((point) => point.p99)], 1],
+    ["error_rate", [points.map((point) => point.errors)], 2],
+    ["waiting_rows", [points.map((point) => point.waiting)], 0],
     ["degraded_share", [points.map((point) => (point.degraded === null ? null : 100 * point.degraded))], 1],
   ];
   return card(
