@@ -117,6 +117,19 @@ class Choice:
             sources.append(replace(one, weights={**one.weights, **dict.fromkeys(LEARNT, merit)}))
         return replace(self, sources=sources)
 
+    def learnt(self, weights: Mapping[str, Mapping[str, float]]) -> Choice:
+        """The same with these weights, segment -> source -> weight; other segments keep theirs."""
+        return replace(
+            self,
+            sources=[
+                replace(
+                    one,
+                    weights={**one.weights, **{segment: own.get(one.name, 0.0) for segment, own in weights.items()}},
+                )
+                for one in self.sources
+            ],
+        )
+
 
 @dataclass
 class _Choosing:

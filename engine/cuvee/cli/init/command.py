@@ -112,7 +112,7 @@ def init(
     config.write_text(config_text(choice, facts), encoding="utf-8")
     told.written(config, own)
     fit([product], config)
-    measure(config, product, lambda found: write(choice.by_merit(found)))
+    measure(config, product, lambda merits, weights: write(choice.by_merit(merits).learnt(weights)))
     user = show_list(config, product)
     told.show_next(config, product, user)
 

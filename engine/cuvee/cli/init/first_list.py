@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -16,6 +17,9 @@ from cuvee.cli.terminal.progress import Bars
 from cuvee.cli.terminal.tables import plain_table, say, show_table
 from cuvee.errors import CuveeError
 
+if TYPE_CHECKING:
+    from cuvee.evaluation.trials import Trial
+
 __all__ = ["measure", "show_list"]
 
 PEOPLE = 500
@@ -25,13 +29,18 @@ HISTORY = 5
 """Events that the user of the first list should have."""
 
 
-def measure(config: Path, product: str, weigh: Callable[[Mapping[str, float]], None]) -> None:
-    """Weigh the sources by what they find on some people, and print what they and the blend find on others.
+Weights = Mapping[str, Mapping[str, float]]
+"""Segment -> source -> weight."""
+
+
+def measure(config: Path, product: str, weigh: Callable[[Mapping[str, float], Weights], None]) -> None:
+    """Learn the sources' weights on some people, and print what they and the blend find on others.
 
     Args:
         config: the configuration.
         product: its product, fitted.
-        weigh: is given source -> NDCG of each source alone, and writes the weights.
+        weigh: writes the weights. It is first given source -> NDCG of each source alone, and no weights; then the
+            same with weights that were learnt from there.
     """
     from cuvee.data.dataset import Chronology
     from cuvee.evaluation.holding_out import Protocol
@@ -53,7 +62,9 @@ def measure(config: Path, product: str, weigh: Callable[[Mapping[str, float]], N
             trial = replace(trial, rounds=halves[:1])
             found = evaluate(settings, registry, product, trial, bars, ablation=False, clock=time.perf_counter)
             members = [row for row in found.rounds[0].rows if row.kind is Kind.MEMBER]
-            weigh({row.name: row.figures.means["ndcg"].mean for row in members})
+            merits = {row.name: row.figures.means["ndcg"].mean for row in members}
+            weigh(merits, {})
+            weigh(merits, _learnt(config, product, trial, bars))
             settings, registry = options.open_settings(config)
             trial = replace(trial, rounds=halves[1:])
             found = evaluate(settings, registry, product, trial, bars, ablation=False, clock=time.perf_counter)
@@ -68,8 +79,23 @@ def measure(config: Path, product: str, weigh: Callable[[Mapping[str, float]], N
         name = Text(row.name, "bold" if row.kind is Kind.BLEND else "")
         table.add_row(name, f"{means['ndcg'].mean:.4f}", f"{means['hit_rate'].mean:.4f}")
     show_table(console, table)
-    say(console, "The weights are by what each source alone found for other people; `cuvee tune` learns better ones.")
+    say(console, f"The weights were learnt on {PEOPLE} other people at most; `cuvee tune` learns from all.")
     say(console, Text(f"`cuvee evaluate {product}` says more: intervals, segments, what each source is worth.", "dim"))
+
+
+def _learnt(config: Path, product: str, trial: Trial, bars: Bars) -> Weights:
+    """What tuning says of the people of a trial's only round; nothing of segments whose weights it keeps."""
+    from cuvee.evaluation.cases import Cases, Window
+    from cuvee.starting.sources import LEARNT
+    from cuvee.tuning.objective import Measure
+    from cuvee.tuning.run import tune
+
+    settings, registry = options.open_settings(config)
+    asked = trial.rounds[0]
+    cases = Cases(asked.people, asked.histories, asked.held_out, np.zeros(len(asked), np.bool_))
+    window = Window(trial.protocol, trial.train, cases, 0)
+    found = tune(settings, registry, product, window, Measure("ndcg", LENGTH), bars)
+    return {one.name: one.weights for one in found.segments if one.name in LEARNT and one.weights}
 
 
 def show_list(config: Path, product: str) -> str | None:
