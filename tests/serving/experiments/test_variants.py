@@ -56,12 +56,19 @@ overrides.page_size.default = 8
 name = "bold"
 overrides.blend.weights.warm = {{ pairs = 1.0, popular = 0.0 }}
 """
+HARM = """
+dataset = "toy"
+sources = [{{ use = "popular" }}]
+[[shadows]]
+name = "ill"
+overrides.sources = [{{ use = "raises" }}, {{ use = "sleeps", timeout = "100ms" }}, {{ use = "popular" }}]
+"""
 VIEWERS = [f"viewer-{n:03}" for n in range(40)]
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fitted(tmp_path_factory.mktemp("varied"), {"film": FILM}, SERVER)
+    return fitted(tmp_path_factory.mktemp("varied"), {"film": FILM, "harm": HARM}, SERVER)
 
 
 @pytest.fixture(scope="module")
@@ -242,3 +249,27 @@ def test_a_broken_variant_is_kept_out_and_the_last_good_answers(server: RunningS
     assert (after.config_revision, after.variant, ids(after)) == (before.config_revision, before.variant, ids(before))
     film.write_text(good)
     until(lambda: server.client.health("server.config").status != refused)
+
+
+def shadows(server: RunningServer, shadow: str) -> list[dict[str, object]]:
+    return [line for line in server.events("shadow lists") if line["shadow"] == shadow]
+
+
+def test_a_shadow_is_compared_with_what_was_shown_and_shown_to_nobody(server: RunningServer):
+    before = sum(int(str(line["lists"])) for line in shadows(server, "bold"))
+    for user in VIEWERS[:10]:
+        assert weights(ask(server, user))["popular"] > 0, "the shadow gives it no weight"
+        ask(server, user, preview=True)
+    until(lambda: sum(int(str(line["lists"])) for line in shadows(server, "bold")) >= before + 10)
+    last = shadows(server, "bold")[-1]
+    assert 0 < float(str(last["overlap"])) < 1
+    assert float(str(last["ms_p95"])) >= float(str(last["ms_p50"])) > 0
+
+
+def test_a_shadow_that_fails_and_sleeps_harms_no_answer(server: RunningServer):
+    for user in VIEWERS:
+        answer = server.client.recommend("harm", user, timeout=30)
+        assert not answer.degraded
+        assert len(answer.items) == 20
+    until(lambda: any(line["degraded"] for line in shadows(server, "ill")))
+    assert not server.client.recommend("harm", "viewer-000", timeout=30).degraded, "its circuits are its own"

@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
             "cuvee diff movies                               the files here against a running server",
             "cuvee diff movies --against movies.before.toml  against another file of the product",
             "cuvee diff movies --against ../released         against another folder's cuvee.toml and products",
+            "cuvee diff movies --variant bolder/bold         the product here against a variant of it",
             "cuvee diff movies --metric                      and the change of NDCG on each user's last event",
         )
     )(diff)
@@ -52,6 +53,13 @@ def diff(
             show_default=False,
         ),
     ] = None,
+    variant: Annotated[
+        str,
+        typer.Option(
+            metavar="EXPERIMENT/VARIANT",
+            help="Compare the product of the files here with this variant of it; ~NAME is a shadow.",
+        ),
+    ] = "",
     users: Annotated[int, typer.Option(metavar="N", min=1, help="Compare the lists of so many sampled users.")] = 200,
     k: Annotated[int, typer.Option("--k", metavar="N", min=1, max=100, help="Length of the lists.")] = 10,
     metric: Annotated[
@@ -77,7 +85,7 @@ def diff(
 
     from rich.console import Console
 
-    from cuvee.cli.diff.sides import files_of, served_files, settings_for
+    from cuvee.cli.diff.sides import files_of, served_files, settings_for, sides_of_variant
     from cuvee.cli.steering import server_at
     from cuvee.cli.terminal.failures import warn
     from cuvee.cli.terminal.progress import Bars
@@ -87,11 +95,13 @@ def diff(
 
     registry = options.open_registry()
     after = settings_for(Files.read(config), registry, product)
-    if against is not None:
-        files = files_of(config, product, against)
+    if variant:
+        before, after = sides_of_variant(after, product, variant)
+    elif against is not None:
+        before = settings_for(files_of(config, product, against), registry, product)
     else:
         files = served_files(config, product, server_at(address, token_file, tls, ca, certificate, key))
-    before = settings_for(files, registry, product)
+        before = settings_for(files, registry, product)
     changes = _changes(before, after, product)
     lists = measured = None
     console = Console(highlight=False)

@@ -12,9 +12,10 @@ from cuvee.errors import ConfigError, NotFound, OperatorError
 
 if TYPE_CHECKING:
     from cuvee.cli.ask.calling import Server
+    from cuvee.product import Product
     from cuvee.registry import Registry
 
-__all__ = ["files_of", "served_files", "settings_for"]
+__all__ = ["files_of", "served_files", "settings_for", "sides_of_variant"]
 
 
 def files_of(config: Path, product: str, against: Path) -> Files:
@@ -66,6 +67,23 @@ def settings_for(files: Files, registry: Registry, product: str) -> Settings:
     if mistakes or settings is None:
         raise ConfigError(mistakes)
     return settings
+
+
+def sides_of_variant(settings: Settings, product: str, variant: str) -> tuple[Settings, Settings]:
+    """The settings without any experiment, and with one variant for everybody.
+
+    Raises:
+        NotFound: the product has no such variant, or the variant overrides nothing.
+    """
+    whole = settings.products[product]
+    if variant not in whole.variants:
+        raise NotFound("variant with overrides", variant, sorted(whole.variants))
+    plain = whole.model_copy(update={"experiments": (), "shadows": ()}).with_variants({})
+    return _with_product(settings, plain), _with_product(settings, whole.variants[variant])
+
+
+def _with_product(settings: Settings, product: Product) -> Settings:
+    return settings.model_copy(update={"products": {**settings.products, product.name: product}})
 
 
 def _parsed(content: bytes) -> dict[str, object]:

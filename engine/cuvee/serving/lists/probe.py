@@ -34,12 +34,15 @@ SECONDS = 10.0
 
 
 def _sample(served: Served) -> Iterator[pb.RecommendRequest]:
-    """Known users, a session of nobody's, and somebody about whom nothing is known."""
+    """Known users, one of them in every variant, a session of nobody's, and somebody about whom nothing is known."""
     data, name = served.snapshot.data, served.snapshot.product.name
     active = np.flatnonzero(data.events.lengths > 0)
     some = active[np.linspace(0, len(active) - 1, min(USERS, len(active)), dtype=np.int64)] if len(active) else active
     for user_id in data.catalog.users.ids(some):
         yield pb.RecommendRequest(product=name, user_id=user_id)
+    for label in served.snapshot.variants:
+        for user_id in data.catalog.users.ids(some[:1]):
+            yield pb.RecommendRequest(product=name, user_id=user_id, variant=label)
     touched = data.catalog.items.ids(np.arange(min(3, data.n_items)))
     yield pb.RecommendRequest(product=name, context_item_ids=touched)
     yield pb.RecommendRequest(product=name, context_item_ids=["\0nothing has this id"])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Protocol
 
 import structlog
 
@@ -14,13 +15,13 @@ from cuvee import tracing
 from cuvee.config import Limits
 from cuvee.errors import DeadlineExceeded, DegradedReason
 from cuvee.ranking.ask import Report, Status
-from cuvee.ranking.pipeline import make_lists, score_listed
+from cuvee.ranking.pipeline import Answer, make_lists, score_listed
+from cuvee.recommender import Queries
 from cuvee.serving.deadline import BULK_PATIENCE, left_until
 from cuvee.serving.lists.answers import Made, answers_of
 from cuvee.serving.lists.assembling import assemble
 from cuvee.serving.lists.drafts import Beside, Draft, Row
 from cuvee.serving.lists.edge import Edge
-from cuvee.serving.lists.hooks import Hooks
 from cuvee.serving.lists.reasons import explain
 from cuvee.serving.lists.users import SHARE
 from cuvee.serving.scheduling.batching import Batcher, Run
@@ -44,6 +45,17 @@ MOST_NAMED = 3
 log = structlog.get_logger(__name__)
 
 
+class Observers(Protocol):
+    """Who observes answers."""
+
+    @property
+    def observes(self) -> bool:
+        """Whether anybody does."""
+
+    def observe(self, queries: Queries, answer: Answer) -> None:
+        """Show them an answer."""
+
+
 class Runs:
     """One product's runs.
 
@@ -55,7 +67,7 @@ class Runs:
         self,
         product: str,
         limits: Limits,
-        hooks: Hooks,
+        hooks: Observers,
         edge: Edge,
         core: Core,
         figures: Figures,
@@ -64,7 +76,7 @@ class Runs:
         self.budget = Budget(product, core, limits.threads, patience=limits.deadline / 4)
         self._shown = Shown(figures, product)
         figures.watch("cuvee_circuit_open", lambda: {(product, name): up for name, up in self.budget.open().items()})
-        figures.watch("cuvee_queue_rows", lambda: {(product,): self._rows.waiting + self._drafts.waiting})
+        figures.watch("cuvee_queue_rows", lambda: {(product,): self.waiting})
         self._hooks = hooks
         self._edge = edge
         self._core = core
@@ -76,6 +88,11 @@ class Runs:
         self._rows: Batcher[Row, Made] = Batcher(core, self._begin, _abandon, waited)
         self._whole: Batcher[Row, Made] = Batcher(core, self._begin_whole, _abandon)
         self._drafts: Batcher[Draft, Made] = Batcher(core, self._begin_drafts, _abandon, waited)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their run."""
+        return self._rows.waiting + self._drafts.waiting
 
     @property
     def silent(self) -> bool:
@@ -192,7 +209,7 @@ class _Run:
     def __init__(
         self,
         budget: Budget,
-        hooks: Hooks,
+        hooks: Observers,
         shown: Shown,
         rows: Sequence[Row],
         deadline: float,

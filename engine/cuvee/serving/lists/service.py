@@ -22,6 +22,7 @@ from cuvee.serving.lists.exposures import Exposures
 from cuvee.serving.lists.hooks import Hooks
 from cuvee.serving.lists.pages import Pages
 from cuvee.serving.lists.runs import Runs
+from cuvee.serving.lists.shadows import Shadows
 from cuvee.serving.lists.users import StoredUsers
 from cuvee.serving.live.growth import Growth
 from cuvee.serving.live.products import Products, Served
@@ -82,6 +83,11 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         self._runs = _ByProduct(lambda name: Runs(name, limits, self._hooks, self._edge, self._core, seen, pressure))
         for name in products.served:
             _ = self._runs[name]
+        self._shadows: Shadows | None = None
+        if figures is not None:  # a probe has neither
+            self._shadows = Shadows(
+                limits, products, self._edge, self._core, seen, pressure, lambda name: self._runs[name].waiting
+            )
 
     def _current(self, product: str) -> Served:
         return self._products.current(check_id("product", product, required=True))
@@ -99,7 +105,10 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         draft = self._edge.recommend(request, self._current(request.product))
         if request.validate_only:
             return only_checked(await self._edge.row(draft, deadline))
-        return self._shown(await self._runs[request.product].ask(draft, deadline))
+        made = await self._runs[request.product].ask(draft, deadline)
+        if self._shadows is not None:
+            self._shadows.note(request, made)
+        return self._shown(made)
 
     def _shown(self, made: Made) -> bytes:
         if self._exposures is not None:
@@ -192,6 +201,8 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
 
     def close(self) -> None:
         """Let idle threads go."""
+        if self._shadows is not None:
+            self._shadows.close()
         for runs in self._runs.values():
             runs.close()
         self._core.close()

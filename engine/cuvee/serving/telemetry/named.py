@@ -65,6 +65,9 @@ NAMED: Mapping[str, Named] = {
     "cuvee_fallback_items_total": _counter(
         "Items that the fallback chain filled in, by its level; catalogue is the last resort.", "product", "level"
     ),
+    "cuvee_shadow_lists_total": _counter(
+        "Lists of shadow variants, by what became of them: made, shed or failed.", "product", "shadow", "outcome"
+    ),
     # sources
     "cuvee_source_duration_seconds": _histogram(
         "Seconds that a source took for one run, over all of its calls.", SECONDS, "product", "source"
