@@ -24,7 +24,7 @@ log = structlog.get_logger("cuvee.cli.console")
 OPTION = "--console-listen"
 ENDS = 5.0
 """Seconds that it gets to end."""
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # nosec B104 - replaced, not listened on
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # nosec B104
 
 
 class Beside:
