@@ -27,6 +27,27 @@ async def test_what_would_end_a_process_is_an_error_like_others(problem):
     threads.close()
 
 
+async def test_threads_without_work_end_and_others_take_their_place(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cuvee.serving.threads.IDLE", 0.05)
+    threads, gate = Threads("passing", 4), threading.Event()
+
+    def alive() -> int:
+        return sum(one.name.startswith("passing-") for one in threading.enumerate())
+
+    waiting = [threads.submit(gate.wait) for _ in range(4)]
+    assert alive() == 4
+    gate.set()
+    await asyncio.gather(*waiting)
+    until = time.monotonic() + 20
+    while alive() and time.monotonic() < until:
+        await asyncio.sleep(0.01)
+    assert alive() == 0
+    for n in range(200):  # some just as a thread ends
+        assert await threads.submit(lambda: 7) == 7
+        await asyncio.sleep(0.05 if n % 50 == 0 else 0)
+    threads.close()
+
+
 async def test_it_refuses_at_once_when_all_slots_are_taken_and_recovers():
     threads = Threads("test", 2)
     gate = threading.Event()

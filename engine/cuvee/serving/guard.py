@@ -312,6 +312,7 @@ class _Call:
         """Give back what the call held, and note it where its kind is audited."""
         if self._entered is not None:
             self._window.leave(self._entered)
+        self._window.told(self._problem, self.clock.deadline)
         self._guard.clocks.stop(self.clock)
         if self._inside:
             self._guard.leave()

@@ -183,7 +183,7 @@ async def _assembled(
     guard = Guard(config.limits, settings.privacy.pseudonyms, figures, desk, access.gate, traces)
     reads = desk.lanes["reads"]
     lists_of = [method for method, lane in LANES.items() if lane == reads.name]
-    server = server_that_waits(_options(config, reuse_port=reuse_port), lists_of, lambda: reads.crowded)
+    server = server_that_waits(_options(config, reuse_port=reuse_port), lists_of, lambda: reads.hold)
     admin = grpc.aio.server(options=_options(config, reuse_port=reuse_port)) if config.admin is not None else None
     once = worker is None or worker.first
     stored = StoreServices(configured, registry, products, guard.leaving, figures, retiring=retiring, prunes=once)

@@ -11,10 +11,13 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 __all__ = ["AllTaken", "Threads"]
+
+IDLE = 10.0
+"""Seconds after which a thread without work ends; the next call that needs one starts another."""
 
 T = TypeVar("T")
 
@@ -24,7 +27,7 @@ class AllTaken(Exception):
 
 
 class Threads:
-    """At most ``size`` calls at a time; threads are started when they are first needed."""
+    """At most ``size`` calls at a time; threads are started when they are needed, and end when they are not."""
 
     def __init__(self, name: str, size: int) -> None:
         self.name = name
@@ -123,10 +126,20 @@ class Threads:
             if self._started < min(self._taken, self.size):
                 self._started += 1
                 threading.Thread(target=self._serve, name=f"{self.name}-{self._started}", daemon=True).start()
-        self._work.put(call)
+            self._work.put(call)
 
     def _serve(self) -> None:
-        while (call := self._work.get()) is not None:
+        while True:
+            try:
+                call = self._work.get(timeout=IDLE)
+            except Empty:
+                with self._lock:  # work is put under it, so none comes in between
+                    if self._work.empty():
+                        self._started -= 1
+                        return
+                continue
+            if call is None:
+                return
             call()
             del call  # an idle thread holds on to nothing
 

@@ -13,10 +13,11 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 import grpc
 from cuvee.client import Client
 from cuvee.v1 import recommendation_pb2 as pb
+from load.echo import METHOD as ECHO
 from load.requests import METHOD
 from load.wire import DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, frame, text
 
-__all__ = ["KINDS", "p99"]
+__all__ = ["KINDS", "p99", "p99_of_echo"]
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 WINDOW_SIZE = 4
@@ -31,16 +32,27 @@ READERS, CALLS = 50, 20
 
 def p99(address: str, product: str, users: Sequence[str], calls: int) -> float:
     """Seconds that all but one in a hundred of so many calls took, one after another; one that fails is endless."""
-    took = []
     with Client(address) as client:
-        for n in range(calls + 1):
-            began = time.perf_counter()
-            try:
-                client.recommend(product, users[n % len(users)], page_size=5, timeout=10)
-            except grpc.RpcError:
-                took.append(math.inf)
-            else:
-                took.append(time.perf_counter() - began)
+        return _p99(lambda n: client.recommend(product, users[n % len(users)], page_size=5, timeout=10), calls)
+
+
+def p99_of_echo(address: str, calls: int) -> float:
+    """The same of an empty server of gRPC: what a crowd does to that, no server of ours can undo."""
+    with grpc.insecure_channel(address) as channel:
+        echo = channel.unary_unary(ECHO)
+        return _p99(lambda _: echo(b"", timeout=10), calls)
+
+
+def _p99(ask: Callable[[int], object], calls: int) -> float:
+    took = []
+    for n in range(calls + 1):
+        began = time.perf_counter()
+        try:
+            ask(n)
+        except grpc.RpcError:
+            took.append(math.inf)
+        else:
+            took.append(time.perf_counter() - began)
     del took[0]  # it connects
     return sorted(took)[int(0.99 * (len(took) - 1))]
 

@@ -26,6 +26,8 @@ class Serving:
 
     def __init__(self) -> None:
         self.crowded = False
+        self.pause = 3600.0
+        """Seconds: none is taken in while it is crowded, in a test's time."""
         self.taken_in = 0
 
     async def lists(self, _request: bytes, _context: object) -> bytes:
@@ -37,7 +39,7 @@ class Serving:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[grpc.aio.Channel]:
-        server = intake.server_that_waits(OPTIONS, ["/toy/Lists"], lambda: self.crowded)
+        server = intake.server_that_waits(OPTIONS, ["/toy/Lists"], lambda: self.pause if self.crowded else 0.0)
         lists = grpc.unary_unary_rpc_method_handler(self.lists)
         server.add_registered_method_handlers("toy", {"Lists": lists})
         other = grpc.unary_unary_rpc_method_handler(self.other)
@@ -59,12 +61,6 @@ async def asked(channel: grpc.aio.Channel, method: str) -> str:
     return "OK"
 
 
-@pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls are taken in so slowly while it is crowded that none is in a test's time."""
-    monkeypatch.setattr(intake, "PAUSE", 3600.0)
-
-
 async def test_where_there_is_room_all_are_answered():
     serving = Serving()
     async with serving.running() as channel:
@@ -72,7 +68,6 @@ async def test_where_there_is_room_all_are_answered():
     assert (found, serving.taken_in) == ({"OK": MANY}, MANY)
 
 
-@pytest.mark.usefixtures("slow")
 async def test_crowded_it_leaves_calls_in_the_core_which_ends_those_that_are_too_many():
     serving = Serving()
     async with serving.running() as channel:
@@ -93,6 +88,7 @@ async def test_crowded_it_leaves_calls_in_the_core_which_ends_those_that_are_too
 
 async def test_crowded_it_takes_in_a_few_all_the_same():
     serving = Serving()
+    serving.pause = 0.005
     serving.crowded = True
     async with serving.running() as channel:
         found = [await asked(channel, "/toy/Lists") for _ in range(5)]

@@ -149,6 +149,42 @@ async def test_pressure_is_how_near_it_is_to_refusing():
         task.cancel()
 
 
+async def test_calls_are_left_where_they_are_while_many_wait_unless_they_get_too_old_there():
+    one = lane(waiting=4)
+    assert one.hold == 0
+    assert one.enter()
+    tasks = [await waiting(one, f"client {n}") for n in range(3)]
+    assert one.pressure > 0.5
+    assert one.hold == 0.005
+    one.late()
+    assert one.hold == 0.0025
+    for _ in range(10):
+        one.late()
+    assert one.hold == 0, "they are taken in as fast as they come"
+    for _ in range(1000):
+        one.in_time()
+    assert one.hold == 0.005
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert one.hold == 0
+
+
+async def test_who_comes_too_late_has_the_others_taken_in_sooner():
+    one = lane(waiting=4)
+    for _ in range(200):
+        assert one.enter()
+        one.leave(1.0)
+    assert one.enter()
+    tasks = [await waiting(one, f"client {n}") for n in range(3)]
+    before = one.hold
+    with pytest.raises(Overloaded):
+        await one.wait("old", time.monotonic() + 0.1)
+    assert 0 < one.hold < before
+    for task in tasks:
+        task.cancel()
+
+
 def test_every_limit_is_in_the_handbook():
     text = (Path(__file__).parents[3] / "docs" / "limits.md").read_text()
     named = {word for part in re.findall(r"`([^`]+)`", text) for word in re.findall(r"\w+", part)}

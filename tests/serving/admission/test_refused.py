@@ -9,6 +9,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -24,6 +25,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from ..conftest import ENVIRONMENT
+from ..telemetry.conftest import address_of, scrape, until
 
 RECOMMEND = "/cuvee.v1.RecommendationService/Recommend"
 AT_ONCE = 0.1
@@ -32,7 +34,11 @@ SOON = 1.0
 """Seconds: the promise is 100 ms; a busy machine has more."""
 MORE = 16
 """Threads of pools that are bounded and grow with what is asked at the same time."""
+PUBLISHED = 1.0
+"""Seconds within which figures can be read."""
 LIMITS = """
+[server.metrics]
+listen = "127.0.0.1:0"
 [server.limits]
 deadline = "5s"
 clients = { nobody = { per_second = 1 } }
@@ -195,6 +201,28 @@ async def test_a_polite_client_is_served_beside_300_callers_and_health_beside_bo
     assert sorted(took)[4] < SOON
     answer = server.client.recommend("toy", "viewer-001", timeout=5)
     assert len(answer.items) == 5, "all is well again"
+
+
+def test_a_storm_of_clients_with_our_policy_asks_hardly_more_often_than_without_it(server: RunningServer):
+    def attempts() -> float:
+        return scrape(address_of(server)).sum("cuvee_requests_total", rpc="Recommend")
+
+    def one(_: int) -> str:
+        try:
+            client.recommend("slow", "viewer-001", timeout=5)
+        except grpc.RpcError as error:
+            return error.code().name
+        return "OK"
+
+    before, calls = attempts(), 400
+    with Client(server.address) as client, ThreadPoolExecutor(60) as pool:
+        found = Counter(pool.map(one, range(calls)))
+    until(lambda: attempts() - before >= calls)  # figures are published every now and then
+    time.sleep(2 * PUBLISHED)
+    asked = attempts() - before
+    print(f"\n{calls} calls, {dict(found)}: {asked:.0f} attempts")
+    assert found["RESOURCE_EXHAUSTED"] > calls / 2
+    assert calls <= asked <= 1.2 * calls
 
 
 def event(user: str, number: int, **more) -> events_pb2.Event:

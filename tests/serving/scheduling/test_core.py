@@ -104,6 +104,29 @@ def test_who_keeps_the_core_beyond_all_deadlines_loses_it():
     gate.set()
 
 
+def test_threads_that_nobody_needs_any_more_end_and_one_stays(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cuvee.serving.scheduling.core.IDLE", 0.05)
+    core, gate, waiting, after = Core(), threading.Event(), threading.Semaphore(0), threading.Event()
+
+    def waits(hold):
+        with core.released(hold):
+            waiting.release()
+            gate.wait(20)
+
+    for _ in range(6):
+        core.offer(waits)
+    for _ in range(6):
+        assert waiting.acquire(timeout=20)
+    assert core._threads >= 6
+    gate.set()
+    until = time.monotonic() + 20
+    while core._threads > 1 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert core._threads == 1
+    core.offer(lambda hold: after.set())
+    assert done(after)
+
+
 def test_an_error_in_one_piece_of_work_is_not_the_end_of_the_others():
     core, after = Core(), threading.Event()
     core.offer(lambda hold: 1 / 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -10,7 +11,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from cuvee.config.limits import Limits
-from cuvee.errors import Overloaded, RateLimited
+from cuvee.errors import DeadlineExceeded, Overloaded, RateLimited
 from cuvee.product import Product, Rate
 from cuvee.serving.access.caller import Caller, Kind
 from cuvee.serving.access.rules import EVERY_PRODUCT, RULES
@@ -22,6 +23,8 @@ from cuvee.v1.recommendation_pb2 import BatchRecommendRequest
 
 __all__ = ["Desk", "Window"]
 
+NEARLY = 0.02
+"""Seconds before its deadline from which on a call that its caller has given up counts as too late."""
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -139,6 +142,15 @@ class Window:
         """A call has ended."""
         if self._lane is not None:
             self._lane.leave(time.monotonic() - entered)
+
+    def told(self, problem: BaseException | None, deadline: float) -> None:
+        """What a call has ended with (None: an answer), and until when it had time (monotonic)."""
+        if self._lane is None:
+            return
+        if problem is None:
+            self._lane.in_time()
+        elif isinstance(problem, DeadlineExceeded | asyncio.CancelledError) and time.monotonic() > deadline - NEARLY:
+            self._lane.late()
 
 
 def key_of(caller: Caller, context: Context) -> str:

@@ -21,9 +21,6 @@ from grpc.aio import _server as aio
 
 __all__ = ["server_that_waits"]
 
-PAUSE = 0.005
-"""Seconds between two calls of one method that are taken in while many wait: some always are, since a client with few
-calls is served before those who wait with many."""
 NEEDED = ("_make_request_call_future", "_request_registered_call")
 """What is overridden and called of grpc.aio's own core server."""
 
@@ -31,21 +28,21 @@ log = structlog.get_logger(__name__)
 
 
 def server_that_waits(
-    options: Sequence[tuple[str, int]], methods: Collection[str], crowded: Callable[[], bool]
+    options: Sequence[tuple[str, int]], methods: Collection[str], hold: Callable[[], float]
 ) -> grpc.aio.Server:
-    """A server that takes in calls of some methods slowly while ``crowded`` says so.
+    """A server that takes in calls of some methods slowly while ``hold`` says so.
 
     Args:
         options: gRPC's.
         methods: ``/package.Service/Method``; they have to be added by ``add_registered_method_handlers``, so that
             calls of other methods have a queue of their own and never wait behind these.
-        crowded: asked before each call; cheap.
+        hold: asked before each call of these methods: for how many seconds it is left in the core.
     """
     core = getattr(cygrpc, "AioServer", None)
     if not all(hasattr(core, name) for name in NEEDED):
         log.warning("overload is refused in Python only", problem="this grpcio is not one that we know; see its pin")
         return grpc.aio.server(options=options)
-    made: Any = _Server(_core_server(core, options, frozenset(one.encode() for one in methods), crowded))
+    made: Any = _Server(_core_server(core, options, frozenset(one.encode() for one in methods), hold))
     return cast("grpc.aio.Server", made)
 
 
@@ -58,7 +55,7 @@ class _Server(aio.Server):
 
 
 def _core_server(
-    core: Any, options: Sequence[tuple[str, int]], methods: frozenset[bytes], crowded: Callable[[], bool]
+    core: Any, options: Sequence[tuple[str, int]], methods: frozenset[bytes], hold: Callable[[], float]
 ) -> Any:
     loop = asyncio.get_running_loop()
 
@@ -66,12 +63,12 @@ def _core_server(
         """Asks the core for calls of these methods only while there is room for them."""
 
         def _make_request_call_future(self, method: bytes | None) -> Any:
-            if method in methods and crowded():
-                return loop.create_task(self._later(method))
+            if method in methods and (seconds := hold()):
+                return loop.create_task(self._later(method, seconds))
             return super()._make_request_call_future(method)
 
-        async def _later(self, method: bytes) -> Any:
-            await asyncio.sleep(PAUSE)
+        async def _later(self, method: bytes, seconds: float) -> Any:
+            await asyncio.sleep(seconds)
             return await self._request_registered_call(method)
 
     return Waiting(loop, None, (), (), tuple(options), None)

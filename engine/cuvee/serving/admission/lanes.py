@@ -25,6 +25,11 @@ STRETCH, RECENT = 0.1, 0.3
 """Seconds over which it is measured how fast calls leave; and the weight of the newest stretch."""
 CROWDED = 0.5
 """Of the pressure with which calls are refused: with less, whoever is taken in still has a place."""
+SLOWEST, QUICKEST = 0.005, 0.001
+"""Seconds between two calls that are taken in while it is crowded: some always are, since a client with few calls is
+served before those who wait with many. Shorter pauses than the second are none."""
+EASED = 1.01
+"""By what a call that is answered in time lengthens the pause; one that comes too late halves it."""
 LONGEST_PAUSE = 10.0
 """Seconds: the longest time to wait that a refused caller is told."""
 
@@ -99,6 +104,7 @@ class Lane:
         self._pause = 0.0
         """Mean seconds between two calls that leave, while others wait; 0 when none has waited yet."""
         self._counting_since = self._counted = 0.0
+        self._pace = SLOWEST
 
     @property
     def pressure(self) -> float:
@@ -109,9 +115,20 @@ class Lane:
         return min(max(self.waiting / max(self._most_waiting, 1), wait / self._patience), 1.0)
 
     @property
-    def crowded(self) -> bool:
-        """Whether so many wait that the next calls had better wait where they are."""
-        return self.pressure > CROWDED
+    def hold(self) -> float:
+        """For how many seconds the next call had better wait where it is, since so many wait here; 0 where it may come.
+
+        What waits there gets old. Where calls come too late to be answered, the others are taken in sooner.
+        """
+        return self._pace if self._pace >= QUICKEST and self.pressure > CROWDED else 0.0
+
+    def in_time(self) -> None:
+        """A call was answered in time."""
+        self._pace = min(max(self._pace, QUICKEST / 2) * EASED, SLOWEST)
+
+    def late(self) -> None:
+        """A call came too late to be answered."""
+        self._pace = max(self._pace / 2, QUICKEST / 4)
 
     def enter(self) -> bool:
         """Let a call in at once, if there is room and nobody waits. Else it has to :meth:`wait`."""
@@ -176,6 +193,7 @@ class Lane:
         if waiter.turn.done():
             return
         if waiter.deadline - now < self._took / 2:
+            self.late()
             self._refuse(waiter, self._took)
             return
         self.in_flight += 1
@@ -190,7 +208,10 @@ class Lane:
         wait = ahead * (self._pause or self._took / self._most)
         # a client's only call is worth more patience than the next of many
         impatient = mine > 1 and wait > self._patience
-        if impatient or wait + self._took > HOPEFUL * (deadline - time.monotonic()):
+        too_late = wait + self._took > HOPEFUL * (deadline - time.monotonic())
+        if too_late:
+            self.late()
+        if impatient or too_late:
             raise self._overloaded(wait)
         if self.waiting < self._most_waiting:
             return

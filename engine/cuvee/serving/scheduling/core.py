@@ -31,6 +31,10 @@ MOST_THREADS = 64
 """Runs that wait for something at the same time, and threads that were lost."""
 
 
+IDLE = 10.0
+"""Seconds after which a thread without work ends, where another is idle as well."""
+
+
 class Lost(BaseException):
     """Raised in a thread from which the core was taken, so that it ends its run. Not for plugins to catch."""
 
@@ -192,8 +196,11 @@ class Core:
                         self._threads -= 1
                         return
                     self._idling += 1
-                    self._idle.wait()
+                    called = self._idle.wait(IDLE)
                     self._idling -= 1
+                    if not called and self._idling and not self._offers:  # one stays, so that the next batch has it
+                        self._threads -= 1
+                        return
                 work = self._offers.popleft()
                 hold = self._holder = Hold()
             hold.processor = time.thread_time()
