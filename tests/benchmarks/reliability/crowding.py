@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 import grpc
 from cuvee.client import Client
@@ -39,7 +40,7 @@ def p99(address: str, product: str, users: Sequence[str], calls: int) -> float:
 def p99_of_echo(address: str, calls: int) -> float:
     """The same of an empty server of gRPC: what a crowd does to that, no server of ours can undo."""
     with grpc.insecure_channel(address) as channel:
-        echo = channel.unary_unary(ECHO)
+        echo: Any = channel.unary_unary(ECHO)
         return _p99(lambda _: echo(b"", timeout=10), calls)
 
 
