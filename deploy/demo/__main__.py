@@ -1,6 +1,7 @@
 """Cuvée from nothing to answers, through an outage and a new model: ``make demo``.
 
-Imports MovieLens 100k, fits the product ``movies`` (the deep model with it), adds a film that nobody
+Imports MovieLens 100k, fits three pages over it (``movies``, the home page, with the deep model;
+``because-you-watched`` and ``newcomers``), adds a film that nobody
 has seen, starts the model server and Cuvée's server as their own processes and asks over gRPC. Then
 the model server is killed, started again, and given a new model, while requests go on. With
 ``--keep`` (``make serve``) both servers go on until Ctrl-C instead. Everything that it writes lies in
@@ -22,7 +23,7 @@ from rich.text import Text
 
 from deploy.demo.deep import outage_and_swap
 from deploy.demo.narration import console, heading, run, say, short
-from deploy.demo.place import CONFIG, PRODUCT, Place
+from deploy.demo.place import BECAUSE, CONFIG, NEWCOMERS, PRODUCT, Place
 from deploy.demo.processes import model_server, server
 from deploy.demo.questions import NEW_FILM, answers
 
@@ -33,8 +34,9 @@ def learn(place: Place) -> None:
     run("dataset", "ml-100k", environment=place.environment)
     folder = ("--dataset", PRODUCT, "--data-dir", place.data)
     run("import", cache_root() / "ml-100k", *folder, "--replace", environment=place.environment)
-    heading("Fit: six recommenders, published as one version; the deep one as a SavedModel for the model server, too")
-    run("fit", PRODUCT, "--config", CONFIG, environment=place.environment)
+    heading("Fit: three pages, each with its own recommenders, published as one version of the page")
+    say("The deep one, of the home page, is published as a SavedModel for the model server, too.")
+    run("fit", "--config", CONFIG, environment=place.environment)
     heading("A new film comes in, after the fit: nobody has rated it, no model has seen it")
     console.print(Text(NEW_FILM.read_text().strip(), "dim"))
     run("import", *folder, "--items", NEW_FILM, environment=place.environment)
@@ -50,7 +52,10 @@ def keep(place: Place, process: subprocess.Popen[bytes], models: subprocess.Pope
         f"{cuvee} recommend {PRODUCT} --user 196",
         f"{cuvee} recommend {PRODUCT} -a age=24 -a occupation=artist -i genres=Film-Noir,Mystery",
         f'{cuvee} recommend {PRODUCT} --context 50 --context 181 --filter "year >= 1990"',
+        f"{cuvee} recommend {BECAUSE} --context 50",
+        f"{cuvee} recommend {NEWCOMERS} -a age=24 -a occupation=artist",
         f"{cuvee} similar {PRODUCT} 50",
+        f"{cuvee} users {PRODUCT} 50 --filter \"age < 30 AND occupation = 'student'\"",
         f"{cuvee} rank {PRODUCT} --user 196 1 50 98 100 harbour",
         f'grpcurl -plaintext -d \'{{"product": "{PRODUCT}", "user_id": "196"}}\' {place.address} '
         "cuvee.v1.RecommendationService/Recommend",

@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CONFIG", "PRODUCT", "Place"]
+__all__ = ["BECAUSE", "CONFIG", "NEWCOMERS", "PRODUCT", "Place"]
 
 DEPLOY = Path(__file__).resolve().parent.parent
 CONFIG = DEPLOY / "cuvee.toml"
 PRODUCT = "movies"
+"""The home page; its dataset has the same name, and the other two pages share it."""
+BECAUSE, NEWCOMERS = "because-you-watched", "newcomers"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Six kinds of question, and what the server says to them."""
+"""The kinds of question, the pages, and what the server says to them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cuvee.cli.ask.calling import Server, ask
+from cuvee.cli.ask.people import show_users
 from cuvee.cli.ask.render import show_answer
 from cuvee.client import profile
 from cuvee.v1 import events_pb2
@@ -14,7 +15,7 @@ from cuvee.v1 import recommendation_pb2 as pb
 from rich.text import Text
 
 from deploy.demo.narration import console, heading, run, say
-from deploy.demo.place import PRODUCT, Place
+from deploy.demo.place import BECAUSE, NEWCOMERS, PRODUCT, Place
 
 __all__ = ["NEW_FILM", "STAR_WARS", "answers"]
 
@@ -56,13 +57,33 @@ def answers(place: Place) -> None:
     listed = ["1", "50", "98", "100", "181", film["id"]]
     show_answer(ask(server, lambda c: c.rank(PRODUCT, listed, "196")), console, mark=lambda item: item == film["id"])
 
-    heading("Answer 6: An event is written, and the next list knows it: somebody new clicks on Star Wars")
+    pages(server)
+
+    heading("Answer 9: An event is written, and the next list knows it: somebody new clicks on Star Wars")
     click = events_pb2.Event(
         product=PRODUCT, user_id="clicker", item_id=STAR_WARS[0], type=events_pb2.EVENT_TYPE_CLICK, event_id="1"
     )
     ask(server, lambda c: c.events.WriteEvents(events_pb2.WriteEventsRequest(events=[click]), timeout=2))
     say("The click is in the store, which every server process reads; no model was fitted.")
     show_answer(ask(server, lambda c: c.recommend(PRODUCT, "clicker", page_size=5)), console)
+
+
+def pages(server: Server) -> None:
+    """The other pages on the same films, and whom to tell about one."""
+    heading("Answer 6: Another page, because-you-watched, after Star Wars: its own sources, weights and rules")
+    say("What goes with it and what follows it, spread out by the rule `diversity`; it has no deep model.")
+    show_answer(ask(server, lambda c: c.recommend(BECAUSE, context_item_ids=STAR_WARS[:1], page_size=6)), console)
+
+    heading("Answer 7: A third page, newcomers: popularity twice, with other settings, and the premiere at place 3")
+    say("The rule `mixture` keeps every genre to four of ten, and `recent` raises new films.")
+    show_answer(ask(server, lambda c: c.recommend(NEWCOMERS, profile=new_user(), page_size=6)), console)
+
+    heading("Answer 8: Whom to tell about the new film: students who were fond of the like")
+    found = ask(
+        server,
+        lambda c: c.recommend_users(PRODUCT, "harbour", filter="occupation = 'student'", page_size=5, timeout=30),
+    )
+    show_users(found, "harbour", console)
 
 
 def tell_where(answer: pb.RecommendResponse, item: str, name: str) -> None:

@@ -225,9 +225,10 @@ R2 = TypeVar("R2")
 R3 = TypeVar("R3")
 R4 = TypeVar("R4")
 R5 = TypeVar("R5")
+R6 = TypeVar("R6")
 
 
-class _Calls(Generic[R1, R2, R3, R4, R5]):
+class _Calls(Generic[R1, R2, R3, R4, R5, R6]):
     """Every call, written once for both clients: a stub on an async channel returns an awaitable.
 
     The fields are those of the requests in ``cuvee/v1/recommendation.proto``; a ``timeout`` is in
@@ -328,6 +329,33 @@ class _Calls(Generic[R1, R2, R3, R4, R5]):
         answer: R3 = self._stub.Rank(request, timeout=timeout)
         return answer
 
+    def recommend_users(
+        self,
+        product: str,
+        item_id: str,
+        *,
+        page_size: int = 0,
+        page_token: str = "",
+        filter: str = "",  # noqa: A002 - the field's name
+        exclude_user_ids: Sequence[str] = (),
+        include_seen: bool = False,
+        view: pb.AttributionView.ValueType = pb.ATTRIBUTION_VIEW_UNSPECIFIED,
+        timeout: float = BATCH_TIMEOUT,
+    ) -> R6:
+        """The users to whom an item should be shown, best first; needs the scope ``privacy``."""
+        request = pb.RecommendUsersRequest(
+            product=product,
+            item_id=item_id,
+            page_size=page_size,
+            page_token=page_token,
+            filter=filter,
+            exclude_user_ids=exclude_user_ids,
+            include_seen=include_seen,
+            view=view,
+        )
+        answer: R6 = self._stub.RecommendUsers(request, timeout=timeout)
+        return answer
+
     def batch_recommend(
         self, product: str, requests: Sequence[pb.RecommendRequest], *, timeout: float = BATCH_TIMEOUT
     ) -> R4:
@@ -349,6 +377,7 @@ class Client(
         pb.RankResponse,
         Iterator[pb.BatchRecommendResponse],
         health_pb2.HealthCheckResponse,
+        pb.RecommendUsersResponse,
     ]
 ):
     """Calls that wait for the answer. May be used by many threads at once."""
@@ -387,6 +416,7 @@ class AsyncClient(
         Awaitable[pb.RankResponse],
         AsyncIterator[pb.BatchRecommendResponse],
         Awaitable[health_pb2.HealthCheckResponse],
+        Awaitable[pb.RecommendUsersResponse],
     ]
 ):
     """Calls that are awaited, on the running loop."""

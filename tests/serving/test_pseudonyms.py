@@ -99,6 +99,11 @@ def test_no_file_and_no_row_holds_an_id(config: Path, url: str, tmp_path: Path):
             catalog_pb2.ListUsersRequest(product="films"), timeout=5).users]  # fmt: skip
         mine = Pseudonyms(KEY.encode()).of(PEOPLE["told"])
         assert mine in listed
+        whom = [u.user_id for u in client.recommend_users("films", "film-0", page_size=1000, include_seen=True).users]
+        assert sorted(whom) == sorted(listed)
+        without = client.recommend_users("films", "film-0", exclude_user_ids=[PEOPLE["told"], PEOPLE["asked"]])
+        assert mine not in {u.user_id for u in without.users}
+        assert without.unknown_user_ids == [Pseudonyms(KEY.encode()).of(PEOPLE["asked"])]
         for name in (PEOPLE["told"], mine):
             got = client.catalog.GetUser(catalog_pb2.GetUserRequest(product="films", user_id=name), timeout=5)
             assert got.user.user_id == mine

@@ -12,10 +12,10 @@ import polars as pl
 from cuvee.data.catalog import Entities
 from cuvee.data.filters import compile_filter
 from cuvee.data.store import Store
+from cuvee.data.store.catalogue.overlay import matching
 from cuvee.data.store.rows import UserRow
 from cuvee.errors import DataError
 from cuvee.pseudonyms import Pseudonyms
-from cuvee.serving.catalogue.user_pages import matching
 from cuvee.serving.fields import LONGEST_ID
 
 __all__ = ["digest_of", "everyone", "from_file"]
@@ -55,7 +55,8 @@ def everyone(users: Entities, store: Store | None, product: str, where: str = ""
         # of all others, what was imported holds
         own = [(row, at) for row, at in placed if row.updated is not None or at < 0 or gone[at]]
         wanted[[at for _, at in own if at >= 0]] = False
-        added += [row.user_id for row in matching([row for row, _ in own], where, users)]
+        fits = matching([row for row, _ in own], where, users)
+        added += [row.user_id for (row, _), fit in zip(own, fits, strict=True) if fit]
     return pl.concat([ids.filter(pl.Series(wanted)).alias("user_id"), pl.Series("user_id", added, pl.String)]).sort()
 
 

@@ -24,6 +24,7 @@ from cuvee.cli import (
     fit,
     importing,
     init,
+    operations,
     plugin,
     plugins,
     report,
@@ -44,7 +45,7 @@ __all__ = ["main", "program"]
 
 COMMANDS = (
     init, importing, check, diff, schema, plugins, plugin, fit, evaluate, tune, snapshots, store, token, serve, config,
-    ask, batch, console, report,
+    operations, ask, batch, console, report,
 )  # fmt: skip
 """In the order of ``cuvee --help``, which is the order in which they are usually needed."""
 

@@ -51,7 +51,7 @@ def fit(
     from cuvee.errors import CuveeError, OperatorError
     from cuvee.training.fit import fit_product
 
-    settings, registry = options.open_settings(config)
+    settings, registry = options.open_settings(config, *(products or ()))
     names = [options.check_product(settings, p) for p in products or settings.products]
     manifests = []
     failed: dict[str, CuveeError] = {}

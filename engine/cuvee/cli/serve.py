@@ -92,11 +92,14 @@ def serve(
     if hasattr(signal, "SIGHUP"):  # until the server handles it, the signal would end the process
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _one_blas_thread()
+    from cuvee.config import load_settings
     from cuvee.serving import log
     from cuvee.serving.telemetry.export import Export
     from cuvee.serving.workers.cores import available_cores
 
-    settings, registry = options.open_settings(config)
+    registry = options.open_registry()
+    # the others are served, and the server itself tells what is wrong with these
+    settings = load_settings(config, registry, despite=True)
     log.configure()
     where = listen or settings.server.listen
     # where processes cannot share a port, there can be only one

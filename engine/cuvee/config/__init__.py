@@ -3,7 +3,7 @@
 from cuvee.config.access import AuthConfig, CertificateConfig, JwtConfig, Scope
 from cuvee.config.files import Files
 from cuvee.config.limits import Limits
-from cuvee.config.reading import load_settings, read_settings
+from cuvee.config.reading import apart, load_settings, read_settings
 from cuvee.config.server import ServerConfig, Tls
 from cuvee.config.settings import Instance, Settings
 from cuvee.config.store import PrivacyConfig, StoreConfig
@@ -21,6 +21,7 @@ __all__ = [
     "Settings",
     "StoreConfig",
     "Tls",
+    "apart",
     "load_settings",
     "read_settings",
 ]

@@ -39,7 +39,7 @@ class Lanes(Table):
     writes: LaneLimits = Field(default_factory=dict, validate_default=True)
     """Events, items and users."""
     bulk: LaneLimits = Field(default_factory=dict, validate_default=True)
-    """BatchRecommend and ExportUser."""
+    """BatchRecommend, RecommendUsers and ExportUser."""
     streams: LaneLimits = Field(default_factory=dict, validate_default=True)
     """StreamEvents: a stream counts as long as it is open."""
     admin: LaneLimits = Field(default_factory=dict, validate_default=True)
@@ -83,7 +83,9 @@ class Limits(Table):
     deadline: Duration = 1.0
     """Deadline for callers that set none, and the longest one that a caller may set."""
     answer_stream: Duration = 600.0
-    """How long BatchRecommend and ExportUser may take in all, whatever their caller allows."""
+    """How long BatchRecommend, RecommendUsers and ExportUser may take in all, whatever their caller allows."""
+    users: int = Field(50_000, ge=1, le=1_000_000)
+    """How many users RecommendUsers looks at for one list: those who satisfy the filter and did something last."""
     threads: int = Field(8, ge=1, le=256)
     """Slots of each source's pool."""
     max_message_bytes: int = Field(4 * 2**20, ge=1024)

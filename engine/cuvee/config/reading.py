@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from cuvee.product import RESERVED, Product, RuleUse
 from cuvee.registry import Registry
 from cuvee.rules import RuleConfig
 
-__all__ = ["load_settings", "read_settings"]
+__all__ = ["apart", "load_settings", "read_settings"]
 
 PUBLISHED = frozenset({"content", "lightfm", "neighbors", "popular", "remote", "tfserving"})
 """Recommenders whose plugins are distributions of this project, `cuvee-NAME` each."""
@@ -168,16 +168,37 @@ def _check_vectors(config: RuleConfig, table: str, product: Product, file: Path,
             found.add(file, f"{table}.{field}", f"the product does not use {name!r}; it uses: {there}")
 
 
-def load_settings(file: Path, registry: Registry) -> Settings:
+def load_settings(file: Path, registry: Registry, *, despite: bool = False, about: Collection[str] = ()) -> Settings:
     """Read and check ``cuvee.toml`` and every ``products/*.toml`` beside it.
+
+    With ``despite``, products whose own files are wrong are left out, as long as others are right; those that it is
+    ``about`` must be.
 
     Raises:
         ConfigError: with every mistake of every file.
     """
-    settings, mistakes = read_settings(file, registry)
-    if mistakes or settings is None:
+    files = Files.read(file)
+    settings, mistakes = read_settings(files, registry)
+    if settings is None or (mistakes and not despite):
         raise ConfigError(mistakes)
-    return settings
+    of_product, of_server = apart(files, mistakes)
+    good = {name: one for name, one in settings.products.items() if name not in of_product}
+    if of_server or not good or any(name in of_product for name in about):
+        raise ConfigError(mistakes)
+    return settings.model_copy(update={"products": good})
+
+
+def apart(files: Files, mistakes: Sequence[Mistake]) -> tuple[dict[str, tuple[Mistake, ...]], list[Mistake]]:
+    """Mistakes by product, and those that concern all of them."""
+    of_product: dict[str, tuple[Mistake, ...]] = {}
+    of_server = []
+    for mistake in mistakes:
+        file = Path(mistake.file)
+        if file.parent == files.folder and file.stem in files.products and file != files.file:
+            of_product[file.stem] = (*of_product.get(file.stem, ()), mistake)
+        else:
+            of_server.append(mistake)
+    return of_product, of_server
 
 
 def read_settings(file: Path | Files, registry: Registry) -> tuple[Settings | None, list[Mistake]]:

@@ -70,6 +70,9 @@ def product_schema(registry: Registry) -> Schema:
         del schema["properties"][fixed]
     schema["required"] = [key for key in schema["required"] if key not in {"name", "dataset"}]
     rules = [_named(definitions, name, one, "Config", "use") for name, one in registry.rules.items()]
+    common = {key: one for key, one in definitions["RuleUse"]["properties"].items() if key != "use"}
+    for _, rule in rules:
+        rule["properties"] = {**common, **rule["properties"]}
     definitions["RuleUse"] = _either("use", rules)
     blend = definitions["BlendConfig"]
     blend["properties"]["method"] = {"default": "weighted", "enum": list(registry.blenders)}

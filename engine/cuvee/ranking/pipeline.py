@@ -23,7 +23,7 @@ from cuvee.ranking.rows import join, padded
 from cuvee.recommender import Bools, Floats, Ints, Offsets, Ragged
 from cuvee.tracing import span
 
-__all__ = ["Answer", "Scored", "make_lists", "score_listed"]
+__all__ = ["Answer", "Scored", "blended", "make_lists", "score_listed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Answer:
         return np.where(order >= 0, np.take_along_axis(both, np.maximum(order, 0), axis=1), np.int32(-1))
 
 
-def _blend(plan: Plan, found: Gathered) -> Scored:
+def blended(plan: Plan, found: Gathered) -> Scored:
     """Turn opinions into contributions, and these into scores."""
     present = found.items >= 0
     facts = plan.blender.reads_items
@@ -129,7 +129,7 @@ def make_lists(plan: Plan, question: Question, ask: Ask) -> Answer:
     """
     found = gather(plan, question, ask)
     with span("blend"):
-        scored = _blend(plan, found)
+        scored = blended(plan, found)
     if plan.arranging(question.segment) or question.shown is not None:
         return _with_rules(plan, question, found, scored, ask)
     with span("arrange"):
@@ -227,7 +227,7 @@ def score_listed(plan: Plan, question: Question, ask: Ask) -> Answer:
         raise ValueError("score_listed needs question.listed")
     found = gather(plan, question, ask)
     with span("blend"):
-        scored = _blend(plan, found)
+        scored = blended(plan, found)
     shown = scored.take(best_columns(scored.scores, question.listed.shape[1]))
     explored = np.zeros(shown.items.shape, np.bool_)
     return _answer(plan, found, shown, explored, Filled.none(len(found.lengths)))

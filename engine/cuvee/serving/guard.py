@@ -194,6 +194,8 @@ class Guard:
         door, window = self._gate.door(method), self._desk.window(method)
         rpc = Rpc(self._figures, method)
         longest = max(self._longest, STEERING) if method.startswith(ADMIN) else self._longest
+        if LANES.get(method) == "bulk":
+            longest = max(longest, self._longest_stream)
 
         async def guarded(request: Any, context: Context) -> Any:
             began = time.perf_counter()

@@ -1338,14 +1338,18 @@ class RecommendUsersRequest(_message.Message):
     INVALID_ARGUMENT.
     """
     page_token: _builtins.str
-    """As `RecommendRequest.page_token`."""
+    """As `RecommendRequest.page_token`; only `page_size` and `view` may change from
+    page to page. No user comes twice over the pages of a list.
+    """
     filter: _builtins.str
     """A SQL boolean expression over the product's USER columns that every returned
-    user satisfies. At most 2,000 characters. Empty: no filter.
+    user satisfies, e.g. `age >= 30 AND occupation = 'artist'`. A null counts as not
+    satisfied. At most 2,000 characters. Empty: no filter.
     """
     include_seen: _builtins.bool
-    """True also returns users who already have an event with the item. Default:
-    false.
+    """True also returns users who have seen the item. By default they are left out:
+    users to whom a rule `exclude_seen` of the product would not show it; where the
+    product has no such rule, all who have an event with it.
     """
     view: Global___AttributionView.ValueType
     """How much detail to return about each user. UNSPECIFIED is FULL."""
@@ -1390,6 +1394,8 @@ class RecommendUsersResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     UNKNOWN_USER_IDS_FIELD_NUMBER: _builtins.int
     ITEM_KNOWN_FIELD_NUMBER: _builtins.int
+    SCORED_USERS_FIELD_NUMBER: _builtins.int
+    NARROWED_FIELD_NUMBER: _builtins.int
     degraded: _builtins.bool
     """True when at least one source has status DEGRADED."""
     recommendation_id: _builtins.str
@@ -1399,11 +1405,20 @@ class RecommendUsersResponse(_message.Message):
     config_revision: _builtins.str
     """The revision of the configuration that answered."""
     next_page_token: _builtins.str
-    """Asks for the next page. Empty when there is none, or when this server does
-    not page recommendations.
+    """Asks for the next page. Empty when the list ends here, or has reached 10,000
+    users over its pages.
     """
     item_known: _builtins.bool
     """True when the catalogue knows `item_id`."""
+    scored_users: _builtins.int
+    """How many users were scored for this page: those who satisfy the filter, are not
+    excluded, have not seen the item and are on none of the earlier pages.
+    """
+    narrowed: _builtins.bool
+    """True when more users satisfy the filter than the server looks at for one list
+    ([server.limits] users). Those who did something last come first then, and the
+    others are left out.
+    """
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedUser]:
         """The users, best first. At most the coerced page size."""
@@ -1428,10 +1443,12 @@ class RecommendUsersResponse(_message.Message):
         next_page_token: _builtins.str = ...,
         unknown_user_ids: _abc.Iterable[_builtins.str] | None = ...,
         item_known: _builtins.bool = ...,
+        scored_users: _builtins.int = ...,
+        narrowed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "item_known", b"item_known", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_user_ids", b"unknown_user_ids", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_revision", b"config_revision", "degraded", b"degraded", "item_known", b"item_known", "narrowed", b"narrowed", "next_page_token", b"next_page_token", "recommendation_id", b"recommendation_id", "scored_users", b"scored_users", "snapshot_version", b"snapshot_version", "sources", b"sources", "unknown_user_ids", b"unknown_user_ids", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -125,8 +125,20 @@ class RecommendationServiceServicer:
     def RecommendUsers(self, request, context):
         """Finds the users to whom one item should be shown.
 
-        Errors: those of the service. An unknown item is an answer without users and
-        with `item_known` false.
+        Each user's score is the one that `Rank` would give the item for this user
+        among a fixed set of other items: the 100 of the product's that have the most
+        imported events (of equals, those that came first). So it says how far the item
+        stands above what this user thinks of others. Sessions of people who have not
+        signed in are users too, as in `CatalogService.ListUsers`. An item that may not
+        be shown (not available, or withheld by a rule of the product) is an answer
+        without users, and so is an unknown one, with `item_known` false.
+
+        Experiments have no part in it: the product's own configuration answers. The
+        call looks through many users, so it counts as a bulk call: its time is
+        limited as that of `BatchRecommend`, and it does not hold up `Recommend`.
+        Errors: those of the service; ABORTED with the reason PAGE_GONE [page_token];
+        UNAVAILABLE while the store cannot be read, since only the store knows who has
+        been deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

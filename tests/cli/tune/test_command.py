@@ -224,3 +224,24 @@ def test_the_table_says_of_whom_each_segment_speaks(run: Run, shop: Path) -> Non
     assert "new users (events so far) people" in said
     assert "those of `cuvee evaluate --protocol validation`, less the 64 withheld" in said
     assert "new users: 64 people withheld from every model" in said
+
+
+@pytest.mark.parametrize(
+    ("rules", "named"),
+    [
+        ('[[rules]]\nuse = "exclude_seen"\n', []),
+        (
+            '[[rules]]\nuse = "boost"\nname = "old"\nwhere = "id != \'x\'"\nby = 0.5\n'
+            '[[rules]]\nuse = "pin"\nitems = ["x"]\n',
+            ["old", "pin"],
+        ),
+    ],
+)
+def test_rules_that_arrange_are_said_to_be_left_out(run: Run, shop: Path, rules: str, named: list[str]) -> None:
+    file = shop / "products" / "shop.toml"
+    file.write_text(PRODUCT + rules)
+    done = run("tune", *quick(shop), "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["rules_left_out"] == named
+    assert ("old, pin" in done.err) == bool(named)
+    assert ("cuvee diff shop --metric" in done.err) == bool(named)

@@ -15,7 +15,7 @@ from cuvee.v1 import admin_pb2 as pb
 
 from ..conftest import ENVIRONMENT, fitted
 from ..live.conftest import until
-from ..live.test_reloading import FILM, SERVER, SHOP, fit, revision
+from ..steered import FILM, SERVER, SHOP, fit, revision
 
 WAIT = 120
 

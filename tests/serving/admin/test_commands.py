@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from cuvee.cli import main
+from cuvee.testing import two_tribes
 from cuvee.testing.server import RunningServer, run_server
 
 from ..conftest import ENVIRONMENT, fitted
 from ..live.conftest import until
-from ..live.test_reloading import FILM, SERVER, SHOP, fit, revision
+from ..steered import FILM, SERVER, SHOP, fit, revision
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,63 @@ def test_a_diff_with_a_server_finds_what_it_serves(cuvee: Run, server: RunningSe
     assert "is not one of the product's sources" in err
 
 
+REQUESTS = """
+{"user_id": "viewer-001"}
+{"product": "film", "userId": "viewer-002", "contextItemIds": ["film-003"], "pageSize": 3}
+{"product": "shop", "user_id": "viewer-003"}
+
+{"context_item_ids": ["film-001", "film-005"], "filter": "year > 1950"}
+{"profile": {"interests": {"genres": {"values": ["Noir"]}}}, "exclude_item_ids": ["film-000"]}
+"""
+
+
+def test_a_diff_over_logged_requests(cuvee: Run, server: RunningServer, config: Path, tmp_path: Path):
+    other, asked = tmp_path / "other.toml", tmp_path / "asked.jsonl"
+    text = (config.with_name("products") / "film.toml").read_text()
+    other.write_text(text.replace("pairs = 0.5", "pairs = 0.0"))
+    asked.write_text(REQUESTS)
+    how = ("diff", "film", "--config", config, "--requests", asked, "--k", 6)
+    found = told(cuvee, *how, "--against", other)["lists"]
+    (group,) = found["groups"]
+    assert (group["name"], group["users"]) == ("requests", 4), "the shop's is passed over"
+    assert group["same"] < 1
+    # what it says of the configuration here is what the server answers
+    for example in found["examples"]:
+        if example["request"] == 0:
+            served = server.client.recommend("film", "viewer-001", page_size=6, timeout=30)
+            assert [item.item_id for item in served.items] == example["after"]
+    filtered = [one for one in found["examples"] if one["request"] == 2]
+    years = {row["id"]: row["year"] for row in two_tribes().grown.items.frame.to_dicts()}
+    assert all(years[item] > 1950 for one in filtered for item in one["before"] + one["after"])
+    same = told(cuvee, *how, "--address", server.address)["lists"]
+    assert (same["groups"][0]["same"], same["examples"]) == (1.0, [])
+    assert "requests" in cuvee(*how, "--against", other)[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "holds no request"),
+        ('{"product": "shop", "user_id": "a"}', "holds no request"),
+        ('{"user_id": "a"}\nnothing', "line 2"),
+        ('{"user": "a"}', "line 1"),
+        ('["a"]', "line 1"),
+        ('{"user_id": 5}', "line 1"),
+        ("{}", "request 1"),
+        ('{"user_id": "a", "filter": "colour = 1"}', "colour"),
+        (None, "cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_logged_requests_is_said(
+    cuvee: Run, config: Path, tmp_path: Path, text: str | None, says: str
+):
+    asked = tmp_path / "asked.jsonl"
+    if text is not None:
+        asked.write_text(text)
+    code, _, err = cuvee("diff", "film", "--config", config, "--against", config.parent, "--requests", asked)
+    assert (code, says in err) == (2, True), err
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -173,3 +231,61 @@ def test_a_file_is_shown_applied_and_taken_back(cuvee: Run, server: RunningServe
     code, _, err = cuvee("config", "apply", "film", mine, *where)
     assert (code, "colour" in err) == (2, True)
     assert revision(server) == before
+
+
+def lines(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_operations_are_started_watched_listed_and_cancelled(cuvee: Run, server: RunningServer):
+    where = ("--address", server.address)
+    code, out, err = cuvee("operations", "start", "fit", "shop", "--watch", "--json", *where)
+    assert code == 0, err
+    seen = lines(out)
+    assert {one["operation"] for one in seen} == {seen[0]["operation"]}
+    assert seen[-1]["state"] == "succeeded"
+    assert (seen[-1]["product"], seen[-1]["kind"]) == ("shop", "fit")
+    assert all(0 <= one["step_progress"] <= 1 for one in seen)
+
+    second = told(cuvee, "operations", "start", "fit", "film", *where)["operation"]
+    code, out, _ = cuvee("operations", "cancel", second, *where)
+    assert (code, out.strip()) == (0, f"{second}: cancelled")
+    code, _, _ = cuvee("operations", "watch", second, *where)
+    assert code == 1
+
+    listed = told(cuvee, "operations", "list", *where)
+    assert [(one["operation"], one["state"]) for one in listed[:2]] == [
+        (second, "cancelled"), (seen[0]["operation"], "succeeded"),
+    ]  # fmt: skip
+    assert [one["operation"] for one in told(cuvee, "operations", "list", "shop", *where)] == [seen[0]["operation"]]
+    code, out, _ = cuvee("operations", "list", *where)
+    assert (code, second in out, "cancelled" in out) == (0, True, True)
+
+
+def test_an_operation_that_fails_is_an_error_with_what_it_said(cuvee: Run, server: RunningServer, config: Path):
+    where, file = ("--address", server.address), config.with_name("products") / "shop.toml"
+    text = file.read_text()
+    file.write_text("colour = 1")
+    try:
+        code, _, err = cuvee("operations", "start", "fit", "shop", "--watch", *where)
+    finally:
+        file.write_text(text)
+    assert (code, "colour" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("start", "fit", "nothing"), "nothing"),
+        (("start", "fit", "shop", "--apply"), "tune"),
+        (("start", "paint", "shop"), "paint"),
+        (("watch", "20200101T000000000000-00000000"), "20200101T000000000000-00000000"),
+        (("cancel", "../../etc"), "../../etc"),
+        (("list", "nothing"), "nothing"),
+    ],
+)
+def test_what_is_wrong_with_an_operation_is_said(
+    cuvee: Run, server: RunningServer, arguments: tuple[str, ...], says: str
+):
+    code, _, err = cuvee("operations", *arguments, "--address", server.address)
+    assert (code, says in err) == (2, True), err

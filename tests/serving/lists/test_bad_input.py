@@ -182,12 +182,6 @@ def test_a_message_that_is_too_large_is_refused(client: Client):
     assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_what_is_not_built_is_unimplemented(client: Client):
-    with pytest.raises(grpc.RpcError) as failure:
-        client._stub.RecommendUsers(pb.RecommendUsersRequest(product="toy", item_id="film-001"), timeout=5)
-    assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
 def test_in_a_batch_a_wrong_request_leaves_the_others_alone(client: Client):
     requests = [
         asks(product=""),

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from cuvee.client import Client
 from cuvee.config.pages import Pages as Table
-from cuvee.serving.lists.pages import Pages
+from cuvee.serving.lists.pages import Pages, packed
 from cuvee.testing.server import RunningServer
 from cuvee.v1 import events_pb2
 from cuvee.v1 import recommendation_pb2 as pb
@@ -164,7 +164,7 @@ def made(answer: pb.RecommendResponse, *, key: str = PAGE_KEY, expire: float = 6
     own = Pages(Table(key=SecretStr(key)).secret(None), expire, 1000)  # type: ignore[arg-type]
     pinned = {"version": answer.snapshot_version, "revision": answer.config_revision, **change}
     served = Served(Snapshot(pinned["version"]), pinned["revision"])
-    return own.token(own.page(pb.RecommendRequest(**ASKED)), served, [0, 1, 2, 3, 70_000])  # type: ignore[arg-type]
+    return own.token(own.page(pb.RecommendRequest(**ASKED)), served, packed([0, 1, 2, 3, 70_000]))  # type: ignore[arg-type]
 
 
 def test_tokens_work_wherever_the_key_is(server: RunningServer) -> None:

@@ -6,46 +6,33 @@ import itertools
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
-from cuvee.client import Client
+from cuvee.client import Client, failure_of
 from cuvee.testing.server import RunningServer, run_server
 from cuvee.v1 import recommendation_pb2 as pb
+from cuvee.v1 import recommendation_pb2_grpc as rpc
 from grpc_health.v1 import health_pb2
 
 from ..conftest import ENVIRONMENT, fitted
+from ..steered import FILM, SERVER, SHOP, ask, fit, revision
 from .conftest import until
 
-SERVER = '[server]\nlimits = { deadline = "30s" }\n[store]\nurl = ""\n'
-"""A slow machine misses no deadline."""
-FILM = """
-dataset = "toy"
-page_size = {{ default = 7, max = 30 }}
-sources = [{{ use = "pairs" }}, {{ use = "popular" }}]
-[blend]
-segments = {{ cold = 0, warm = 1 }}
-passage = "hard"
-[blend.weights]
-cold = {{ popular = 1.0 }}
-warm = {{ pairs = 0.5, popular = 0.5 }}
-"""
-SHOP = """
-dataset = "toy"
-sources = [{{ use = "popular" }}]
-"""
+MOST = 12
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fitted(tmp_path_factory.mktemp("reloaded"), {"film": FILM, "shop": SHOP}, SERVER)
+    folder = tmp_path_factory.mktemp("reloaded")
+    (folder / "page.key").write_text("of-these-servers-" * 3 + "\n")
+    pages = f'pages = {{ key_file = "page.key", most = {MOST} }}'
+    return fitted(folder, {"film": FILM, "shop": SHOP}, SERVER.replace("[server]", f"[server]\n{pages}"))
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +51,9 @@ def film(config: Path) -> Iterator[Path]:
     config.write_text(server)
 
 
-def ask(server: RunningServer | Client, product: str = "film") -> pb.RecommendResponse:
-    client = server if isinstance(server, Client) else server.client
-    return client.recommend(product, "viewer-001", timeout=30)
-
-
-def revision(server: RunningServer, product: str = "film") -> str:
-    return ask(server, product).config_revision
+def page(client: Client, token: str, size: int = 7) -> pb.RecommendResponse:
+    request = pb.RecommendRequest(product="film", user_id="viewer-001", page_size=size, page_token=token)
+    return rpc.RecommendationServiceStub(client.channel).Recommend(request, timeout=30)
 
 
 def weight(answer: pb.RecommendResponse, source: str) -> float:
@@ -170,14 +153,6 @@ def test_a_product_comes_and_goes(server: RunningServer, config: Path):
     until(lambda: code() is grpc.StatusCode.NOT_FOUND)
 
 
-def fit(config: Path, product: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "cuvee.cli", "fit", product, "--config", str(config), "--json"],
-        env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_a_recommender_that_changes_waits_for_its_fit(server: RunningServer, film: Path, config: Path):
     before = ask(server)
     text = config.read_text()
@@ -188,6 +163,9 @@ def test_a_recommender_that_changes_waits_for_its_fit(server: RunningServer, fil
     assert revision(server) == before.config_revision
     fit(config, "film")
     until(lambda: settled(server))
+    with pytest.raises(grpc.RpcError) as gone:
+        page(server.client, before.next_page_token)
+    assert failure_of(gone.value).reason == "PAGE_GONE", "a page is of one fit"
     after = ask(server)
     assert after.snapshot_version > before.snapshot_version
     assert after.config_revision != before.config_revision
@@ -269,6 +247,14 @@ def test_all_workers_follow_and_one_that_is_replaced_serves_the_last_good(config
     with run_server(config, environment=ENVIRONMENT, options=["--workers", "2"], wait_until="workers ready") as server:
         first = seen(server)
         assert len(first) == 1
+        found, token = [], ""
+        for size in (5, 5, 5):  # each on a connection of its own
+            with Client(server.address) as client:
+                answer = page(client, token, size)
+            found += [item.item_id for item in answer.items]
+            token = answer.next_page_token
+        assert len(set(found)) == len(found) == MOST
+        assert not token, "the list ends there"
         film.write_text(good.replace("pairs = 0.5", "pairs = 9.5"))
         until(lambda: len(found := seen(server)) == 1 and found != first)
         second = seen(server)

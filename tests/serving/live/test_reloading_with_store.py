@@ -11,8 +11,8 @@ from cuvee.v1 import catalog_pb2, recommendation_pb2
 
 from ..catalog_calls import item, upsert
 from ..conftest import ENVIRONMENT, fitted
+from ..steered import FILM, fit, revision
 from .conftest import until
-from .test_reloading import FILM, fit, revision
 
 NEWEST = """
 dataset = "toy"

@@ -1,4 +1,4 @@
-"""``cuvee recommend``, ``similar`` and ``rank``: ask a running server, as any client does."""
+"""``cuvee recommend``, ``similar``, ``rank`` and ``users``: ask a running server, as any client does."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ ExplainOption = Annotated[bool, typer.Option("--explain/--no-explain", help="Sho
 
 
 def register(app: typer.Typer) -> None:
-    """Add ``recommend``, ``similar`` and ``rank``."""
+    """Add ``recommend``, ``similar``, ``rank`` and ``users``."""
     app.command(
         epilog=options.examples(
             "cuvee recommend movies --user 196",
@@ -87,6 +87,12 @@ def register(app: typer.Typer) -> None:
         similar
     )
     app.command(epilog=options.examples("cuvee rank movies --user 196 50 181 172 1 302"))(rank)
+    app.command(
+        epilog=options.examples(
+            "cuvee users movies 50",
+            "cuvee users movies 50 --filter \"age < 30 AND occupation = 'student'\" --page-size 1000 --json",
+        )
+    )(users)
 
 
 def recommend(
@@ -202,6 +208,51 @@ def rank(
         ),
     )
     _show(answer, as_json=as_json, asked=items)
+
+
+def users(
+    product: options.Product,
+    item: Annotated[str, typer.Argument(help="The item that is to be shown.", metavar="ITEM")],
+    where: Annotated[str, typer.Option("--filter", "-f", help="A SQL condition on the users' columns.")] = "",
+    exclude: Annotated[list[str] | None, typer.Option("--exclude", help="A user who must not come back.")] = None,
+    include_seen: Annotated[bool, typer.Option("--include-seen", help="Also users who have seen the item.")] = False,
+    page_size: Annotated[int, typer.Option("--page-size", "-n", help="How many users; at most 1,000.")] = 10,
+    page_token: Annotated[str, typer.Option(help="Go on behind an earlier answer: its next_page_token.")] = "",
+    explain: ExplainOption = True,
+    address: AddressOption = DEFAULT_ADDRESS,
+    token_file: TokenOption = None,
+    tls: TlsOption = False,
+    ca: CaOption = None,
+    certificate: CertificateOption = None,
+    key: KeyOption = None,
+    timeout: TimeoutOption = 60.0,
+    as_json: options.Json = False,
+) -> None:
+    """Ask whom to tell about an item: the users for whom it scores highest. Needs the scope privacy."""
+    from google.protobuf.json_format import MessageToDict
+
+    from cuvee.cli.ask.calling import Server, ask
+    from cuvee.cli.ask.people import show_users
+    from cuvee.cli.terminal.tables import print_json
+
+    answer = ask(
+        Server(address, token_file, ca, certificate, key, tls),
+        lambda client: client.recommend_users(
+            product,
+            item,
+            page_size=page_size,
+            page_token=page_token,
+            filter=where,
+            exclude_user_ids=exclude or (),
+            include_seen=include_seen,
+            view=_view(explain),
+            timeout=timeout,
+        ),
+    )
+    if as_json:
+        print_json(MessageToDict(answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True))
+    else:
+        show_users(answer, item)
 
 
 def profile_of(attributes: Sequence[str], interests: Sequence[str]) -> pb.UserProfile | None:

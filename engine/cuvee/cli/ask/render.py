@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Answer: TypeAlias = pb.RecommendResponse | pb.SimilarItemsResponse | pb.RankResponse
 
-__all__ = ["Palette", "bar", "show_answer"]
+__all__ = ["Palette", "bar", "show_answer", "source_table"]
 
 COLOURS = ("dodger_blue2", "dark_orange", "green3", "orchid", "gold1", "turquoise2", "salmon1", "chartreuse3")
 """Red is not among them: it says that something is wrong."""
@@ -121,7 +121,7 @@ def show_answer(
         say(console, Text(_why_empty(answer, asked), "yellow"))
     console.print()
     details = [_detail(source) for source in answer.sources]
-    show_table(console, _sources(answer, palette, details if wide else None))
+    show_table(console, source_table(answer, palette, details if wide else None))
     if not wide:
         _show_below(console, "source", [(s.source, why) for s, why in zip(answer.sources, details, strict=True)])
     say(console, _about(answer))
@@ -203,11 +203,15 @@ def _detail(source: pb.SourceStatus) -> Text:
     return Text(why, "red" if source.status == SourceStatus.STATUS_DEGRADED else "dim")
 
 
-def _sources(answer: Answer, palette: Palette, details: Sequence[Text] | None) -> Table:
+def source_table(
+    answer: Answer | pb.RecommendUsersResponse, palette: Palette, details: Sequence[Text] | None = None
+) -> Table:
     """A row per source; ``details`` beside it, if there is room for them."""
     from cuvee.v1.recommendation_pb2 import SourceStatus
 
-    weights = {a.source: a.weight for item in answer.items for a in item.attributions}
+    weights: dict[str, float] = {}
+    if not hasattr(answer, "users"):  # each user has weights of his own
+        weights = {a.source: a.weight for item in answer.items for a in item.attributions}
     weighed = ("weight",) if weights else ()
     # who ranks the caller's own list proposes nothing
     proposed = any(s.candidate_count for s in answer.sources)

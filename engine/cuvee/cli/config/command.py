@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cuvee.cli.ask.command import (
-    DEFAULT_ADDRESS,
-    AddressOption,
-    CaOption,
-    CertificateOption,
-    KeyOption,
-    TlsOption,
-    TokenOption,
-)
-from cuvee.cli.steering import TIMEOUT, admin, server_at
+from cuvee.cli.steering import TIMEOUT, admin, on_server
 from cuvee.cli.terminal import options
+
+if TYPE_CHECKING:
+    from cuvee.cli.ask.calling import Server
 
 __all__ = ["register"]
 
@@ -50,23 +44,19 @@ EtagOption = Annotated[
 ]
 
 
+@on_server
 def show(
     product: options.Product,
     effective: Annotated[bool, typer.Option("--effective", help="What answers, with every default filled in.")] = False,
-    address: AddressOption = DEFAULT_ADDRESS,
-    token_file: TokenOption = None,
-    tls: TlsOption = False,
-    ca: CaOption = None,
-    certificate: CertificateOption = None,
-    key: KeyOption = None,
     as_json: options.Json = False,
+    *,
+    server: Server,
 ) -> None:
     """Print a product's file as it is on the server; stderr says whether it is in use."""
     from cuvee.cli.terminal.failures import warn
     from cuvee.cli.terminal.tables import print_json
     from cuvee.v1 import admin_pb2 as pb
 
-    server = server_at(address, token_file, tls, ca, certificate, key)
     found = admin(server, lambda stub: stub.GetConfig(pb.GetConfigRequest(product=product), timeout=TIMEOUT))
     problems = [f"{one.file}: {one.path}: {one.message}" for one in found.refused_problems]
     if as_json:
@@ -84,17 +74,14 @@ def show(
         warn(f"not in use: {one}")
 
 
+@on_server
 def apply(
     product: options.Product,
     file: Annotated[Path, typer.Argument(help="The product's new file.", metavar="FILE")],
     etag: EtagOption = "",
     validate_only: Annotated[bool, typer.Option("--validate-only", help="Try it and change nothing.")] = False,
-    address: AddressOption = DEFAULT_ADDRESS,
-    token_file: TokenOption = None,
-    tls: TlsOption = False,
-    ca: CaOption = None,
-    certificate: CertificateOption = None,
-    key: KeyOption = None,
+    *,
+    server: Server,
 ) -> None:
     """Write a product's file on the server and use it from now on.
 
@@ -108,26 +95,21 @@ def apply(
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise OperatorError(f"{file} cannot be read: {problem}") from None
-    server = server_at(address, token_file, tls, ca, certificate, key)
     request = pb.ApplyConfigRequest(product=product, product_toml=text, etag=etag, validate_only=validate_only)
     done = admin(server, lambda stub: stub.ApplyConfig(request, timeout=TIMEOUT))
     _tell(product, done.revision, done.previous_revision, tried=validate_only)
 
 
+@on_server
 def rollback(
     product: options.Product,
     etag: EtagOption = "",
-    address: AddressOption = DEFAULT_ADDRESS,
-    token_file: TokenOption = None,
-    tls: TlsOption = False,
-    ca: CaOption = None,
-    certificate: CertificateOption = None,
-    key: KeyOption = None,
+    *,
+    server: Server,
 ) -> None:
     """Bring back the product's file as it was before the last `apply`; once more goes back further."""
     from cuvee.v1 import admin_pb2 as pb
 
-    server = server_at(address, token_file, tls, ca, certificate, key)
     request = pb.RollbackConfigRequest(product=product, etag=etag)
     done = admin(server, lambda stub: stub.RollbackConfig(request, timeout=TIMEOUT))
     _tell(product, done.revision, done.previous_revision, tried=False)

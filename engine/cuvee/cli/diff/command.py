@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
             "cuvee diff movies --against movies.before.toml  against another file of the product",
             "cuvee diff movies --against ../released         against another folder's cuvee.toml and products",
             "cuvee diff movies --variant bolder/bold         the product here against a variant of it",
+            "cuvee diff movies --requests asked.jsonl        over requests that were logged, a JSON object a line",
             "cuvee diff movies --metric                      and the change of NDCG on each user's last event",
         )
     )(diff)
@@ -61,6 +62,15 @@ def diff(
         ),
     ] = "",
     users: Annotated[int, typer.Option(metavar="N", min=1, help="Compare the lists of so many sampled users.")] = 200,
+    requests: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Compare the lists of these requests instead: a RecommendRequest in JSON a line, e.g. "
+            '{"user_id": "196", "context_item_ids": ["50"]}.',
+            show_default=False,
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("--k", metavar="N", min=1, max=100, help="Length of the lists.")] = 10,
     metric: Annotated[
         bool, typer.Option("--metric", help="Measure both on held-out events; fits models on the rest, and keeps them.")
@@ -77,9 +87,9 @@ def diff(
 ) -> None:
     """Show what the configuration here would change, without using it.
 
-    The keys that differ; how the lists of sampled users differ, made by the
-    pipeline that serves and the models that are published; the users whose
-    lists differ most, side by side; with --metric also NDCG, user by user.
+    The keys that differ; how the lists of sampled users, or of logged requests,
+    differ, made by the pipeline that serves and the models that are published;
+    those that differ most, side by side; with --metric also NDCG, user by user.
     """
     import dataclasses
 
@@ -107,7 +117,7 @@ def diff(
     console = Console(highlight=False)
     with Bars(hidden=as_json) as bars:
         try:
-            lists, items = _lists(before, after, registry, product, (users, k, seed), bars)
+            lists, items = _lists(before, after, registry, product, (users, k, seed), requests, bars)
         except ArtifactError as problem:
             warn(f"lists cannot be compared: {problem}")
         if metric:
@@ -119,10 +129,11 @@ def diff(
             "changes": [dataclasses.asdict(one) for one in changes],
         }
         if lists is not None:
+            whose = "user" if requests is None else "request"
             told["lists"] = {
                 **{name: value for name, value in dataclasses.asdict(lists).items() if name != "examples"},
                 "examples": [
-                    {"user": one.user, "group": one.group, "before": items.ids(one.before[one.before >= 0]),
+                    {whose: one.user, "group": one.group, "before": items.ids(one.before[one.before >= 0]),
                      "after": items.ids(one.after[one.after >= 0])}
                     for one in lists.examples
                 ],
@@ -133,7 +144,7 @@ def diff(
         return
     _show_changes(console, product, before, after, changes)
     if lists is not None:
-        _show_lists(console, lists, items)
+        _show_lists(console, lists, items, "position" if requests is None else "place")
     if measured is not None:
         _show_metric(console, *measured)
 
@@ -153,27 +164,38 @@ def _changes(before: Settings, after: Settings, product: str) -> list[Change]:
 
 
 def _lists(
-    before: Settings, after: Settings, registry: Registry, product: str, how: tuple[int, int, int], bars: Any
+    before: Settings,
+    after: Settings,
+    registry: Registry,
+    product: str,
+    how: tuple[int, int, int],
+    requests: Path | None,
+    bars: Any,
 ) -> tuple[ListChange, Entities]:
-    """The lists of sampled users under both, over the models that are published.
+    """The lists of sampled users, or of logged requests, under both, over the models that are published.
 
     Raises:
         ArtifactError: a model that one of them needs was not fitted.
     """
     from cuvee.artifacts.snapshot import load_snapshot
+    from cuvee.cli.diff.requests import changed_answers, read_requests
     from cuvee.errors import ArtifactError
     from cuvee.evaluation.change import changed_lists, sampled_users
 
     users, k, seed = how
+    logged = read_requests(requests, product) if requests is not None else None
     old = load_snapshot(before, registry, product)
     new = load_snapshot(after, registry, product, old.version)
     try:
         if problems := (*old.problems, *new.problems):
             raise ArtifactError("\n".join(dict.fromkeys(problems)))
+        items = new.data.catalog.items
+        if logged is not None:
+            return changed_answers(logged, old, new, registry, after, k, bars("lists")), items
         asked = sampled_users(new.data, users, seed)
         products = before.products[product], after.products[product]
         found = changed_lists(new.data, old.plan, new.plan, products, asked, k, bars("lists"))
-        return found, new.data.catalog.items
+        return found, items
     finally:
         old.close()
         new.close()
@@ -214,7 +236,7 @@ def _shown(value: object) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _show_lists(console: Console, lists: ListChange, items: Entities) -> None:
+def _show_lists(console: Console, lists: ListChange, items: Entities, where: str) -> None:
     from rich.text import Text
 
     from cuvee.cli.terminal.tables import plain_table, say, show_table
@@ -235,7 +257,7 @@ def _show_lists(console: Console, lists: ListChange, items: Entities) -> None:
     show_table(console, table)
     say(console, Text(f"different items shown: {lists.coverage[0]:,} before, {lists.coverage[1]:,} after"))
     for example in lists.examples:
-        say(console, Text(f"\n{example.group}: the one at position {example.user:,}"))
+        say(console, Text(f"\n{example.group}: the one at {where} {example.user:,}"))
         table = plain_table("", "before", "after", right=("",))
         for at in range(lists.k):
             table.add_row(str(at + 1), _item(items, example.before, at), _item(items, example.after, at))

@@ -80,7 +80,7 @@ def evaluate(
 
     if html is not None:
         require_reports(html)
-    settings, registry = options.open_settings(config)
+    settings, registry = options.open_settings(config, product)
     data = training_data(settings, options.check_product(settings, product))
     trial = carry_out(protocol, data, k, seed, users)
     trial = dataclasses.replace(trial, notes=(*trial.notes, *time_warnings(settings, product, data)))

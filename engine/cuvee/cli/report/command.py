@@ -76,7 +76,7 @@ def report(
 
     if html is not None:
         require_reports(html)
-    settings, _ = options.open_settings(config)
+    settings, _ = options.open_settings(config, product)
     options.check_product(settings, product)
     if experiment:
         _experiment(settings, product, experiment, days, html, as_json=as_json)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cuvee.cli.ask.command import CaOption, CertificateOption, KeyOption, TlsOption, TokenOption
-from cuvee.cli.steering import TIMEOUT, ServerOption, admin, server_at
+from cuvee.cli.steering import TIMEOUT, admin, on_server_or_files
 from cuvee.cli.terminal import options
 
 if TYPE_CHECKING:
     from cuvee.artifacts.versions import ArtifactRoot
+    from cuvee.cli.ask.calling import Server
     from cuvee.config import Settings
     from cuvee.registry import Registry
     from cuvee.v1 import admin_pb2 as pb
@@ -56,16 +56,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="snapshots")
 
 
+@on_server_or_files
 def list_snapshots(
     product: options.Product,
     config: options.Config = options.DEFAULT_CONFIG,
-    address: ServerOption = "",
-    token_file: TokenOption = None,
-    tls: TlsOption = False,
-    ca: CaOption = None,
-    certificate: CertificateOption = None,
-    key: KeyOption = None,
     as_json: options.Json = False,
+    *,
+    server: Server | None,
 ) -> None:
     """List the versions of a product, the newest first, and say which one answers."""
     from rich.console import Console
@@ -73,10 +70,9 @@ def list_snapshots(
 
     from cuvee.cli.terminal.tables import plain_table, print_json, say, show_table, size
 
-    if address:
+    if server is not None:
         from cuvee.v1 import admin_pb2 as pb
 
-        server = server_at(address, token_file, tls, ca, certificate, key)
         request = pb.ListSnapshotsRequest(product=product, page_size=1000)
         found = list(admin(server, lambda stub: stub.ListSnapshots(request, timeout=TIMEOUT)).snapshots)
         told = admin(server, lambda stub: stub.GetProduct(pb.GetProductRequest(product=product), timeout=TIMEOUT))
@@ -106,17 +102,14 @@ def list_snapshots(
         )
 
 
+@on_server_or_files
 def activate(
     product: options.Product,
     version: Annotated[str, typer.Argument(help="A version, or `newest`.", metavar="VERSION")],
     validate_only: CheckOption = False,
     config: options.Config = options.DEFAULT_CONFIG,
-    address: ServerOption = "",
-    token_file: TokenOption = None,
-    tls: TlsOption = False,
-    ca: CaOption = None,
-    certificate: CertificateOption = None,
-    key: KeyOption = None,
+    *,
+    server: Server | None,
 ) -> None:
     """Have a version answer.
 
@@ -128,8 +121,7 @@ def activate(
     from cuvee.artifacts.choice import release
     from cuvee.v1 import admin_pb2 as pb
 
-    if address:
-        server = server_at(address, token_file, tls, ca, certificate, key)
+    if server is not None:
         if version == NEWEST:
             freed = pb.ReleaseSnapshotRequest(product=product)
             done = admin(server, lambda stub: stub.ReleaseSnapshot(freed, timeout=TIMEOUT))
@@ -152,23 +144,19 @@ def activate(
     _tell(product, version, before, tried=validate_only)
 
 
+@on_server_or_files
 def rollback(
     product: options.Product,
     validate_only: CheckOption = False,
     config: options.Config = options.DEFAULT_CONFIG,
-    address: ServerOption = "",
-    token_file: TokenOption = None,
-    tls: TlsOption = False,
-    ca: CaOption = None,
-    certificate: CertificateOption = None,
-    key: KeyOption = None,
+    *,
+    server: Server | None,
 ) -> None:
     """Go back to the version that answered before; once more goes back further."""
     from cuvee.artifacts.choice import roll_back, target_of_rollback
     from cuvee.v1 import admin_pb2 as pb
 
-    if address:
-        server = server_at(address, token_file, tls, ca, certificate, key)
+    if server is not None:
         request = pb.RollbackSnapshotRequest(product=product, validate_only=validate_only)
         said = admin(server, lambda stub: stub.RollbackSnapshot(request, timeout=TIMEOUT))
         _tell(product, said.snapshot.version, said.previous_version, tried=validate_only)
@@ -181,17 +169,14 @@ def rollback(
     _tell(product, version, before, tried=validate_only)
 
 
+@on_server_or_files
 def prune(
     product: options.Product,
     keep: Annotated[int, typer.Option(min=1, max=1000, help="How many of the newest stay.")] = 5,
     validate_only: CheckOption = False,
     config: options.Config = options.DEFAULT_CONFIG,
-    address: ServerOption = "",
-    token_file: TokenOption = None,
-    tls: TlsOption = False,
-    ca: CaOption = None,
-    certificate: CertificateOption = None,
-    key: KeyOption = None,
+    *,
+    server: Server | None,
 ) -> None:
     """Delete old versions.
 
@@ -204,8 +189,7 @@ def prune(
     from cuvee.cli.terminal.tables import say
     from cuvee.v1 import admin_pb2 as pb
 
-    if address:
-        server = server_at(address, token_file, tls, ca, certificate, key)
+    if server is not None:
         request = pb.PruneSnapshotsRequest(product=product, keep=keep, validate_only=validate_only)
         gone = list(admin(server, lambda stub: stub.PruneSnapshots(request, timeout=TIMEOUT)).versions)
     else:
@@ -218,7 +202,7 @@ def prune(
 def _open(config: Path, product: str) -> tuple[Settings, Registry, ArtifactRoot]:
     from cuvee.artifacts.versions import ArtifactRoot
 
-    settings, registry = options.open_settings(config)
+    settings, registry = options.open_settings(config, product)
     options.check_product(settings, product)
     return settings, registry, ArtifactRoot(settings.artifact_url)
 

@@ -71,8 +71,10 @@ def open_registry() -> Registry:
     return Registry.load()
 
 
-def open_settings(config: Path) -> tuple[Settings, Registry]:
+def open_settings(config: Path, *about: str) -> tuple[Settings, Registry]:
     """Load the installed plugins and the whole configuration.
+
+    Where the command is about single products, mistakes in the files of others do not stop it.
 
     Raises:
         ConfigError: with every mistake.
@@ -81,7 +83,7 @@ def open_settings(config: Path) -> tuple[Settings, Registry]:
     from cuvee.config import load_settings
 
     registry = open_registry()
-    return load_settings(config, registry), registry
+    return load_settings(config, registry, despite=bool(about), about=about), registry
 
 
 def product_file(config: Path, product: str) -> Path:

@@ -148,9 +148,10 @@ def tune(
     from cuvee.tuning.run import tune as learn
 
     require_tune()
-    settings, registry = options.open_settings(config)
+    settings, registry = options.open_settings(config, product)
     table = settings.products[options.check_product(settings, product)]
     _check(registry, method, calibrate)
+    left_out = _left_out(registry, table)
     measure = Measure(metric.value if metric else table.tune.metric, k or table.tune.k)
     out = out or settings.data_dir.parent / "tuning" / f"{product}{'.new-items' if new_items else ''}.toml"
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
@@ -165,7 +166,7 @@ def tune(
         patch = patch_of_new_items(hoped, table, day, settings.revision)
         written = _write(patch, out, file, config, apply=apply)
         if as_json:
-            print_json(_plain(hoped, patch, written))
+            print_json({**_plain(hoped, patch, written), "rules_left_out": left_out})
         else:
             show_new_items(hoped)
             _show_patch(patch, written, applied=apply)
@@ -192,7 +193,7 @@ def tune(
         save_png(found.curves, f"{product}: {measure} by the weight of each source, {day}", str(measure), plot)
         written = [*_write(patch, out, file, config, apply=apply), plot]
     if as_json:
-        print_json({**_plain(found, patch, written), "refused": found.refused})
+        print_json({**_plain(found, patch, written), "refused": found.refused, "rules_left_out": left_out})
     else:
         _show(found, patch, written, applied=apply)
     if found.refused:
@@ -212,6 +213,21 @@ def _check(registry: Registry, method: str | None, calibrate: str | None) -> Non
         raise NotFound("blender", method, sorted(registry.blenders))
     if calibrate is not None and calibrate != AUTO and calibrate not in registry.calibrators:
         raise NotFound("calibrator", calibrate, [*sorted(registry.calibrators), AUTO])
+
+
+def _left_out(registry: Registry, product: Product) -> list[str]:
+    """The product's rules that arrange lists behind the blend, by name; says that they have no part in this."""
+    from cuvee.cli.terminal.failures import warn
+    from cuvee.rules import Rule
+
+    arranging = [use for use in product.rules if registry.rules[use.use].component.arrange is not Rule.arrange]
+    names = [use.name or use.use for use in arranging]
+    if names:
+        warn(
+            f"weights are learnt and measured without the rules that arrange lists ({', '.join(names)}); "
+            f"`cuvee evaluate {product.name}` and `cuvee diff {product.name} --metric` measure lists as they are shown"
+        )
+    return names
 
 
 def _warn_of_times(settings: Settings, product: str, data: Dataset) -> None:
@@ -265,7 +281,7 @@ def _apply(file: Path, text: str, config: Path) -> None:
     before = file.read_text(encoding="utf-8")
     write_whole(file, text)
     try:
-        options.open_settings(config)
+        options.open_settings(config, file.stem)
     except ConfigError:
         write_whole(file, before)
         raise

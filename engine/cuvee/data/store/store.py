@@ -103,6 +103,10 @@ class Store:
         """Users after an id, by ascending id."""
         return self.database.read(lambda connection: users.read_users(connection, product, after, most))
 
+    def recent_users(self, product: str, most: int) -> list[tuple[UserRow, int]]:
+        """The users who did something last, each with when that was (microseconds); the latest first."""
+        return self.database.read(lambda connection: users.recent_users(connection, product, most))
+
     def write_users(
         self, product: str, changes: Sequence[tuple[str, Callable[[UserRow | None], UserRow]]], *, dry: bool = False
     ) -> list[tuple[UserRow, bool, bool]]:

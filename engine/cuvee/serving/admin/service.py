@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from cuvee.artifacts.choice import activate, chosen, release, roll_back, target_of_rollback
 from cuvee.artifacts.pruning import KEEP, prunable, prune
 from cuvee.artifacts.versions import Manifest
-from cuvee.config import Files, read_settings
+from cuvee.config import Files, Settings, read_settings
 from cuvee.config.masking import masked
 from cuvee.config.printing import as_toml
 from cuvee.errors import ArtifactError, InvalidArgument, NotFound, OperatorError
@@ -69,6 +69,11 @@ class AdminServicer(rpc.AdminServiceServicer):
             raise NotFound("product", product, sorted(self._products.served))
         return product
 
+    def _settings(self) -> dict[str, Settings]:
+        """Those of each product whose file could be read."""
+        found = {name: self._reloading.settings_of(name) for name in sorted(self._products.served)}
+        return {name: settings for name, settings in found.items() if settings is not None}
+
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await self._threads.in_turn(60.0, call)
 
@@ -90,6 +95,7 @@ class AdminServicer(rpc.AdminServiceServicer):
         return product_message(
             name,
             self._reloading.settings_of(name),
+            self._configured.started.root,
             self._products.served.get(name),
             self._reloading.standings.of(name),
             self._sources(name),
@@ -107,7 +113,7 @@ class AdminServicer(rpc.AdminServiceServicer):
         self, request: pb.ListRecommendersRequest, context: Context
     ) -> pb.ListRecommendersResponse:
         """As the proto says."""
-        found = recommenders(self._registry, [(n, self._reloading.settings_of(n)) for n in self._products.served])
+        found = recommenders(self._registry, self._settings())
         page, token = _page(found, lambda one: one.name, request.page_size, request.page_token, "recommenders", "")
         return pb.ListRecommendersResponse(recommenders=page, next_page_token=token)
 
@@ -196,14 +202,17 @@ class AdminServicer(rpc.AdminServiceServicer):
         settings, served = self._reloading.settings_of(name), self._products.served.get(name)
         content = await self._in_thread(ProductFile(self._files().path(name)).content)
         standing = self._reloading.standings.of(name)
-        effective = settings.effective()
-        using = {one: effective["recommenders"][one] for one in settings.products[name].recommenders}
+        effective = ""
+        if settings is not None:
+            whole = settings.effective()
+            using = {one: whole["recommenders"][one] for one in settings.products[name].recommenders}
+            effective = as_toml({"recommenders": using, "products": {name: whole["products"][name]}})
         return pb.GetConfigResponse(
             product_toml=(content or b"").decode(errors="replace"),
             etag=etag_of(content),
             revision=served.revision if served is not None else "",
-            effective_toml=as_toml({"recommenders": using, "products": {name: effective["products"][name]}}),
-            refused_problems=problems(standing.refused, settings.root),
+            effective_toml=effective,
+            refused_problems=problems(standing.refused, self._configured.started.root),
         )
 
     async def ApplyConfig(self, request: pb.ApplyConfigRequest, context: Context) -> pb.ApplyConfigResponse:  # noqa: N802
@@ -286,12 +295,12 @@ class AdminServicer(rpc.AdminServiceServicer):
         self, request: pb.GetConfigRevisionRequest, context: Context
     ) -> pb.GetConfigRevisionResponse:
         """As the proto says."""
-        standings, names = self._reloading.standings, sorted(self._products.served)
+        standings, settings = self._reloading.standings, self._settings()
         started = self._configured.started
         whole = started.model_copy(
             update={
-                "products": {n: self._reloading.settings_of(n).products[n] for n in names},
-                "recommenders": {k: v for n in names for k, v in self._reloading.settings_of(n).recommenders.items()},
+                "products": {name: one.products[name] for name, one in settings.items()},
+                "recommenders": {k: v for one in settings.values() for k, v in one.recommenders.items()},
             }
         )
         every = [standings.of(one) for one in (EVERYTHING, *standings.names)]

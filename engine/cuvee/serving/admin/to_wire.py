@@ -14,6 +14,7 @@ from cuvee.artifacts.versions import Manifest
 from cuvee.config import Settings
 from cuvee.data.catalog import Entities
 from cuvee.errors import Mistake
+from cuvee.product import Product
 from cuvee.queries import Serves
 from cuvee.registry import Registered, Registry
 from cuvee.serving.admin.operations import Operation
@@ -68,7 +69,8 @@ def problems(mistakes: Iterable[Mistake], folder: Path) -> list[pb.ConfigProblem
 
 def product_message(
     name: str,
-    settings: Settings,
+    settings: Settings | None,
+    root: Path,
     served: Served | None,
     standing: Standing,
     figures: Mapping[str, SourceFigures],
@@ -76,27 +78,18 @@ def product_message(
     held: bool,
     loading: bool,
 ) -> pb.Product:
-    """A product; ``settings`` are those that it is served under."""
-    config = settings.products[name]
+    """A product; ``settings`` are those that it is served under, None where its file is wrong from the start.
+
+    Files below ``root`` are named from there.
+    """
     state = pb.Product.STATE_SERVING
     if served is None:
         state = pb.Product.STATE_WARMING if loading else pb.Product.STATE_NOT_SERVING
-    message = pb.Product(
-        product=name,
-        state=state,
-        default_page_size=config.page_size.default,
-        max_page_size=config.page_size.max,
-        fallback_chain=config.fallback.chain,
-        segments=[
-            pb.Segment(segment=segment, min_event_count=least, weights=config.blend.weights.get(segment, {}))
-            for segment, least in sorted(config.blend.segments.items(), key=lambda s: s[1])
-        ],
-        held=held,
-        refused_problems=problems(standing.refused, settings.root),
-        sources=[_source(use.use, use.candidates, use.timeout, settings, served, figures) for use in config.sources],
-    )
+    message = pb.Product(product=name, state=state, held=held, refused_problems=problems(standing.refused, root))
     if standing.refused:
         message.refuse_time.CopyFrom(moment(standing.refused_at))
+    if settings is not None:
+        message.MergeFrom(_configured(settings.products[name], settings, served, figures))
     if served is not None:
         catalog = served.snapshot.data.catalog
         message.snapshot_version, message.config_revision = served.snapshot.version, served.revision
@@ -105,6 +98,22 @@ def product_message(
         message.user_columns.extend(_columns(catalog.users))
         message.load_time.CopyFrom(moment(standing.loaded))
     return message
+
+
+def _configured(
+    config: Product, settings: Settings, served: Served | None, figures: Mapping[str, SourceFigures]
+) -> pb.Product:
+    """What a product's file says."""
+    return pb.Product(
+        default_page_size=config.page_size.default,
+        max_page_size=config.page_size.max,
+        fallback_chain=config.fallback.chain,
+        segments=[
+            pb.Segment(segment=segment, min_event_count=least, weights=config.blend.weights.get(segment, {}))
+            for segment, least in sorted(config.blend.segments.items(), key=lambda s: s[1])
+        ],
+        sources=[_source(use.use, use.candidates, use.timeout, settings, served, figures) for use in config.sources],
+    )
 
 
 def _source(
@@ -158,10 +167,10 @@ _KINDS = (
 )
 
 
-def recommenders(registry: Registry, settings: Iterable[tuple[str, Settings]]) -> list[pb.Recommender]:
+def recommenders(registry: Registry, settings: Mapping[str, Settings]) -> list[pb.Recommender]:
     """Every installed recommender; ``settings`` are those of each product."""
     using: dict[str, set[str]] = {}
-    for product, one in settings:
+    for product, one in settings.items():
         for name in one.products[product].recommenders:
             using.setdefault(one.recommenders[name].plugin, set()).add(product)
     return [_recommender(one, sorted(using.get(name, ()))) for name, one in sorted(registry.recommenders.items())]

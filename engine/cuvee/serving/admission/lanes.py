@@ -40,7 +40,7 @@ LANES: Mapping[str, str] = {
     _LISTS + "Recommend": "reads",
     _LISTS + "SimilarItems": "reads",
     _LISTS + "Rank": "reads",
-    _LISTS + "RecommendUsers": "reads",
+    _LISTS + "RecommendUsers": "bulk",
     _LISTS + "BatchRecommend": "bulk",
     _EVENTS + "WriteEvents": "writes",
     _EVENTS + "StreamEvents": "streams",

@@ -9,12 +9,12 @@ from dataclasses import replace
 from cuvee.data.catalog import Entities
 from cuvee.data.filters import compile_filter
 from cuvee.data.store import Store
-from cuvee.data.store.catalogue.overlay import overlaid
-from cuvee.data.store.rows import ItemRow, UserRow
+from cuvee.data.store.catalogue.overlay import matching
+from cuvee.data.store.rows import UserRow
 from cuvee.serving.catalogue.to_wire import imported_user
 from cuvee.serving.live.products import Served
 
-__all__ = ["UserPages", "matching"]
+__all__ = ["UserPages"]
 
 CHUNK = 1000
 """How many users are read at a time."""
@@ -61,7 +61,9 @@ class UserPages:
                 row = _joined(served, stored.get(user_id), own)
                 if row is not None:
                     rows.append(row)
-            for row in matching(rows, sql, _users(served)):
+            for row, fits in zip(rows, matching(rows, sql, _users(served)), strict=True):
+                if not fits:
+                    continue
                 if len(found) == size:
                     return found, found[-1].user_id
                 found.append(row)
@@ -96,16 +98,6 @@ def _joined(served: Served, stored: UserRow | None, imported: UserRow | None) ->
         imported, created=stored.created, event_count=stored.event_count
     )  # fmt: skip
     return replace(base, event_count=stored.event_count + count)
-
-
-def matching(rows: Sequence[UserRow], sql: str, users: Entities) -> list[UserRow]:
-    """The users for whom a filter is true."""
-    if not sql or not rows:
-        return list(rows)
-    empty = Entities(users.frame.head(0), users.roles)
-    frame = overlaid(empty, [ItemRow(row.user_id, "", row.attributes) for row in rows])
-    mask = compile_filter(sql, frame).mask
-    return [row for row, kept in zip(rows, mask, strict=True) if kept]
 
 
 def _check(sql: str, users: Entities) -> None:

@@ -24,7 +24,7 @@ from cuvee.serving.lists.drafts import Row
 from cuvee.serving.lists.rule_effects import counts_of, effects_of
 from cuvee.v1 import recommendation_pb2 as pb
 
-__all__ = ["Made", "answers_of", "only_checked"]
+__all__ = ["Made", "answers_of", "only_checked", "source_status"]
 
 _STATUS = {
     Status.LIVE: pb.SourceStatus.STATUS_LIVE,
@@ -98,7 +98,7 @@ def _reason(reason: DegradedReason | None) -> pb.DegradedReason.ValueType:
     return pb.DegradedReason.Value(f"DEGRADED_REASON_{reason.name}")
 
 
-def _status(report: Report) -> bytes:
+def source_status(report: Report) -> bytes:
     """A SourceStatus, but for how many candidates there were."""
     degraded = report.status is Status.DEGRADED
     reason = _reason(report.reason) if degraded else pb.DEGRADED_REASON_UNSPECIFIED
@@ -166,10 +166,10 @@ class _Batch:
         self._proposed, self._asked = answer.proposed.tolist(), answer.served.tolist()
         self._configured = (answer.configured > 0).tolist()
         self._rules = effects_of(plan, answer)
-        self._statuses = [_status(report) for report in answer.reports[: len(plan.sources)]]
+        self._statuses = [source_status(report) for report in answer.reports[: len(plan.sources)]]
         self._unasked = [
             [
-                _status(Report(source.name, Status.NOT_SERVING, detail=why, model_version=source.version))
+                source_status(Report(source.name, Status.NOT_SERVING, detail=why, model_version=source.version))
                 for why in ("weight 0 in this segment", "")
             ]
             for source in plan.sources
@@ -282,7 +282,7 @@ class _Batch:
                 found[source.name] = self._unasked[s][self._configured[s][b]], self._proposed[s][b]
         more = list(self._chain(b))
         if self._filled and (last := int((answer.fallback.levels[b] > len(plan.fallback)).sum())):
-            found[CATALOGUE] = _status(Report(CATALOGUE, Status.LIVE)), last
+            found[CATALOGUE] = source_status(Report(CATALOGUE, Status.LIVE)), last
         if row.history_failed:
             why = "the user's history could not be loaded"
             more.append(Report(HISTORY_HOOK, Status.DEGRADED, DegradedReason.ERROR, why))
@@ -292,7 +292,7 @@ class _Batch:
             bad = report.status is Status.DEGRADED
             # what a source did for the blend stands, unless it failed the chain
             if report.source not in found or bad:
-                found[report.source] = _status(report), found.get(report.source, (b"", 0))[1]
+                found[report.source] = source_status(report), found.get(report.source, (b"", 0))[1]
                 degraded |= bad
         for status, candidates in found.values():
             yield _piece(0x12, status + b"\x38" + _varint(candidates) if candidates else status)

@@ -33,7 +33,7 @@ from cuvee.serving.lists.drafts import NO_PROFILE, NOWHERE, Beside, Draft, Found
 from cuvee.serving.lists.histories import NOTHING, from_plugin, stored
 from cuvee.serving.lists.hooks import HistoryFailed, Hooks
 from cuvee.serving.lists.misspelt import unknown_keys, unknown_values
-from cuvee.serving.lists.pages import Page, Pages
+from cuvee.serving.lists.pages import Page, Pages, packed
 from cuvee.serving.lists.users import NOBODY, SHARE, Known, StoredUsers, StoreFailed
 from cuvee.serving.lists.variants import Choice
 from cuvee.serving.live.growth import Growth
@@ -41,7 +41,7 @@ from cuvee.serving.live.products import Served
 from cuvee.serving.threads import AllTaken, Threads
 from cuvee.v1 import recommendation_pb2 as pb
 
-__all__ = ["Edge"]
+__all__ = ["Edge", "identified"]
 
 _Paged: TypeAlias = pb.RecommendRequest | pb.SimilarItemsRequest
 
@@ -66,8 +66,7 @@ class _Asking:
     def row(self, found: Found, k: int) -> Row:
         """The user, what he did, and what is known of him."""
         served, known, told = found.served, found.known, self.told
-        user = served.snapshot.data.catalog.users.position(self.user_id) if self.user_id and not known.forgotten else -1
-        profile = served.profile_of(user) if known.profile is None else _stored_profile(known.profile)
+        user, profile = identified(served, self.user_id, known)
         if told or self._nulls:
             attributes = {n: v for n, v in {**profile.attributes, **told.attributes}.items() if n not in self._nulls}
             profile = Profile(attributes, {**profile.interests, **told.interests})
@@ -205,10 +204,12 @@ class Edge:
             return
         if page is not None:
             page.check(row.served)
-            row.shown = page.shown
+            row.shown = page.positions
         row.k = min(row.k, pages.most - row.before)
         if row.before + row.k < pages.most:
-            row.next_token = lambda items: pages.token(page or pages.page(request), row.served, items)
+            row.next_token = lambda items: pages.token(
+                page or pages.page(request), row.served, packed([*row.shown.tolist(), *items])
+            )
 
     def quick(self, draft: Draft) -> bool:
         """Whether a run may make the row itself: nothing needs to be waited for but a store that answers at once."""
@@ -259,7 +260,7 @@ class Edge:
             InvalidArgument: naming the field.
             DeadlineExceeded: no time was left to compile the filter.
         """
-        served, known, store_failed = await self._now(draft.served, draft.user_id, deadline)
+        served, known, store_failed = await self.now(draft.served, draft.user_id, deadline)
         loaded, history_failed = None, False
         if draft.personal and self._hooks.loads:
             try:
@@ -271,7 +272,7 @@ class Edge:
         values = await unknown_values(told, catalog, self._compiling, deadline) if told else ()
         return draft.row(Found(served, known, store_failed, loaded, history_failed, mask, values))
 
-    async def _now(self, served: Served, user_id: str, deadline: float) -> tuple[Served, Known, StoreFailed | None]:
+    async def now(self, served: Served, user_id: str, deadline: float) -> tuple[Served, Known, StoreFailed | None]:
         """What answers with the items as they are now, what is stored of the user, and what went wrong with either."""
         if self._stored is None or self._growth is None:
             return served, NOBODY, None
@@ -320,8 +321,14 @@ def _labelled(row: Row, choice: Choice, labels: str) -> Row:
     return row
 
 
+def identified(served: Served, user_id: str, known: Known) -> tuple[int, Profile]:
+    """A user's position among those that were imported, -1 where he is none of them, and his profile."""
+    user = served.snapshot.data.catalog.users.position(user_id) if user_id and not known.forgotten else -1
+    return user, served.profile_of(user) if known.profile is None else _stored_profile(known.profile)
+
+
 def _before(page: Page | None) -> int:
-    return 0 if page is None else len(page.shown)
+    return 0 if page is None else len(page.positions)
 
 
 def _stored_profile(row: UserRow) -> Profile:

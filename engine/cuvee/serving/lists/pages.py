@@ -11,27 +11,33 @@ from __future__ import annotations
 
 import base64
 import binascii
-import copy
 import hashlib
 import os
 import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache, cached_property
+from typing import TypeAlias
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from google.protobuf.descriptor import Descriptor
 
 from cuvee.errors import InvalidArgument, PageGone
 from cuvee.recommender import Ints
 from cuvee.serving.live.products import Served
 from cuvee.v1 import recommendation_pb2 as pb
 
-__all__ = ["LONGEST", "Page", "Pages"]
+__all__ = ["LONGEST", "Page", "Paged", "Pages", "packed", "unpacked"]
 
-VERSION = 1
+Paged: TypeAlias = pb.RecommendRequest | pb.SimilarItemsRequest | pb.RecommendUsersRequest
+
+CHANGING = ("page_token", "page_size", "view", "count_removed", "validate_only")
+"""Fields that may change from page to page."""
+_VERSION = b"\x01"
+_HEAD = struct.Struct("<QHH")
 SALT = 16
 LONGEST = 32_768
 """Characters of a token."""
@@ -43,17 +49,22 @@ FOREIGN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Page:
     """Where a request stands: what it is, and what earlier pages of it showed."""
 
     request: bytes
     """Stands for the request's fields, less those that may change from page to page."""
-    shown: Ints
-    """int32[O]: positions, in the order in which they were shown."""
+    shown: bytes = b""
+    """What earlier pages showed, as it was given to :meth:`Pages.token`."""
     version: str = ""
     revision: str = ""
     """Of the snapshot and the configuration that answered the first page; empty on that."""
+
+    @cached_property
+    def positions(self) -> Ints:
+        """int32[O]: ``shown``, where it was made by :func:`packed`."""
+        return unpacked(self.shown)
 
     def check(self, served: Served) -> None:
         """Raises PageGone where another snapshot or configuration answers now."""
@@ -70,63 +81,68 @@ class Pages:
     def __init__(self, key: bytes, expire: float, most: int) -> None:
         self._key, self._expire, self.most = key, expire, most
 
-    def page(self, request: pb.RecommendRequest | pb.SimilarItemsRequest) -> Page:
-        """Where a request stands.
+    def page(self, request: Paged, longest: int = LONGEST) -> Page:
+        """Where a request stands. ``longest``: the characters that a token of its kind has at most.
 
         Raises:
             InvalidArgument: its token is none that this server issued for this request, or too old.
         """
-        plain: Any = copy.deepcopy(request)
-        for name in ("page_token", "page_size", "view", "count_removed", "validate_only"):
-            if name in plain.DESCRIPTOR.fields_by_name:
-                plain.ClearField(name)
-        kind = plain.DESCRIPTOR.name.encode()
-        said = hashlib.blake2b(plain.SerializeToString(deterministic=True), digest_size=32, person=kind[:16]).digest()
-        if not request.page_token:
-            return Page(said, NOTHING)
-        return self._read(request.page_token, said)
+        kind = type(request)
+        plain = kind()
+        plain.CopyFrom(request)  # type: ignore[arg-type] # of its own type
+        for name in _changing(kind.DESCRIPTOR):
+            plain.ClearField(name)  # type: ignore[arg-type] # one of its fields
+        text, person = plain.SerializeToString(deterministic=True), kind.DESCRIPTOR.name.encode()[:16]
+        said = hashlib.blake2b(text, digest_size=32, person=person).digest()
+        return self._read(request.page_token, said, longest) if request.page_token else Page(said)
 
     def _sealed_by(self, salt: bytes) -> AESGCM:
         return AESGCM(hashlib.blake2b(salt, key=self._key, digest_size=32).digest())
 
-    def token(self, page: Page, served: Served, now_shown: Sequence[int]) -> str:
-        """The token for the page behind this one, which showed some more positions."""
+    def token(self, page: Page, served: Served, shown: bytes) -> str:
+        """The token for the page behind this one, up to which all that is in ``shown`` was shown."""
         version, revision = served.snapshot.version.encode(), served.revision.encode()
-        shown = np.concatenate([page.shown, np.asarray(now_shown, np.int32)]).astype("<i4")
-        ends = int(time.time() + self._expire)
-        head = struct.pack("<QHH", ends, len(version), len(revision))
+        head = _HEAD.pack(int(time.time() + self._expire), len(version), len(revision))
         salt = os.urandom(SALT)
-        sealed = self._sealed_by(salt).encrypt(NONCE, head + version + revision + _packed(shown), page.request)
-        return base64.urlsafe_b64encode(bytes((VERSION,)) + salt + sealed).rstrip(b"=").decode()
+        sealed = self._sealed_by(salt).encrypt(NONCE, head + version + revision + shown, page.request)
+        return base64.urlsafe_b64encode(_VERSION + salt + sealed).rstrip(b"=").decode()
 
-    def _read(self, token: str, said: bytes) -> Page:
-        if len(token) > LONGEST:
-            raise InvalidArgument("page_token", f"has {len(token)} characters; tokens have at most {LONGEST}")
+    def mark(self, user_id: str) -> bytes:
+        """8 bytes that stand for a user in a token: nobody without the key can tell whom."""
+        return hashlib.blake2b(user_id.encode(), key=self._key, digest_size=8, person=b"cuvee user").digest()
+
+    def _read(self, token: str, said: bytes, longest: int) -> Page:
+        if len(token) > longest:
+            raise InvalidArgument("page_token", f"has {len(token)} characters; tokens have at most {longest}")
         try:
             raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
-            if raw[:1] != bytes((VERSION,)) or len(raw) <= 1 + SALT:
+            if raw[:1] != _VERSION or len(raw) <= 1 + SALT:
                 raise InvalidArgument("page_token", FOREIGN)
             inside = self._sealed_by(raw[1 : 1 + SALT]).decrypt(NONCE, raw[1 + SALT :], said)
         except (InvalidTag, binascii.Error, UnicodeEncodeError):
             raise InvalidArgument("page_token", FOREIGN) from None
         # what is authenticated was written by token()
-        ends, first, second = struct.unpack_from("<QHH", inside)
+        ends, first, second = _HEAD.unpack_from(inside)
         if time.time() > ends:
             raise InvalidArgument("page_token", "is too old; start again from the first page")
-        at = struct.calcsize("<QHH")
+        at = _HEAD.size
         version, revision = inside[at : at + first].decode(), inside[at + first : at + first + second].decode()
-        return Page(said, _unpacked(inside[at + first + second :]), version, revision)
+        return Page(said, inside[at + first + second :], version, revision)
 
 
-NOTHING: Ints = np.empty(0, np.int32)
+@cache
+def _changing(kind: Descriptor) -> tuple[str, ...]:
+    """The fields of a request that may change from page to page."""
+    return tuple(name for name in CHANGING if name in kind.fields_by_name)
 
 
-def _packed(shown: Ints) -> bytes:
-    """Two bytes for each position where that is enough, else four, behind a byte that says which."""
-    if int(shown.max(initial=0)) < 2**16:
-        return b"\x02" + shown.astype("<u2").tobytes()
-    return b"\x04" + shown.astype("<u4").tobytes()
+def packed(shown: Sequence[int]) -> bytes:
+    """Positions: two bytes for each where that is enough, else four, behind a byte that says which."""
+    if max(shown, default=0) < 2**16:
+        return struct.pack(f"<B{len(shown)}H", 2, *shown)
+    return struct.pack(f"<B{len(shown)}I", 4, *shown)
 
 
-def _unpacked(data: bytes) -> Ints:
+def unpacked(data: bytes) -> Ints:
+    """int32[O]: what :func:`packed` packed; of nothing, none."""
     return np.frombuffer(data[1:], "<u2" if data[:1] == b"\x02" else "<u4").astype(np.int32)

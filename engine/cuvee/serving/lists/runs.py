@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Protocol
+from functools import partial
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import structlog
 
@@ -16,12 +18,14 @@ from cuvee.config import Limits
 from cuvee.errors import DeadlineExceeded, DegradedReason
 from cuvee.ranking.ask import Report, Status
 from cuvee.ranking.pipeline import Answer, make_lists, score_listed
+from cuvee.ranking.plan import Plan
 from cuvee.recommender import Queries
 from cuvee.serving.deadline import BULK_PATIENCE, left_until
 from cuvee.serving.lists.answers import Made, answers_of
 from cuvee.serving.lists.assembling import assemble
 from cuvee.serving.lists.drafts import Beside, Draft, Row
 from cuvee.serving.lists.edge import Edge
+from cuvee.serving.lists.people.judging import Opinion, Wanted, judged
 from cuvee.serving.lists.reasons import explain
 from cuvee.serving.lists.users import SHARE
 from cuvee.serving.scheduling.batching import Batcher, Run
@@ -35,6 +39,9 @@ from cuvee.serving.tracing.traces import shared
 from cuvee.tracing import Trace, span
 
 __all__ = ["Runs"]
+
+A = TypeVar("A")
+Judged: TypeAlias = tuple[Opinion | None, Sequence[Report]]
 
 LINGER = 0.2
 """Seconds after its deadline for which a run keeps the core: longer, and it hangs in something that is no source."""
@@ -120,14 +127,23 @@ class Runs:
                 raise DeadlineExceeded("no time was left for this part of the batch; ask for less at once")
             return await self._whole.ask_many(rows, min(deadline, time.monotonic() + BULK_PATIENCE * self._limit))
 
-    def _begin(self, rows: Sequence[Row], deadline: float, loop: asyncio.AbstractEventLoop) -> _Run:
+    async def ask_about(self, rows: Sequence[Row], wanted: Wanted, deadline: float) -> Sequence[Judged | Exception]:
+        """What the blend says of one item to each of some users, one run of their own when its turn has come."""
+        begin = partial(_AboutOne, wanted, self.budget, self._hooks, self._shown)
+        async with self._bulk:
+            if left_until(deadline) <= 0:
+                raise DeadlineExceeded("no time was left for the rest of the users; narrow the filter, or allow more")
+            batcher: Batcher[Row, Judged] = Batcher(self._core, begin, _abandon)
+            return await batcher.ask_many(rows, min(deadline, time.monotonic() + BULK_PATIENCE * self._limit))
+
+    def _begin(self, rows: Sequence[Row], deadline: float, loop: asyncio.AbstractEventLoop) -> _Lists:
         width = self._width()
         if width < 1 and rows[0].listed is None:
             self._figures.count("cuvee_narrowed_total", self._product, by=len(rows))
-        return _Run(self.budget, self._hooks, self._shown, rows, deadline, loop, width)
+        return _Lists(self.budget, self._hooks, self._shown, rows, deadline, loop, width)
 
-    def _begin_whole(self, rows: Sequence[Row], deadline: float, loop: asyncio.AbstractEventLoop) -> _Run:
-        return _Run(self.budget, self._hooks, self._shown, rows, deadline, loop)
+    def _begin_whole(self, rows: Sequence[Row], deadline: float, loop: asyncio.AbstractEventLoop) -> _Lists:
+        return _Lists(self.budget, self._hooks, self._shown, rows, deadline, loop)
 
     def _width(self) -> float:
         """The share of their candidates that sources propose now; the least from half of what has calls refused."""
@@ -148,7 +164,7 @@ class _DraftsRun:
         self,
         edge: Edge,
         core: Core,
-        begin: Callable[[Sequence[Row], float, asyncio.AbstractEventLoop], _Run],
+        begin: Callable[[Sequence[Row], float, asyncio.AbstractEventLoop], _Lists],
         drafts: Sequence[Draft],
         deadline: float,
         loop: asyncio.AbstractEventLoop,
@@ -156,7 +172,7 @@ class _DraftsRun:
         self._edge, self._core, self._begin, self._drafts = edge, core, begin, drafts
         self._deadline, self._loop = deadline, loop
         self._answers: list[Made | Exception] = []
-        self._runs: list[tuple[list[int], _Run]] = []
+        self._runs: list[tuple[list[int], _Lists]] = []
         self._begun = False
 
     def __call__(self, hold: Hold, again: Offer) -> Sequence[Made | Exception]:
@@ -203,7 +219,7 @@ class _DraftsRun:
         self._answers = answers
 
 
-class _Run:
+class _Run(ABC, Generic[A]):
     """The rows of one batch on their way, in one thread or, where a source kept that, on in another."""
 
     def __init__(
@@ -220,9 +236,9 @@ class _Run:
         self._budget, self._hooks, self._deadline, self._loop = budget, hooks, deadline, loop
         self._shown, self._width = shown, width
         self._parts = [self._part(rows)]
-        self._made: list[Made | Exception] = []
+        self._made: list[A | Exception] = []
 
-    def __call__(self, hold: Hold, again: Offer) -> Sequence[Made | Exception]:
+    def __call__(self, hold: Hold, again: Offer) -> Sequence[A | Exception]:
         """The lists, or what went wrong.
 
         Sources that fail are no reason for that. A rule may be; then each row is tried alone, so
@@ -232,7 +248,7 @@ class _Run:
             part = self._parts[0]
             try:
                 with _span([row.asked for row in part.rows], "run"):
-                    found: Sequence[Made | Exception] = self._lists(part, hold, again)
+                    found: Sequence[A | Exception] = self._lists(part, hold, again)
             except Exception as problem:  # noqa: BLE001 - it is handed on, to be told or hidden where all errors are
                 if len(part.rows) > 1:
                     self._parts[:1] = [self._part([row]) for row in part.rows]
@@ -250,29 +266,44 @@ class _Run:
         for part in list(self._parts):
             part.ask.abandon()
 
-    def _lists(self, part: _Part, hold: Hold, again: Offer) -> list[Made]:
+    def _lists(self, part: _Part, hold: Hold, again: Offer) -> list[A]:
         plan = part.rows[0].served.snapshot.plan
-        question, ask = part.question, part.ask
-        ask.begin(hold, again)
+        part.ask.begin(hold, again)
         hold.ends = self._deadline + LINGER
-        reports: Sequence[Report] = ()
         lost = False
         try:
-            answer = (make_lists if question.listed is None else score_listed)(plan, question, ask)
-            reports = answer.reports
-            _note(reports)
-            with span("explain"):
-                reasons = explain(plan, question.queries, answer, ask)
+            write = self._made_of(part, plan)
         except Lost:
             lost = True
             raise
         finally:
             if not lost:
-                ask.settle(reports)
+                part.ask.settle(part.reports)
         unloaded = {s.name for s in (*plan.sources, *plan.fallback) if s.recommender is None}
-        for report in reports:
+        for report in part.reports:
             if report.status is Status.DEGRADED and report.source not in unloaded:
                 _log(plan.product, report, part.rows)
+        return write()
+
+    @abstractmethod
+    def _made_of(self, part: _Part, plan: Plan) -> Callable[[], list[A]]:
+        """Ask the sources, and note their reports; what is returned writes the answers, without asking them again."""
+
+
+class _Lists(_Run[Made]):
+    """Rows on their way to lists."""
+
+    def _made_of(self, part: _Part, plan: Plan) -> Callable[[], list[Made]]:
+        question = part.question
+        answer = (make_lists if question.listed is None else score_listed)(plan, question, part.ask)
+        part.reports = answer.reports
+        _note(answer.reports)
+        with span("explain"):
+            reasons = explain(plan, question.queries, answer, part.ask)
+        return lambda: self._written(part, answer, reasons)
+
+    def _written(self, part: _Part, answer: Answer, reasons: Sequence[Sequence[str]]) -> list[Made]:
+        question = part.question
         if self._hooks.observes:
             self._loop.call_soon_threadsafe(self._hooks.observe, question.queries, answer)
         troubled = [row.history_failed or row.store_failed is not None for row in part.rows]
@@ -281,6 +312,19 @@ class _Run:
         narrowed = question.width < 1 and question.listed is None
         with span("answer"):
             return answers_of(part.rows, answer, reasons, narrowed=narrowed)
+
+
+class _AboutOne(_Run[Judged]):
+    """Rows of users on their way to what the blend says of one item to each."""
+
+    def __init__(self, wanted: Wanted, *given: Any) -> None:
+        super().__init__(*given)
+        self._wanted = wanted
+
+    def _made_of(self, part: _Part, plan: Plan) -> Callable[[], list[Judged]]:
+        part.reports, opinions = judged(plan, part.question, part.ask, self._wanted)
+        _note(part.reports)
+        return lambda: [(opinion, part.reports) for opinion in opinions]
 
 
 def _span(calls: Sequence[Asked], name: str) -> AbstractContextManager[Trace | None]:
@@ -296,7 +340,7 @@ def _note(reports: Sequence[Report]) -> None:
         trace.note("cuvee.degraded", failed)
 
 
-def _abandon(run: Run[Made]) -> None:
+def _abandon(run: Run[Any]) -> None:
     if isinstance(run, _Run | _DraftsRun):
         run.abandon()
 
@@ -309,6 +353,7 @@ class _Part:
         question = assemble(rows)
         self.question = question if width >= 1 else replace(question, width=width)
         self.ask = ask
+        self.reports: Sequence[Report] = ()
 
 
 def _log(product: str, report: Report, rows: Sequence[Row]) -> None:

@@ -7,8 +7,6 @@ import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-import grpc
-
 from cuvee.config import Settings
 from cuvee.errors import InvalidArgument
 from cuvee.registry import Registry
@@ -21,6 +19,7 @@ from cuvee.serving.lists.edge import Edge
 from cuvee.serving.lists.exposures import Exposures
 from cuvee.serving.lists.hooks import Hooks
 from cuvee.serving.lists.pages import Pages
+from cuvee.serving.lists.people.asking import People
 from cuvee.serving.lists.runs import Runs
 from cuvee.serving.lists.shadows import Shadows
 from cuvee.serving.lists.users import StoredUsers
@@ -72,7 +71,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         """
         limits = settings.server.limits
         self._products = products
-        self._longest = limits.deadline
+        self._longest, self._bulk = limits.deadline, limits.answer_stream
         self._exposures = exposures
         self._hooks = Hooks(registry, limits.threads)
         table = settings.server.pages
@@ -81,6 +80,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         self._core = Core(marks)
         seen = figures or Figures()
         self._runs = _ByProduct(lambda name: Runs(name, limits, self._hooks, self._edge, self._core, seen, pressure))
+        self._people = People(limits, self._hooks, self._edge, stored, pages, self._runs.__getitem__)
         for name in products.served:
             _ = self._runs[name]
         self._shadows: Shadows | None = None
@@ -185,11 +185,9 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
         await asyncio.sleep(0)  # others may have their turn between parts
         return list(results.values())
 
-    async def RecommendUsers(  # noqa: N802
-        self, request: pb.RecommendUsersRequest, context: Context
-    ) -> pb.RecommendUsersResponse:
-        """Not built yet."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "RecommendUsers is not offered by this server")
+    async def RecommendUsers(self, request: pb.RecommendUsersRequest, context: Context) -> bytes:  # type: ignore[override]  # noqa: N802
+        """As the proto says."""
+        return await self._people.answer(request, self._current(request.product), deadline_of(context, self._bulk))
 
     def open_circuits(self, product: str) -> Mapping[str, bool]:
         """By source of a product, as far as they were asked, whether it is left alone since it kept failing."""
@@ -205,6 +203,7 @@ class RecommendationServicer(rpc.RecommendationServiceServicer):
             self._shadows.close()
         for runs in self._runs.values():
             runs.close()
+        self._people.close()
         self._core.close()
         self._edge.close()
         self._hooks.close()

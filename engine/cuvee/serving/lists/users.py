@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -159,6 +159,35 @@ class StoredUsers:
             self.near = False
         found = [self._held(product, n, states[n].stamp, forgotten=states[n].forgotten) for n in names]
         return found, states[names[0]].revision
+
+    def everybody(self, product: str, most: int) -> tuple[list[tuple[UserRow, int]], Callable[[str], bool]]:
+        """The users of a product who did something last, with when, and who is forgotten; in the caller's thread.
+
+        Raises:
+            UnavailableError: the store cannot be read.
+        """
+        return self._store.recent_users(product, most), self._store.forgotten(product)
+
+    def each(self, product: str, user_ids: Sequence[str]) -> Mapping[str, Known]:
+        """What is stored of some users at this moment, by id; in the caller's thread, and nothing of it is cached.
+
+        Raises:
+            UnavailableError: the store cannot be read.
+        """
+        found: dict[str, Known] = {}
+        changed: dict[str, UserState] = {}
+        for user_id, state in self._store.states(product, user_ids).items():
+            known = self._held(product, user_id, state.stamp, forgotten=state.forgotten)
+            if known is None:
+                changed[user_id] = state
+            else:
+                found[user_id] = known
+        if changed:
+            for user_id, (history, user) in self._store.histories(product, list(changed)).items():
+                state = changed[user_id]
+                profile = user if user is not None and user.updated is not None else None
+                found[user_id] = Known(state.stamp, state.forgotten, history, profile)
+        return found
 
     async def follow(self, *products: str) -> None:
         """Learn who is forgotten, for times when the store cannot be asked.

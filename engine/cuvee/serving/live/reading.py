@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from cuvee.config import Files, Settings, read_settings
+from cuvee.config import Files, Settings, apart, read_settings
 from cuvee.errors import Mistake
 from cuvee.registry import Registry
 from cuvee.serving.live.configured import as_started, restart_for
@@ -33,7 +32,7 @@ class Reading:
 def read(files: Files, registry: Registry, started: Settings) -> Reading:
     """Check files. Each product is right or wrong as a whole; one that is wrong does not hold up the others."""
     settings, mistakes = read_settings(files, registry)
-    of_product, of_server = _apart(files, mistakes)
+    of_product, of_server = apart(files, mistakes)
     if of_server or settings is None:
         return Reading(files, {}, of_product, tuple(of_server))
     fixed = as_started(settings, started)
@@ -53,16 +52,3 @@ def read_with_last_good(files: Files, registry: Registry, started: Settings, kep
         if settings is not None:
             good[name] = settings
     return Reading(files, good, found.wrong, found.server, found.restart)
-
-
-def _apart(files: Files, mistakes: Sequence[Mistake]) -> tuple[dict[str, tuple[Mistake, ...]], list[Mistake]]:
-    """Mistakes by product, and those that concern all of them."""
-    of_product: dict[str, tuple[Mistake, ...]] = {}
-    of_server = []
-    for mistake in mistakes:
-        file = Path(mistake.file)
-        if file.parent == files.folder and file.stem in files.products and file != files.file:
-            of_product[file.stem] = (*of_product.get(file.stem, ()), mistake)
-        else:
-            of_server.append(mistake)
-    return of_product, of_server

@@ -94,10 +94,10 @@ class Reloading:
         """The configuration's files, as they were read last."""
         return self._texts or self._files
 
-    def settings_of(self, product: str) -> Settings:
-        """Those that a product is served under, or is to be as soon as it can be loaded."""
+    def settings_of(self, product: str) -> Settings | None:
+        """Those that a product is served under, or is to be as soon as it can be loaded; None: its file is wrong."""
         served = self._products.served.get(product) is not None
-        return self._configured.of(product) if served else self._wanted[product]
+        return self._configured.of(product) if served else self._wanted.get(product)
 
     async def all(self) -> None:
         """Load every product once; each answers as soon as it is ready.
@@ -158,7 +158,12 @@ class Reloading:
         self._texts = found.files
         standings.wrong(EVERYTHING, found.server)
         for name in found.files.products:
-            standings.wrong(name, found.wrong.get(name, ()))
+            usable = name in self._wanted or name in found.settings
+            standings.wrong(name, found.wrong.get(name, ()), served=usable)
+            if name in found.wrong and not usable:
+                self._products.add(name)
+                self._products.fail(name, ConfigError.reason)
+                await self._health.not_serving(name, why=ConfigError.reason)
         if found.restart and found.restart != standings.restart:
             log.warning("cuvee.toml has values that only a restart takes up", keys=found.restart)
         standings.restart = found.restart
@@ -168,7 +173,7 @@ class Reloading:
                 await self._health.not_serving(name, why="LOADING")
             self._wanted[name] = settings
         if not found.server:
-            for name in self._wanted.keys() - found.files.products.keys():
+            for name in self._products.served.keys() - found.files.products.keys():
                 await self._remove(name)
             standings.keep(found.files.products.keys())
 

@@ -93,13 +93,13 @@ class Standings:
         one = self.of(product)
         one.failed, one.tried, one.pause = (), None, FIRST_PAUSE
 
-    def wrong(self, product: str, mistakes: tuple[Mistake, ...]) -> None:
-        """What is wrong with a file as it is now; nothing, perhaps."""
+    def wrong(self, product: str, mistakes: tuple[Mistake, ...], *, served: bool = True) -> None:
+        """What is wrong with a file as it is now; nothing, perhaps. ``served``: an earlier one is in use."""
         one = self.of(product)
         if one.wrong and not mistakes:
             log.info("the configuration is right again", product=product)
         elif mistakes and mistakes != one.wrong:
-            self._tell(product, one, mistakes)
+            self._tell(product, one, mistakes, served=served)
         one.wrong = mistakes
 
     def failed(self, product: str, mistakes: tuple[Mistake, ...], tried: tuple[str, str | None]) -> None:
@@ -112,9 +112,15 @@ class Standings:
         one.failed, one.tried, one.again = mistakes, tried, time.monotonic() + one.pause
         one.pause = min(2 * one.pause, LONGEST_PAUSE)
 
-    def _tell(self, product: str, one: Standing, mistakes: tuple[Mistake, ...]) -> None:
+    def _tell(self, product: str, one: Standing, mistakes: tuple[Mistake, ...], *, served: bool = True) -> None:
         one.refused_at = time.time()
         self._figures.count("cuvee_config_changes_total", product, "refused")
+        if not served:
+            told = "\n".join(map(str, mistakes))
+            log.error(
+                "product not serving", product=product, problem=told, hint="it is tried again when its file changes"
+            )
+            return
         what = "cuvee.toml" if product == EVERYTHING else "a change of the product"
         log.error(f"{what} cannot be used, the last good one stays", product=product, problems=list(map(str, mistakes)))
 

@@ -12,12 +12,13 @@ import numpy as np
 import polars as pl
 
 from cuvee.data.catalog import Entities, Role
+from cuvee.data.filters import compile_filter
 from cuvee.data.flags import AVAILABLE, as_flag, as_flags
-from cuvee.data.store.rows import Attribute, ItemRow
+from cuvee.data.store.rows import Attribute, ItemRow, UserRow
 from cuvee.queries import Bools
 
 __all__ = [
-    "column_type", "hidden", "hides", "overlaid", "plain_row", "title_column", "widened", "writable",
+    "column_type", "hidden", "hides", "matching", "overlaid", "plain_row", "title_column", "widened", "writable",
 ]  # fmt: skip
 
 TITLES = ("title", "name")
@@ -118,6 +119,18 @@ def widened(schema: Mapping[str, pl.DataType], rows: Sequence[ItemRow], title: s
             if name not in found:
                 found[name] = pl.Boolean() if name == AVAILABLE else column_type(value)
     return found
+
+
+def matching(rows: Sequence[UserRow], sql: str, users: Entities) -> Bools:
+    """bool[n]: for which of some users a filter is true, by their rows; ``users`` are those that were imported.
+
+    Raises:
+        InvalidArgument: naming ``filter``.
+    """
+    if not sql or not rows:
+        return np.ones(len(rows), np.bool_)
+    empty = Entities(users.frame.head(0), users.roles)
+    return compile_filter(sql, overlaid(empty, [ItemRow(row.user_id, "", row.attributes) for row in rows])).mask
 
 
 def overlaid(items: Entities, rows: Sequence[ItemRow]) -> Entities:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from cuvee.data.store.activity import note_cleared
 from cuvee.data.store.events import insert_into, new_stamp
@@ -23,6 +23,7 @@ __all__ = [
     "merge_users",
     "read_user",
     "read_users",
+    "recent_users",
     "rows_of",
     "states_of",
     "write_users",
@@ -120,6 +121,18 @@ def read_users(connection: Connection, product: str, after: str, most: int) -> l
         select(USERS).where(USERS.c.product == product, USERS.c.user_id > after).order_by(USERS.c.user_id).limit(most)
     )
     return [_row(found) for found in connection.execute(query)]
+
+
+def recent_users(connection: Connection, product: str, most: int) -> list[tuple[UserRow, int]]:
+    """The users who did something last, or came last, each with when that was (microseconds); the latest first."""
+    newest = (
+        select(func.max(EVENTS.c.time))
+        .where(EVENTS.c.product == USERS.c.product, EVENTS.c.owner == USERS.c.user_id)
+        .scalar_subquery()
+    )
+    when = func.coalesce(newest, USERS.c.updated, USERS.c.created).label("last")
+    query = select(USERS, when).where(USERS.c.product == product).order_by(when.desc(), USERS.c.user_id).limit(most)
+    return [(_row(found), found.last) for found in connection.execute(query)]
 
 
 def _packed(row: UserRow) -> str:
