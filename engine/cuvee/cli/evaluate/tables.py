@@ -45,6 +45,15 @@ def show_evaluation(found: Evaluation, *, every_metric: bool = False) -> None:
     console.print()
     for note in notes_of(found):
         say(console, Text(note, "dim"))
+    say(console, Text(next_of(found), "dim"))
+
+
+def next_of(found: Evaluation) -> str:
+    """What to do after an evaluation: to learn weights where the blend is not surely better, else to serve it."""
+    against = [one.against(one.best_member) for one in found.rounds]
+    if all(one is not None and one.found.difference.low > 0 for one in against):
+        return f"Next: `cuvee serve` answers with this blend; `cuvee tune {found.product}` looks for better weights."
+    return f"Next: `cuvee tune {found.product}` learns weights; the blend is not surely better than its best member."
 
 
 def sample_of(found: Evaluation) -> str:

@@ -99,6 +99,10 @@ def report(
     console = Console(highlight=False)
     if found:
         show(console, found, by)
+        other = next(one for one in ("segment", "source") if one != by)
+        Console(stderr=True, highlight=False).print(
+            Text(f"Next: `cuvee report {product} --by {other}`, or `--html report.html` with plots.", "dim")
+        )
     else:
         console.print(Text(f"{product}: {none}"), soft_wrap=True)
     if html is not None:

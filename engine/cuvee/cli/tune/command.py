@@ -304,6 +304,10 @@ def _show(found: Tuning, patch: Patch, written: list[Path], *, applied: bool) ->
         told.print(Text.assemble(("refused: ", "bold red"), f"{found.refused}; nothing was written"))
         return
     _show_patch(patch, written, applied=applied)
+    again = "" if applied else f"`cuvee tune {found.product} --apply` writes them into its file; "
+    Console(highlight=False, soft_wrap=True).print(
+        Text(f"Next: {again}`cuvee diff {found.product}` shows what changed files do to lists.", "dim")
+    )
 
 
 def _show_patch(patch: Patch, written: list[Path], *, applied: bool) -> None:
@@ -316,7 +320,7 @@ def _show_patch(patch: Patch, written: list[Path], *, applied: bool) -> None:
     console.print()
     console.print(Text.assemble(("written: ", "bold green"), ", ".join(str(path) for path in written)))
     if applied:
-        console.print(Text("`cuvee fit` is not needed; a running server takes the new weights when it starts again."))
+        console.print(Text("`cuvee fit` is not needed; a running server takes the new weights up within seconds."))
 
 
 def _plain(found: Tuning | NewItemsTuning, patch: Patch, written: list[Path]) -> dict[str, object]:
