@@ -14,7 +14,10 @@ from fsspec.implementations.local import LocalFileSystem
 
 from cuvee.errors import OperatorError, UnavailableError
 
-__all__ = ["Folder", "file_system"]
+__all__ = ["Folder", "file_system", "reached"]
+
+OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"})
+"""They have no folders, so none is made: to make one would make the bucket, too, where its name is misspelt."""
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -32,11 +35,13 @@ def file_system(url: str) -> tuple[Any, str]:
 
 
 @contextmanager
-def _reached(url: str) -> Iterator[None]:
-    """Errors of the network and of rights as ours. What is not there stays a FileNotFoundError."""
+def reached(url: str, *, writing: bool = False) -> Iterator[None]:
+    """Errors of the network and of rights as ours. What is not there stays a FileNotFoundError, where it is read."""
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError as problem:
+        if writing:
+            raise OperatorError(f"{url} cannot be written: {problem}; make the bucket or folder first") from problem
         raise
     except PermissionError as problem:
         raise OperatorError(f"{url}: no permission: {problem}; check the credentials and the path") from problem
@@ -57,13 +62,15 @@ class Folder:
         self.url = url.rstrip("/")
         self._fs, self._path = file_system(url)
         self._local = isinstance(self._fs, LocalFileSystem)
+        protocols = {self._fs.protocol} if isinstance(self._fs.protocol, str) else set(self._fs.protocol)
+        self._flat = bool(protocols & OBJECT_STORES)
 
     def _join(self, name: str) -> str:
         return f"{self._path}/{name}" if name else self._path
 
     def names(self, under: str = "") -> list[str]:
         """The files and folders directly below, sorted; none where there is no such folder."""
-        with _reached(self.url):
+        with reached(self.url):
             self._fs.invalidate_cache()
             try:
                 found = self._fs.ls(self._join(under), detail=False)
@@ -75,7 +82,7 @@ class Folder:
 
     def read(self, name: str) -> bytes | None:
         """A file's content; None where there is none."""
-        with _reached(self.url):
+        with reached(self.url):
             try:
                 return bytes(self._fs.cat_file(self._join(name)))
             except FileNotFoundError:
@@ -96,7 +103,7 @@ class Folder:
         """
         target = self._join(name)
         folder, _, last = target.rpartition("/")
-        with _reached(self.url):
+        with reached(self.url, writing=True):
             if self._local:
                 Path(folder).mkdir(parents=True, exist_ok=True)
                 aside = Path(folder) / f".{last}.{os.getpid()}"
@@ -110,13 +117,14 @@ class Folder:
                 made = Path(scratch) / last
                 write(made)
                 beside = f"{folder}/.{last}.{os.getpid()}"
-                self._fs.makedirs(folder, exist_ok=True)
+                if not self._flat:
+                    self._fs.makedirs(folder, exist_ok=True)
                 self._fs.put_file(str(made), beside)
                 self._fs.mv(beside, target)
 
     def remove(self, name: str) -> None:
         """Delete a file or folder, if it is there."""
-        with _reached(self.url):
+        with reached(self.url):
             self._fs.invalidate_cache()
             if self._fs.exists(self._join(name)):
                 self._fs.rm(self._join(name), recursive=True)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import structlog
 
+from cuvee.artifacts.cache import Lease
 from cuvee.artifacts.choice import wanted
 from cuvee.artifacts.versions import ArtifactRoot, Manifest
 from cuvee.config import Settings
@@ -49,6 +50,8 @@ class Snapshot:
     manifest: Manifest
     folders: Mapping[str, Path]
     """The folder of each loaded model; its files were checked against the manifest."""
+    lease: Lease | None = None
+    """What keeps those folders on this machine, where the version came from elsewhere."""
     variants: Mapping[str, Snapshot] = field(default_factory=dict)
     """By label as in :attr:`Product.variants`: other plans over the same data and models."""
 
@@ -217,7 +220,7 @@ def load_snapshot(settings: Settings, registry: Registry, product: str, version:
         ArtifactError: there is no such version, it fits another dataset, or no model of it loads.
         DataError: the dataset was not imported, or its ids are not kept as ``[privacy]`` says.
     """
-    root = ArtifactRoot(settings.artifact_url)
+    root = ArtifactRoot.of(settings)
     data = imported_data(settings, product)
     there = root.versions(product) if version is None else []
     if len(there) < 2:
@@ -292,7 +295,8 @@ def _loaded(
     if not any(models.values()):
         raise ArtifactError(f"no model of product {product!r} could be loaded:\n" + "\n".join(problems))
     plan = _plan(config, registry, data, models, manifest)
-    snapshot = Snapshot(config, manifest.version, data, plan, tuple(problems), manifest, folders)
+    lease = root.lease(manifest)
+    snapshot = Snapshot(config, manifest.version, data, plan, tuple(problems), manifest, folders, lease)
     return _with_variants(snapshot, registry, models), whole
 
 

@@ -13,20 +13,25 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-import fsspec
+from fsspec.implementations.local import LocalFileSystem
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from cuvee.artifacts.cache import Cache, Lease
+from cuvee.config import Settings
 from cuvee.errors import ArtifactError
+from cuvee.folder import file_system, reached
 
 __all__ = ["CATALOG", "ArtifactRoot", "FileEntry", "Manifest", "ModelEntry", "digest_of"]
 
 _VERSION = re.compile(r"\d{8}T\d{6}\d{3}Z")
 MANIFEST = "manifest.json"
+CACHE_BYTES = 20 * 2**30
 CATALOG = "_catalog"
 """The folder beside the models that holds the fitted catalogue; no recommender may have this name."""
 
@@ -134,6 +139,12 @@ def describe_files(directory: Path) -> dict[str, FileEntry]:
     }
 
 
+def _is(path: Path, entry: FileEntry, *, checked: bool) -> bool:
+    """Whether a file is there as the manifest describes it; only ``checked`` reads it."""
+    whole = path.is_file() and path.stat().st_size == entry.size
+    return whole and (not checked or _sha256(path) == entry.sha256)
+
+
 def _sync(directory: Path) -> None:
     """Fsync every file and folder, so that a version that was renamed into place survives a power cut."""
     for path in [*directory.rglob("*"), directory]:
@@ -153,12 +164,17 @@ def new_version() -> str:
 class ArtifactRoot:
     """Where versions live."""
 
-    def __init__(self, url: str, cache: Path | None = None) -> None:
-        """``cache`` is the local folder for versions of a remote root; a temporary one by default."""
-        self._fs, path = fsspec.core.url_to_fs(url)
-        self._path = str(path).rstrip("/")
-        self._local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
-        self._cache = cache
+    def __init__(self, url: str, cache: Path | None = None, most: int = CACHE_BYTES) -> None:
+        """``cache`` holds versions of a remote root, ``most`` bytes of them; it is a temporary folder by default."""
+        self._fs, self._path = file_system(url)
+        self._local = isinstance(self._fs, LocalFileSystem)
+        self._folder, self._most = cache, most
+        self._leases: dict[str, Lease] = {}
+
+    @classmethod
+    def of(cls, settings: Settings) -> ArtifactRoot:
+        """Where the configuration says."""
+        return cls(settings.artifact_url, settings.cache_dir, settings.artifact_cache_bytes)
 
     def _join(self, *parts: str) -> str:
         return "/".join((self._path, *parts))
@@ -166,6 +182,7 @@ class ArtifactRoot:
     def versions(self, product: str) -> list[str]:
         """Whole versions of a product, newest last."""
         folder = self._join(product)
+        self._fs.invalidate_cache()  # a remembered listing lacks what others have published since
         if not self._fs.isdir(folder):
             return []
         names = (str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in self._fs.ls(folder, detail=False))
@@ -220,9 +237,10 @@ class ArtifactRoot:
             workspace.rename(target)
             _sync(Path(target).parent)
             return
-        for path in sorted(p for p in workspace.rglob("*") if p.is_file() and p.name != MANIFEST):
-            self._fs.put_file(str(path), f"{target}/{path.relative_to(workspace)}")
-        self._fs.put_file(str(workspace / MANIFEST), f"{target}/{MANIFEST}")
+        files = sorted(path for path in workspace.rglob("*") if path.is_file() and path.name != MANIFEST)
+        with reached(target, writing=True):
+            for path in [*files, workspace / MANIFEST]:  # which makes it a version, and so comes last
+                self._fs.put_file(str(path), f"{target}/{path.relative_to(workspace)}")
         shutil.rmtree(workspace)
 
     def manifest(self, product: str, version: str | None = None) -> Manifest:
@@ -305,24 +323,45 @@ class ArtifactRoot:
 
     def _fetch(self, manifest: Manifest, part: str, files: Mapping[str, FileEntry], *, checked: bool = True) -> Path:
         remote = self._join(manifest.product, manifest.version, part)
-        if self._local:
-            folder = Path(remote)
-        else:
-            if self._cache is None:
-                self._cache = Path(tempfile.mkdtemp(prefix="cuvee-artifacts-"))
-            folder = self._cache / manifest.product / manifest.version / part
+        folder = Path(remote) if self._local else self._held(manifest).folder / part
         place = folder.resolve()
         for name, entry in files.items():
             path = folder / name
             if not path.resolve().is_relative_to(place):
                 raise ArtifactError(f"{path} leads out of its folder; run `cuvee fit` again")
-            if not self._local and not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    self._fs.get_file(f"{remote}/{name}", str(path))
-                except FileNotFoundError:
-                    raise ArtifactError(f"{remote}/{name} is missing; run `cuvee fit` again") from None
-            whole = path.is_file() and path.stat().st_size == entry.size
-            if not whole or (checked and _sha256(path) != entry.sha256):
+            whole = _is(path, entry, checked=checked)
+            if not whole and not self._local:  # not there yet, or damaged here since
+                self._download(f"{remote}/{name}", path)
+                whole = _is(path, entry, checked=checked)
+            if not whole:
                 raise ArtifactError(f"{path} is missing or differs from the manifest; run `cuvee fit` again")
         return folder
+
+    def lease(self, manifest: Manifest) -> Lease | None:
+        """What keeps a version's copy on this machine while it is used; None where there is no copy."""
+        return None if self._local else self._held(manifest)
+
+    def _held(self, manifest: Manifest) -> Lease:
+        found = self._leases.get(manifest.version)
+        if found is None:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="cuvee-artifacts-"))
+            cache = Cache(self._folder, self._most)
+            found = self._leases[manifest.version] = cache.hold(manifest.product, manifest.version)
+            files = [*manifest.catalog.values(), *(f for m in manifest.models.values() for f in m.files.values())]
+            there = sum(path.stat().st_size for path in found.folder.rglob("*") if path.is_file())
+            cache.make_room(max(sum(entry.size for entry in files) - there, 0))
+        return found
+
+    def _download(self, remote: str, path: Path) -> None:
+        """Fetch a file in one step: another process may fetch it, too, and this one may be killed."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+        try:
+            with reached(remote):
+                self._fs.get_file(remote, str(aside))
+            aside.replace(path)
+        except FileNotFoundError:
+            raise ArtifactError(f"{remote} is missing; run `cuvee fit` again") from None
+        finally:
+            aside.unlink(missing_ok=True)

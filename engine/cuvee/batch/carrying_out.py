@@ -91,7 +91,7 @@ def carry_out(settings: Settings, config: Path, what: Wanted, told: Progress, pl
         raise InvalidArgument("page_size", f"{most}; raise it there, or ask for less")
     page_size = length_of(what.page_size, product.page_size)
     folder = Folder(what.target)
-    root = ArtifactRoot(settings.artifact_url)
+    root = ArtifactRoot.of(settings)
     newest = wanted(root, what.product) or root.manifest(what.product).version
     ids = None if what.file is None else from_file(what.file, settings.privacy.pseudonyms)
     asked = Asked(

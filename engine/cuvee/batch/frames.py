@@ -22,12 +22,13 @@ KINDS = ("blend", "exploration", "fallback")
 """As in the store's exposures."""
 
 
-def schema_of(plan: Plan, *, attributions: bool) -> pl.Schema:
-    """The columns of a plan's lists.
+def schema_of(sources: Sequence[str], *, attributions: bool) -> pl.Schema:
+    """The columns of lists of these sources.
 
     ``position`` counts from 0. ``recommender`` is the source that contributed most, or the one that filled the place.
-    ``score`` is null for an item of the fallback that gave it none. With attributions ``attributions`` holds what each
-    source contributed, null for an item of the fallback, and ``rules`` what rules added; together they are the score.
+    ``score`` is null for an item of the fallback that gave it none. With attributions, ``attributions`` holds what each
+    source contributed: null for a source of another variant alone, and all of it null for an item of the fallback.
+    ``rules`` is what rules added; together they are the score.
     """
     columns: dict[str, pl.DataType] = {
         "user_id": pl.String(),
@@ -38,13 +39,15 @@ def schema_of(plan: Plan, *, attributions: bool) -> pl.Schema:
         "kind": pl.String(),
     }
     if attributions:
-        columns["attributions"] = pl.Struct({source.name: pl.Float32() for source in plan.sources})
+        columns["attributions"] = pl.Struct({name: pl.Float32() for name in sources})
         columns["rules"] = pl.Float32()
     return pl.Schema(columns)
 
 
-def frame_of(plan: Plan, answer: Answer, user_ids: Sequence[str], *, attributions: bool) -> pl.DataFrame:
-    """The lists of B users, in their order, as :func:`schema_of` says."""
+def frame_of(
+    plan: Plan, answer: Answer, user_ids: Sequence[str], sources: Sequence[str], *, attributions: bool
+) -> pl.DataFrame:
+    """The lists of B users, in their order, as :func:`schema_of` says; ``sources`` may be more than the plan's."""
     order = answer.places()
     there = order >= 0
     b, place = (np.asarray(axis, np.int64) for axis in np.nonzero(there))
@@ -73,9 +76,9 @@ def frame_of(plan: Plan, answer: Answer, user_ids: Sequence[str], *, attribution
         "kind": pl.Series(KINDS, dtype=pl.String).gather(kind),
     }
     if attributions:
-        columns["attributions"] = _attributions(plan, answer, b, column, filled)
+        columns["attributions"] = _attributions(plan, answer, sources, b, column, filled)
         columns["rules"] = _rules(answer, b, place)
-    return pl.DataFrame(columns, schema=schema_of(plan, attributions=attributions))
+    return pl.DataFrame(columns, schema=schema_of(sources, attributions=attributions))
 
 
 def _both(
@@ -90,15 +93,18 @@ def _or_null(values: npt.NDArray[np.generic]) -> pl.Series:
     return pl.Series(np.asarray(values, np.float32)).fill_nan(None)
 
 
-def _attributions(plan: Plan, answer: Answer, b: Rows, column: Rows, filled: Bools) -> pl.Series:
-    given: dict[str, Floats] = {}
+def _attributions(
+    plan: Plan, answer: Answer, sources: Sequence[str], b: Rows, column: Rows, filled: Bools
+) -> pl.Series:
+    given: dict[str, Floats | None] = dict.fromkeys(sources)
     at = np.where(filled, 0, column)
     for s, source in enumerate(plan.sources):
         values = answer.blended.contributions[s]
         given[source.name] = values[b, at] if values.shape[1] else np.zeros(len(column), np.float32)
-    each = pl.DataFrame(given).with_columns(pl.Series("", filled).alias("_filled"))
-    whole = pl.struct(*given)
-    return each.select(pl.when(~pl.col("_filled")).then(whole).alias("attributions"))["attributions"]
+    none = np.full(len(column), np.nan, np.float32)
+    each = pl.DataFrame({name: none if values is None else values for name, values in given.items()}).fill_nan(None)
+    whole = each.to_struct("attributions").to_frame().with_columns(pl.Series("filled", filled))
+    return whole.select(pl.when(~pl.col("filled")).then("attributions"))["attributions"]
 
 
 def _rules(answer: Answer, b: Rows, place: Rows) -> pl.Series:

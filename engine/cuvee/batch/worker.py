@@ -102,6 +102,8 @@ class Worker:
         snapshot = load_snapshot(quiet, registry, self._product, self._manifest.version)
         if snapshot.problems:
             raise ArtifactError("not every source can be used:\n" + "\n".join(snapshot.problems))
+        # those of all variants of an experiment: one file holds lists of each
+        self._sources = list(dict.fromkeys(source.name for plan in snapshot.plans for source in plan.sources))
         served = Served.of(snapshot, self._manifest.asked.revision)
         served = await self._stored.begin(served, quiet)
         self._products.put(served)
@@ -133,8 +135,7 @@ class Worker:
                 frames.append(await self._together(some))
         if frames:
             return pl.concat(frames), asked
-        plan = self._current.snapshot.plan
-        return pl.DataFrame(schema=schema_of(plan, attributions=self._manifest.asked.attributions)), 0
+        return pl.DataFrame(schema=schema_of(self._sources, attributions=self._manifest.asked.attributions)), 0
 
     @property
     def _current(self) -> Served:
@@ -161,7 +162,7 @@ class Worker:
                 if report.failure is not None:
                     raise _failed(report)
             whose = [users[at] for at in places]
-            frames.append(frame_of(plan, answer, whose, attributions=self._manifest.asked.attributions))
+            frames.append(frame_of(plan, answer, whose, self._sources, attributions=self._manifest.asked.attributions))
         return pl.concat(frames)
 
     async def _rows(self, users: Sequence[str]) -> list[Row]:

@@ -65,7 +65,7 @@ def fit(
             failed[name] = problem
             continue
         manifests.append(manifest)
-        gone = prune(ArtifactRoot(settings.artifact_url), name, settings.keep_snapshots)
+        gone = prune(ArtifactRoot.of(settings), name, settings.keep_snapshots)
         if not as_json:
             _show(manifest, gone)
     if as_json:

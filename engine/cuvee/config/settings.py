@@ -50,6 +50,10 @@ class Settings(Table):
     data: Path = Path("var/data")
     artifacts: str = "var/artifacts"
     """A folder, or any fsspec URL."""
+    artifact_cache: Path = Path("var/cache")
+    """Where versions from a remote ``artifacts`` are kept on this machine, for all its processes."""
+    artifact_cache_bytes: int = Field(20 * 2**30, ge=0)
+    """Beyond it, versions that no process uses are deleted from there."""
     keep_snapshots: int = Field(10, ge=1, le=1_000)
     """How many of the newest versions of a product ``cuvee fit`` leaves there; those in use stay beside them."""
     server: ServerConfig = ServerConfig()
@@ -98,6 +102,11 @@ class Settings(Table):
     def data_dir(self) -> Path:
         """Absolute folder of the datasets."""
         return (self.root / self.data).resolve()
+
+    @property
+    def cache_dir(self) -> Path:
+        """Absolute folder of versions from a remote root."""
+        return (self.root / self.artifact_cache).resolve()
 
     @property
     def artifact_url(self) -> str:

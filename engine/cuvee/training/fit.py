@@ -195,7 +195,7 @@ def fit_product(settings: Settings, registry: Registry, name: str, progress: Pro
     product = settings.products[name]
     imported = imported_data(settings, name)
     data, until = _all_known(imported, settings, name)
-    root = ArtifactRoot(settings.artifact_url)
+    root = ArtifactRoot.of(settings)
     workspace = root.workspace(name)
     fitted: dict[str, Fitted] = {}
     try:

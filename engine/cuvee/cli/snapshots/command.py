@@ -204,7 +204,7 @@ def _open(config: Path, product: str) -> tuple[Settings, Registry, ArtifactRoot]
 
     settings, registry = options.open_settings(config, product)
     options.check_product(settings, product)
-    return settings, registry, ArtifactRoot(settings.artifact_url)
+    return settings, registry, ArtifactRoot.of(settings)
 
 
 def _answers(root: ArtifactRoot, product: str) -> str:

@@ -10,7 +10,7 @@ from cuvee.product import Product
 
 __all__ = ["FIXED", "Configured", "as_started", "restart_for"]
 
-FIXED = ("data", "artifacts", "server", "store", "privacy")
+FIXED = ("data", "artifacts", "artifact_cache", "artifact_cache_bytes", "server", "store", "privacy")
 """What of ``cuvee.toml`` is read at start alone: sockets, pools and connections are made of it."""
 
 

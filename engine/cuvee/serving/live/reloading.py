@@ -78,7 +78,7 @@ class Reloading:
         self.standings = standings
         self._retiring = retiring
         self._kept = kept
-        self.root = ArtifactRoot(configured.started.artifact_url)
+        self.root = ArtifactRoot.of(configured.started)
         self._threads = Threads("load", 1)
         self._swapping = Swapping(configured, registry, products, around, retiring, self._threads, self._taken)
         self._turn = asyncio.Lock()
