@@ -114,8 +114,8 @@ class Edge:
         """
         asking = _Asking(request, served)
         choice = Choice.of(request, asking.user_id)
-        chosen, _ = choice.among(served)
-        k = length_of(request.page_size, chosen.snapshot.product.page_size)
+        chosen = choice.among(served)
+        k = length_of(request.page_size, chosen[0].snapshot.product.page_size)
         sql, excluded = request.filter, request.exclude_item_ids
         page = self._page(request, served)
         check_filter(sql)
@@ -123,7 +123,7 @@ class Edge:
 
         def make(found: Found) -> Row:
             # of the configuration that answers, which may have come after the request
-            found, labels = _chosen(choice, found)
+            found, labels = _chosen(choice, found, served, chosen)
             k = length_of(request.page_size, found.served.snapshot.product.page_size)
             row = _labelled(asking.row(found, k), choice, labels)
             row.excluded, unknown = _placed(found.served, excluded)
@@ -133,7 +133,7 @@ class Edge:
             return row
 
         return Draft(
-            served, asking.user_id, sql, ("recommend", id(chosen), k, sql, _before(page)), make, told=asking.told
+            served, asking.user_id, sql, ("recommend", id(chosen[0]), k, sql, _before(page)), make, told=asking.told
         )
 
     def rank(self, request: pb.RankRequest, served: Served) -> Draft:
@@ -141,23 +141,23 @@ class Edge:
         check_ids("item_ids", request.item_ids, MOST_LISTED, least=1)
         asking = _Asking(request, served)
         choice = Choice.of(request, asking.user_id)
-        chosen, _ = choice.among(served)
+        chosen = choice.among(served)
 
         def make(found: Found) -> Row:
-            found, labels = _chosen(choice, found)
+            found, labels = _chosen(choice, found, served, chosen)
             row = asking.row(found, 0)  # a ranking has no k; all the same, lists of any length can share a batch
             row = _labelled(row, choice, labels)
             row.listed, unknown = _placed(found.served, list(dict.fromkeys(request.item_ids)))
             row.unknown_ids = _each_once(unknown, row.unknown_ids)
             return row
 
-        return Draft(served, asking.user_id, "", ("rank", id(chosen)), make, told=asking.told)
+        return Draft(served, asking.user_id, "", ("rank", id(chosen[0])), make, told=asking.told)
 
     def similar(self, request: pb.SimilarItemsRequest, served: Served) -> Draft:
         """A draft that asks for what goes with the anchors; errors as in :meth:`recommend`."""
         choice = Choice.of(request)
-        chosen, _ = choice.among(served)
-        k = length_of(request.page_size, chosen.snapshot.product.page_size)
+        chosen = choice.among(served)
+        k = length_of(request.page_size, chosen[0].snapshot.product.page_size)
         sql = request.filter
         page = self._page(request, served)
         check_filter(sql)
@@ -165,7 +165,7 @@ class Edge:
         check_ids("exclude_item_ids", request.exclude_item_ids, MOST_EXCLUDED)
 
         def make(found: Found) -> Row:
-            found, labels = _chosen(choice, found)
+            found, labels = _chosen(choice, found, served, chosen)
             anchors, unknown = _placed(found.served, list(dict.fromkeys(request.item_ids)))
             excluded, more_unknown = _placed(found.served, request.exclude_item_ids)
             row = Row(
@@ -185,7 +185,7 @@ class Edge:
             self._turn(row, request, page)
             return _labelled(row, choice, labels)
 
-        return Draft(served, "", sql, ("similar", id(chosen), k, sql, _before(page)), make, personal=False)
+        return Draft(served, "", sql, ("similar", id(chosen[0]), k, sql, _before(page)), make, personal=False)
 
     def _page(self, request: _Paged, served: Served) -> Page | None:
         """Where a request stands that has a token; None is the first page."""
@@ -309,9 +309,9 @@ class Edge:
         self._compiling.close()
 
 
-def _chosen(choice: Choice, found: Found) -> tuple[Found, str]:
-    """What was found, of the variant that answers; and its labels."""
-    served, labels = choice.among(found.served)
+def _chosen(choice: Choice, found: Found, then: Served, chosen: tuple[Served, str]) -> tuple[Found, str]:
+    """What was found, of the variant that answers; and its labels. ``chosen`` is what was chosen of ``then``."""
+    served, labels = chosen if found.served is then else choice.among(found.served)
     return found if served is found.served else found._replace(served=served), labels
 
 

@@ -126,13 +126,21 @@ class Shadows:
     async def _work(self) -> None:
         while self._waiting or self._tallies:
             await asyncio.sleep(PAUSE)
-            if self._pressure() > 0:
-                while self._waiting:
-                    self._shed(self._waiting.popleft())
-            elif not any(self._busy(one.product) for one in self._waiting):
-                some = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
-                await asyncio.gather(*(self._made(one) for one in some))
-            self._tell()
+            try:
+                await self._some()
+                self._tell()
+            except Exception:
+                log.exception("shadows cannot be made")
+
+    async def _some(self) -> None:
+        """Make a few, or none, as callers' lists leave room."""
+        if self._pressure() > 0:
+            while self._waiting:
+                self._shed(self._waiting.popleft())
+        elif not any(self._busy(one.product) for one in self._waiting):
+            some = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
+            # a run that was given up cancels what waits for it, and not the work here
+            await asyncio.gather(*(self._made(one) for one in some), return_exceptions=True)
 
     async def _made(self, one: _Waiting) -> None:
         tally, began = self._tallies[one.product, one.shadow], time.monotonic()

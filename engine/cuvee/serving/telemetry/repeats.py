@@ -26,7 +26,19 @@ STRETCH = 10.0
 """Seconds."""
 MOST = 1000
 """Kinds of lines that are remembered; beyond, those that were written longest ago are forgotten."""
-ALIKE = ("event", "product", "source", "sources", "reason", "method", "worker", "recommender", "name", "level")
+ALIKE = (
+    "event",
+    "product",
+    "shadow",
+    "source",
+    "sources",
+    "reason",
+    "method",
+    "worker",
+    "recommender",
+    "name",
+    "level",
+)
 UNLIMITED = frozenset({"audit"})
 """Lines that somebody must be able to rely on."""
 
