@@ -57,6 +57,7 @@ def keep(place: Place, process: subprocess.Popen[bytes], models: subprocess.Pope
         f"{cuvee} similar {PRODUCT} 50",
         f"{cuvee} users {PRODUCT} 50 --filter \"age < 30 AND occupation = 'student'\"",
         f"{cuvee} rank {PRODUCT} --user 196 1 50 98 100 harbour",
+        f"{cuvee} console --address {place.address}    # the same in a browser: docs/console.md",
         f'grpcurl -plaintext -d \'{{"product": "{PRODUCT}", "user_id": "196"}}\' {place.address} '
         "cuvee.v1.RecommendationService/Recommend",
         f"kill {models.pid}; {cuvee} recommend {PRODUCT} --user 196     # without the deep model",
