@@ -199,6 +199,7 @@ def test_a_slider_is_moved_and_told_by_keyboard_and_screen_reader(page: Any) -> 
     slider.focus()
     for _ in range(5):
         page.keyboard.press("PageUp")
+    page.evaluate(pages.DRAWN)
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
     assert [row["id"] for row in pages.rows(page, "b")] != [row["id"] for row in before]
     page.wait_for_selector("#said:has-text('places changed')")

@@ -5,6 +5,7 @@ import { el, figure, mark, signed, t } from "./page.js";
 
 const FIRST = 12; // rows that are written at once before it is known which are near the window
 const PAUSE = 200; // milliseconds
+const SOON = { timeout: 100 };
 const idle = window.requestIdleCallback ?? ((work) => setTimeout(() => work({ timeRemaining: () => 8 }), 30));
 
 /** The rows of one list. */
@@ -12,7 +13,7 @@ export class Rows {
   constructor(place) {
     this.place = place;
     this.rows = [];
-    this.watching = new IntersectionObserver((seen) => this.moved(seen), { rootMargin: "200px" });
+    this.watching = new IntersectionObserver((seen) => this.moved(seen), { rootMargin: "20px" });
   }
 
   /** Begin anew with another answer. */
@@ -59,15 +60,16 @@ export class Rows {
   later() {
     this.place.toggleAttribute("data-writing", true);
     clearTimeout(this.waiting);
-    this.waiting = setTimeout(() => idle((deadline) => this.rest(deadline, this.weighed)), PAUSE);
+    this.waiting = setTimeout(() => idle((deadline) => this.rest(deadline, this.weighed), SOON), PAUSE);
   }
 
   rest(deadline, weighed) {
     if (weighed !== this.weighed) return; // a newer order waits for its own turn
+    const until = performance.now() + Math.max(deadline.timeRemaining() - 4, 4); // a busy browser is never idle
     for (const row of this.rows) {
       if (row.stale) {
         this.write(row);
-        if (deadline.timeRemaining() < 4) return idle((next) => this.rest(next, weighed));
+        if (performance.now() > until) return idle((next) => this.rest(next, weighed), SOON);
       }
     }
     this.place.toggleAttribute("data-writing", false);
