@@ -107,7 +107,7 @@ def test_any_value_at_any_place_is_taken_by_both_or_by_neither(run: Run):
     validator = jsonschema.Draft202012Validator(schema_of(run, "product"))
     server, good = GOOD[0].read_bytes(), tomllib.loads(GOOD[1].read_text())
     good["shadows"] = [{"name": "bold", "overrides": {"history": 5}}]
-    between = ("is listed twice", "there is no", "is not one of", "is above max")
+    between = ("is listed twice", "there is no", "is not one of", "is above max", "users are told apart by")
 
     @settings(max_examples=150)
     @given(st.sampled_from(PLACES), VALUES)
