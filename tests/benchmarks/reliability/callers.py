@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cuvee.client
 import grpc
-from cuvee.client import Client
+from cuvee.client import Client, policy
 from cuvee.testing.server import RunningServer
 from cuvee.v1 import recommendation_pb2 as pb
 
@@ -28,8 +27,8 @@ def workers(server: RunningServer) -> list[int]:
 def apart() -> None:
     """From now on each client of this process has connections of its own: gRPC shares them unless it is told not to."""
     own = ("grpc.use_local_subchannel_pool", 1)
-    if own not in cuvee.client._OPTIONS:
-        cuvee.client._OPTIONS.append(own)
+    if own not in policy.OPTIONS:
+        policy.OPTIONS.append(own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ from concurrent import futures
 from contextlib import ExitStack
 from pathlib import Path
 
-import cuvee.client
 import pytest
-from cuvee.client import Client
+from cuvee.client import Client, policy
 from cuvee.testing import RunningServer, run_server
 from cuvee.v1 import recommendation_pb2 as pb
 
@@ -44,7 +43,7 @@ def proposed(answer: pb.RecommendResponse | pb.SimilarItemsResponse) -> int:
 def crowd(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> list[pb.RecommendResponse]:
     """The answers of many who ask at the same time, each on a connection of its own."""
     own = ("grpc.use_local_subchannel_pool", 1)
-    monkeypatch.setattr(cuvee.client, "_OPTIONS", [*cuvee.client._OPTIONS, own])
+    monkeypatch.setattr(policy, "OPTIONS", [*policy.OPTIONS, own])
     with ExitStack() as open_, futures.ThreadPoolExecutor(CALLERS) as pool:
         clients = [open_.enter_context(Client(server.address)) for _ in range(CALLERS)]
         for client in clients:

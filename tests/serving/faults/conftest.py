@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import cuvee.client
 import pytest
+from cuvee.client import policy
 from cuvee.testing.server import RunningServer, run_server
 from reliability.asking import World
 from reliability.callers import apart
@@ -48,7 +48,7 @@ def world(ruled_server: RunningServer) -> World:
 @pytest.fixture(autouse=True)
 def each_client_has_connections_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that callers spread over workers."""
-    monkeypatch.setattr(cuvee.client, "_OPTIONS", [*cuvee.client._OPTIONS])
+    monkeypatch.setattr(policy, "OPTIONS", [*policy.OPTIONS])
     apart()
 
 

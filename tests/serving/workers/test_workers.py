@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
-import cuvee.client
 import pytest
-from cuvee.client import Client
+from cuvee.client import Client, policy
 from cuvee.testing import RunningServer, run_server
 from grpc_health.v1 import health_pb2
 from reliability.callers import Callers, apart, workers
@@ -27,7 +26,7 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 
 @pytest.fixture(autouse=True)
 def each_client_has_a_connection_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuvee.client, "_OPTIONS", [*cuvee.client._OPTIONS])
+    monkeypatch.setattr(policy, "OPTIONS", [*policy.OPTIONS])
     apart()
 
 
