@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -287,9 +288,10 @@ def migrated(url: str) -> str:
 
 
 def with_tables(url: str, name: str) -> str:
-    """A new database of a PostgreSQL server, its tables made."""
+    """A new database of a PostgreSQL server, its tables made; ``name`` is how its name begins."""
     import psycopg  # noqa: PLC0415 - the driver is an extra
 
+    name = f"{name}_{uuid.uuid4().hex[:12]}"  # a fixture may be made anew for another file of tests
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return migrated(url.removesuffix("postgres") + name)
