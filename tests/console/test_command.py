@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from pathlib import Path
 
@@ -42,6 +43,23 @@ def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str]) -> Non
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert "--listen 127.0.0.1:0" in refused(capsys, "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+def test_log_handlers_of_others_stay_open(capsys: pytest.CaptureFixture[str]) -> None:
+    closed = []
+
+    class Others(logging.NullHandler):
+        def close(self) -> None:
+            closed.append(self)
+            super().close()
+
+    kept = Others()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refused(capsys, "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert closed == []
+    kept.close()
 
 
 def test_without_the_extra_the_command_says_how_to_install_it(

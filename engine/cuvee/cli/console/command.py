@@ -106,7 +106,10 @@ def console(
             hosts=("*",) if insecure else ("127.0.0.1", "localhost", "[::1]"),
         )
     )
-    made = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
+    # with a configuration of logs uvicorn would close the handlers of everybody in this process
+    made = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, log_level="warning", access_log=False, server_header=False)
+    )
     if beside is not None:
         threading.Thread(target=_end_with_parent, args=(made,), daemon=True).start()
         with socket.socket(fileno=beside) as listening:
