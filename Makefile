@@ -30,7 +30,7 @@ docs: .venv/.installed ## the documentation as a site in build/docs/html; a warn
 
 # these measure time or fill the machine by themselves; all others run two at a time. What fails is tried
 # once more, and said to have been ("R"): a machine of two shared cores stands still for a second now and then
-ALONE := $(addprefix tests/serving/,admission faults scheduling telemetry workers test_lifecycle.py) \
+ALONE := $(addprefix tests/serving/,admission faults scheduling telemetry workers test_lifecycle.py test_replicas.py) \
   tests/benchmarks tests/deploy plugins/tfserving/tests/test_faults.py tests/installs
 test: .venv/.installed ## all tests
 	@failed=0; \

@@ -17,7 +17,7 @@ from .conftest import Run
 def test_migrate_says_what_it_did(run: Run, place: Path) -> None:
     config = place / "cuvee.toml"
     config.write_text(config.read_text() + '\n[store]\nurl = "sqlite:///deep/events.db"\n')
-    for expected in ("were of version none, now 0004", "are of version 0004 already"):
+    for expected in ("were of version none, now 0005", "are of version 0005 already"):
         done = run("store", "migrate", "--config", config)
         assert done.code == 0, done.err
         assert expected in done.out

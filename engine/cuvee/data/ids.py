@@ -15,7 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-__all__ = ["IdIndex"]
+__all__ = ["LONGEST_ID", "IdIndex"]
+
+LONGEST_ID = 256
+"""Characters of an id."""
 
 CHUNK = 1 << 16
 """How many ids are Python objects at a time, while they are hashed."""

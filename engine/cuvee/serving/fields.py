@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from cuvee.data.filters import MAX_LENGTH as LONGEST_FILTER
-from cuvee.data.store.rows import LONGEST_ID
+from cuvee.data.ids import LONGEST_ID
 from cuvee.errors import InvalidArgument
 from cuvee.product import PageSize
 from cuvee.recommender import Profile

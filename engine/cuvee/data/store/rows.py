@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 __all__ = [
-    "LATEST", "LONGEST_EVENT_ID", "LONGEST_ID", "SKEW",
+    "LATEST", "LONGEST_EVENT_ID", "SKEW",
     "Attribute", "EventRow", "EventType", "ExperimentAnswerRow", "ExposureRow", "Forgotten", "History", "ItemChange",
     "ItemRow", "Merged", "UserRow", "UserState", "now",
 ]  # fmt: skip
 
-LONGEST_ID = 256
-"""Characters."""
 LONGEST_EVENT_ID = 128
+"""Characters."""
 SKEW = 5 * 60 * 1_000_000
 """How far an event's time may be ahead of this machine's clock, in microseconds."""
 LATEST = 253_402_300_800

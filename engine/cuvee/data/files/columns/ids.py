@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 
 from cuvee.data.files.raw import Rows
-from cuvee.data.store.rows import LONGEST_ID
+from cuvee.data.ids import LONGEST_ID
 from cuvee.errors import DataError
 
 __all__ = ["NO_IDS", "as_ids", "as_text", "checked", "masked", "meeting", "text_of", "without_point"]

@@ -18,7 +18,7 @@ from cuvee.data.files.columns.ids import as_text, text_of
 from cuvee.data.files.columns.numbers import MOSTLY, as_number, reads_as_numbers
 from cuvee.data.files.raw import FILE, LINE, Part, ReadOptions, Rows
 from cuvee.data.flags import AVAILABLE, as_flags, is_missing
-from cuvee.data.store.rows import LONGEST_ID
+from cuvee.data.ids import LONGEST_ID
 from cuvee.errors import DataError
 
 __all__ = ["as_role", "guess", "plain_type"]

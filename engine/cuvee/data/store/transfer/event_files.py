@@ -16,7 +16,8 @@ from cuvee.data.files.columns.numbers import as_numbers
 from cuvee.data.files.columns.times import as_seconds
 from cuvee.data.files.raw import LINE, ReadOptions, Rows, TimeUnit
 from cuvee.data.files.tabular import found_column
-from cuvee.data.store.rows import LATEST, LONGEST_EVENT_ID, LONGEST_ID, SKEW, EventType
+from cuvee.data.ids import LONGEST_ID
+from cuvee.data.store.rows import LATEST, LONGEST_EVENT_ID, SKEW, EventType
 from cuvee.errors import DataError
 from cuvee.pseudonyms import Pseudonyms
 
